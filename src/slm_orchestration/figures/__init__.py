@@ -1,0 +1,1 @@
+"""Figures: each a function from tables to a matplotlib Figure."""

@@ -1,0 +1,1 @@
+"""Running models on tasks, and keeping what they answered."""

@@ -1,0 +1,36 @@
+"""What every language model looks like to the rest of the project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from slm_orchestration.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer of one model, and what it took.
+
+    `signals` of a multiple-choice task holds `label:<label>`, each label's probability in the whole vocabulary, and
+    `label_mass`, their sum. Of a free answer: `logprob_sum`, `logprob_mean`, `logprob_min`, `logprob_q10`,
+    `logprob_q50` over the answer's tokens.
+    """
+
+    answer: str
+    prompt_tokens: int
+    completion_tokens: int
+    latency_s: float
+    signals: dict[str, float]
+    finish_reason: str
+
+
+class Model(Protocol):
+    """Answers tasks. Construction only stores; weights are loaded by the first call."""
+
+    name: str
+
+    def complete(self, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
+        """Return one completion per task, in the order of `tasks`."""
+        ...

@@ -1,0 +1,1 @@
+"""Routers predict how good each answer will be; rules turn that into a choice; replay turns choices into decisions."""

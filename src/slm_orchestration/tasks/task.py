@@ -1,0 +1,51 @@
+"""One question with a checkable answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+
+import pandas as pd
+
+from slm_orchestration import tables
+
+SPLITS = ("pilot", "fit", "calibration", "evaluation")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question with a checkable answer.
+
+    `messages` are chat messages with the keys role and content; `choices` are the labels of a multiple-choice task;
+    `scorer` names the module of `slm_orchestration.tasks.scoring` that grades an answer against `reference`.
+    """
+
+    task_id: str
+    domain: str
+    dataset: str
+    group: str
+    split: str
+    question: str
+    messages: list[dict[str, str]]
+    choices: list[str] | None
+    reference: str
+    scorer: str
+    max_tokens: int
+
+
+def to_table(tasks: Iterable[Task]) -> pd.DataFrame:
+    """Return the TASKS table of `tasks`, in their order."""
+    return tables.conform(pd.DataFrame([asdict(task) for task in tasks], columns=tables.TASKS.names), tables.TASKS)
+
+
+def from_table(table: pd.DataFrame) -> list[Task]:
+    """Return the tasks of a TASKS table, in its order."""
+    names = [field.name for field in fields(Task)]
+    return [_task(dict(zip(names, row, strict=True))) for row in table[names].itertuples(index=False, name=None)]
+
+
+def _task(row: dict) -> Task:
+    row["messages"] = [dict(message) for message in row["messages"]]
+    row["choices"] = None if row["choices"] is None else list(row["choices"])
+    row["max_tokens"] = int(row["max_tokens"])
+    return Task(**row)
