@@ -1,0 +1,87 @@
+"""Confidence: the probability that an answer is right, calibrated from the raw signals of the model that gave it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+_TINY = 1e-6
+_FOLDS = 5
+_FREE_SIGNALS = ("logprob_mean", "logprob_min", "logprob_sum", "logprob_q10")
+
+
+def calibrate_confidence(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Return OUTCOMES with `confidence` = P(correct), fitted per model and answer mode on the fit split.
+
+    Logistic (Platt) scaling; graded quality counts as that share of a right answer. Outcomes of the fit split are
+    predicted by folds that hold out their group, so that a router fitted on them sees honest confidences.
+    Source: Platt 1999, "Probabilistic outputs for support vector machines".
+    """
+    confidence = np.full(len(outcomes), np.nan)
+    answered = outcomes["quality"].notna() & outcomes["signals"].notna()
+    mode = np.where(outcomes["finish_reason"] == "choice", "choice", "free")
+    positions = pd.Series(np.arange(len(outcomes)), index=outcomes.index)[answered]
+    for _, rows in positions.groupby([outcomes.loc[answered, "model"], mode[answered]]):
+        confidence[rows.to_numpy()] = _calibrated(outcomes.iloc[rows.to_numpy()])
+    return outcomes.assign(confidence=confidence)
+
+
+def signal_features(signals: pd.Series) -> NDArray[np.float64]:
+    """Return rows × features of JSON signals: of label probabilities for choices, of token log-probabilities otherwise."""
+    return np.array([_features(json.loads(text)) for text in signals], dtype=float)
+
+
+def _features(signals: dict[str, float]) -> list[float]:
+    labels = sorted((value for name, value in signals.items() if name.startswith("label:")), reverse=True)
+    if not labels:
+        return [max(signals.get(name, 0.0), -1e3) for name in _FREE_SIGNALS]
+    total = max(sum(labels), _TINY)
+    first, second = labels[0] / total, (labels[1] / total if len(labels) > 1 else 0.0)
+    entropy = -sum(p / total * np.log(max(p / total, _TINY)) for p in labels)
+    return [_logit(first), first - second, entropy, float(len(labels))]
+
+
+def _calibrated(outcomes: pd.DataFrame) -> NDArray[np.float64]:
+    features, quality = signal_features(outcomes["signals"]), outcomes["quality"].to_numpy(float)
+    fit = np.flatnonzero(outcomes["split"].to_numpy() == "fit")
+    if fit.size == 0:
+        return np.full(len(outcomes), np.nan)
+    confidence = _predict(_fitted(features[fit], quality[fit]), features)
+    groups = outcomes["group"].to_numpy()[fit]
+    folds = min(_FOLDS, len(np.unique(groups)))
+    if folds > 1:
+        for train, held_out in GroupKFold(folds).split(features[fit], groups=groups):
+            model = _fitted(features[fit][train], quality[fit][train])
+            confidence[fit[held_out]] = _predict(model, features[fit][held_out])
+    return confidence
+
+
+def _fitted(features: NDArray, quality: NDArray) -> Pipeline | float:
+    """Return a fitted calibrator, or the smoothed mean where the answers are all right or all wrong."""
+    if quality.min() == quality.max() and quality.min() in (0.0, 1.0):
+        return float((quality.sum() + 1) / (len(quality) + 2))
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000))
+    labels = np.repeat([1, 0], len(quality))
+    weights = np.concatenate([quality, 1 - quality])
+    kept = weights > 0
+    stacked = np.concatenate([features, features])[kept]
+    model.fit(stacked, labels[kept], logisticregression__sample_weight=weights[kept])
+    return model
+
+
+def _predict(model: Pipeline | float, features: NDArray) -> NDArray[np.float64]:
+    if isinstance(model, float):
+        return np.full(len(features), model)
+    return np.clip(model.predict_proba(features)[:, 1], _TINY, 1 - _TINY)
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, _TINY), 1 - _TINY)
+    return float(np.log(p / (1 - p)))

@@ -1,0 +1,32 @@
+"""The confidence router: each called model's own calibrated probability of being right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+
+@dataclass
+class ConfidenceRouter:
+    """Predict the quality of a model that was called by its confidence, and of the others by their mean on fit tasks."""
+
+    mean_quality: pd.Series | None = field(default=None, init=False)
+    reads = frozenset({"answer:*"})
+
+    def fit(self, outcomes: pd.DataFrame) -> Self:
+        """Take each model's mean quality, in the order of the pool."""
+        self.mean_quality = outcomes.groupby("model", sort=False)["quality"].mean()
+        return self
+
+    def predict_quality(self, prompts: pd.DataFrame, answers: pd.DataFrame) -> NDArray[np.float64]:
+        """Return tasks × models in [0, 1]."""
+        if self.mean_quality is None:
+            raise ValueError("the confidence router must be fitted before it predicts")
+        quality = np.tile(self.mean_quality.to_numpy(float), (len(prompts), 1))
+        for model, given in answers.groupby("model", sort=False):
+            quality[given["row"].to_numpy(), self.mean_quality.index.get_loc(model)] = given["confidence"].to_numpy(float)
+        return quality

@@ -1,0 +1,86 @@
+"""The greedy outcomes of a pool on a set of tasks, as arrays that rules can vectorise over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+ANSWER_COLUMNS = ["answer", "confidence", "signals", "completion_tokens", "finish_reason"]
+
+
+@dataclass(frozen=True)
+class OutcomeMatrix:
+    """Outcomes as tasks × models, cheapest model first.
+
+    `tasks` has a row per task: task_id, domain, dataset, group, split, question, guess_quality.
+    `answers` has a row per task and model, task by task: ANSWER_COLUMNS, which only paid reads may see.
+    """
+
+    tasks: pd.DataFrame
+    models: tuple[str, ...]
+    small: frozenset[str]
+    quality: NDArray[np.float64]
+    cost_usd: NDArray[np.float64]
+    latency_s: NDArray[np.float64]
+    answers: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def where(self, split: str) -> Self:
+        """Return the part of one split."""
+        return self.take(np.flatnonzero(self.tasks["split"].to_numpy() == split))
+
+    def take(self, rows: NDArray[np.intp]) -> Self:
+        """Return the part of some tasks, in the given order."""
+        width = len(self.models)
+        answer_rows = (np.asarray(rows)[:, None] * width + np.arange(width)).ravel()
+        return replace(
+            self,
+            tasks=self.tasks.iloc[rows].reset_index(drop=True),
+            quality=self.quality[rows],
+            cost_usd=self.cost_usd[rows],
+            latency_s=self.latency_s[rows],
+            answers=self.answers.iloc[answer_rows].reset_index(drop=True),
+        )
+
+
+def outcome_matrix(outcomes: pd.DataFrame, tasks: pd.DataFrame, models: Sequence[str], *, small: Sequence[str]) -> OutcomeMatrix:
+    """Return the greedy outcomes (repeat 0) of `models`, cheapest first, on `tasks`, in the order of `tasks`.
+
+    Raises ValueError if a task lacks an outcome, or if a call failed: a failed call is retried, never averaged.
+    """
+    if unknown := [name for name in small if name not in models]:
+        raise ValueError(f"{unknown[0]!r} is declared small but is no model of the pool ({', '.join(models)})")
+    wanted = pd.MultiIndex.from_product([tasks["task_id"], list(models)], names=["task_id", "model"])
+    greedy = outcomes[outcomes["repeat"] == 0].set_index(["task_id", "model"])
+    position = greedy.index.get_indexer(wanted)
+    if (position < 0).any():
+        lost = wanted[position < 0]
+        raise ValueError(
+            f"{len(lost)} outcomes are missing, first of model {lost[0][1]!r} on task {lost[0][0]!r}; "
+            "`python -m experiments.collect` answers them"
+        )
+    table = greedy.iloc[position].reset_index()
+    if table["quality"].isna().any():
+        failed = table[table["quality"].isna()]
+        first = failed.iloc[0]
+        raise ValueError(
+            f"{len(failed)} calls failed, first of {first['model']!r} on {first['task_id']!r} ({first['error']}); "
+            "`python -m experiments.collect` retries them"
+        )
+    shape = (len(tasks), len(models))
+    return OutcomeMatrix(
+        tasks=tasks.reset_index(drop=True),
+        models=tuple(models),
+        small=frozenset(small),
+        quality=table["quality"].to_numpy(float).reshape(shape),
+        cost_usd=table["cost_usd"].to_numpy(float).reshape(shape),
+        latency_s=table["latency_s"].to_numpy(float).reshape(shape),
+        answers=table[["model", *ANSWER_COLUMNS]],
+    )
