@@ -77,7 +77,9 @@ OUTCOMES = _schema(
         _column("confidence", _NUMBER, "calibrated P(correct); null until calibrated", nullable=True, limits=_SHARE),
         _column("prompt_tokens", _COUNT, "tokens read", nullable=True, limits=_POSITIVE),
         _column("completion_tokens", _COUNT, "tokens written", nullable=True, limits=_POSITIVE),
-        _column("latency_s", _NUMBER, "seconds from request to answer at concurrency one", nullable=True, limits=_POSITIVE),
+        _column(
+            "latency_s", _NUMBER, "seconds from request to answer at concurrency one", nullable=True, limits=_POSITIVE
+        ),
         _column("latency_source", _TEXT, "measured, or modelled by the latency profile", nullable=True),
         _column("device_s", _NUMBER, "device seconds at saturated batch", nullable=True, limits=_POSITIVE),
         _column("cost_usd", _NUMBER, "price of the call in US dollars", nullable=True, limits=_POSITIVE),
@@ -113,7 +115,13 @@ CURVES = _schema(
         _column("domain", _TEXT, "one of the ten, or overall"),
         _column("small_share", _NUMBER, "share of tasks whose called models are all small", limits=_SHARE),
         _column("quality", _NUMBER, "mean over tasks", limits=_SHARE),
-        _column("retention", _NUMBER, "mean quality over the dearest model's; null if that is 0", nullable=True, limits=_POSITIVE),
+        _column(
+            "retention",
+            _NUMBER,
+            "mean quality over the dearest model's; null if that is 0",
+            nullable=True,
+            limits=_POSITIVE,
+        ),
         _column("cost_usd", _NUMBER, "mean US dollars per task", limits=_POSITIVE),
         _column("latency_s", _NUMBER, "mean seconds per task", limits=_POSITIVE),
         _column("tasks", _COUNT, "how many tasks the means are over", limits=_POSITIVE),
@@ -125,7 +133,13 @@ OPERATING_POINTS = _schema(
     ["strategy"],
     [
         _column("strategy", _TEXT, "a router with a rule"),
-        _column("threshold", _NUMBER, "the one that is reported; null where the strategy has none", nullable=True, limits=_SHARE),
+        _column(
+            "threshold",
+            _NUMBER,
+            "the one that is reported; null where the strategy has none",
+            nullable=True,
+            limits=_SHARE,
+        ),
         _column("chosen_by", _TEXT, "the operating point's rule, applied to calibration tasks"),
         _column("tasks", _COUNT, "calibration tasks", limits=_POSITIVE),
     ],
@@ -184,10 +198,14 @@ def conform(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
 
 def write(frame: pd.DataFrame, schema: pa.Schema, path: Path, *, metadata: dict[str, str]) -> None:
     """Check `frame` and write it as parquet, atomically; `metadata` says what made it (suite, pool, versions)."""
-    conformed = _to_arrow(frame[list(schema.names)] if set(schema.names) == set(frame.columns) else conform(frame, schema), schema)
+    conformed = _to_arrow(
+        frame[list(schema.names)] if set(schema.names) == set(frame.columns) else conform(frame, schema), schema
+    )
     described = {f"slm_orchestration.{key}": value for key, value in sorted(metadata.items())}
     with replacing(path) as temporary:
-        pq.write_table(conformed.replace_schema_metadata({**(schema.metadata or {}), **described}), temporary, compression="zstd")
+        pq.write_table(
+            conformed.replace_schema_metadata({**(schema.metadata or {}), **described}), temporary, compression="zstd"
+        )
 
 
 def read(path: Path, schema: pa.Schema) -> pd.DataFrame:
@@ -208,7 +226,9 @@ def read_metadata(path: Path) -> dict[str, str]:
     """Return what `write` was told about a file, without reading its rows."""
     prefix = "slm_orchestration."
     pairs = (pq.read_schema(path).metadata or {}).items()
-    return {key.decode().removeprefix(prefix): value.decode() for key, value in pairs if key.decode().startswith(prefix)}
+    return {
+        key.decode().removeprefix(prefix): value.decode() for key, value in pairs if key.decode().startswith(prefix)
+    }
 
 
 def describe(schema: pa.Schema) -> pd.DataFrame:

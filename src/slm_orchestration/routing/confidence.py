@@ -28,5 +28,7 @@ class ConfidenceRouter:
             raise ValueError("the confidence router must be fitted before it predicts")
         quality = np.tile(self.mean_quality.to_numpy(float), (len(prompts), 1))
         for model, given in answers.groupby("model", sort=False):
-            quality[given["row"].to_numpy(), self.mean_quality.index.get_loc(model)] = given["confidence"].to_numpy(float)
+            quality[given["row"].to_numpy(), self.mean_quality.index.get_loc(model)] = given["confidence"].to_numpy(
+                float
+            )
         return quality

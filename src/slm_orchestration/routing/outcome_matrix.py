@@ -50,7 +50,9 @@ class OutcomeMatrix:
         )
 
 
-def outcome_matrix(outcomes: pd.DataFrame, tasks: pd.DataFrame, models: Sequence[str], *, small: Sequence[str]) -> OutcomeMatrix:
+def outcome_matrix(
+    outcomes: pd.DataFrame, tasks: pd.DataFrame, models: Sequence[str], *, small: Sequence[str]
+) -> OutcomeMatrix:
     """Return the greedy outcomes (repeat 0) of `models`, cheapest first, on `tasks`, in the order of `tasks`.
 
     Raises ValueError if a task lacks an outcome, or if a call failed: a failed call is retried, never averaged.

@@ -39,7 +39,9 @@ class Replayed:
 def replay(strategy: str, choices: Choices, outcomes: OutcomeMatrix, *, overhead: Overhead) -> Replayed:
     """Return what `choices` cost and gave. All calls are paid in dollars and in seconds, and so is the router."""
     if choices.called.shape[1:] != outcomes.quality.shape:
-        raise ValueError(f"choices are for {choices.called.shape[1:]} tasks × models, outcomes for {outcomes.quality.shape}")
+        raise ValueError(
+            f"choices are for {choices.called.shape[1:]} tasks × models, outcomes for {outcomes.quality.shape}"
+        )
     rows = np.arange(len(outcomes))
     guessed = outcomes.tasks["guess_quality"].to_numpy(float)
     served = outcomes.quality[rows, np.maximum(choices.served, 0)]
@@ -85,7 +87,9 @@ def curves(replayed: Replayed, outcomes: OutcomeMatrix) -> pd.DataFrame:
     """Return CURVES: means per threshold, overall and per domain."""
     domains = outcomes.tasks["domain"].to_numpy()
     parts = [(OVERALL, np.ones(len(domains), dtype=bool)), *((name, domains == name) for name in np.unique(domains))]
-    return tables.conform(pd.concat([_curve(replayed, outcomes, *part) for part in parts], ignore_index=True), tables.CURVES)
+    return tables.conform(
+        pd.concat([_curve(replayed, outcomes, *part) for part in parts], ignore_index=True), tables.CURVES
+    )
 
 
 def _curve(replayed: Replayed, outcomes: OutcomeMatrix, domain: str, part: NDArray[np.bool_]) -> pd.DataFrame:

@@ -38,7 +38,12 @@ class Rule(Protocol):
     """Turns predictions into choices."""
 
     def choose(
-        self, predict: Predict, *, relative_cost: NDArray[np.float64], readable: frozenset[int], thresholds: NDArray[np.float64]
+        self,
+        predict: Predict,
+        *,
+        relative_cost: NDArray[np.float64],
+        readable: frozenset[int],
+        thresholds: NDArray[np.float64],
     ) -> Choices:
         """Return choices for all thresholds; `relative_cost` is each model's expected cost over the dearest's."""
         ...
@@ -54,7 +59,12 @@ class Utility:
     """
 
     def choose(
-        self, predict: Predict, *, relative_cost: NDArray[np.float64], readable: frozenset[int], thresholds: NDArray[np.float64]
+        self,
+        predict: Predict,
+        *,
+        relative_cost: NDArray[np.float64],
+        readable: frozenset[int],
+        thresholds: NDArray[np.float64],
     ) -> Choices:
         tasks, models = predict(()).shape
         choices = _nothing_called(thresholds, tasks, models)
@@ -65,7 +75,9 @@ class Utility:
             quality = predict(state)
             choices.predictions[here] += 1
             value = (1 - weight) * quality - weight * relative_cost
-            best, going_on = _best_larger(value, state, (1 - weight[:, :, 0]) * quality[:, state[-1]] if state else None)
+            best, going_on = _best_larger(
+                value, state, (1 - weight[:, :, 0]) * quality[:, state[-1]] if state else None
+            )
             for model in range(models):
                 chosen = here & going_on & (best == model)
                 if not chosen.any():
@@ -85,11 +97,18 @@ class Cascade:
     """
 
     def choose(
-        self, predict: Predict, *, relative_cost: NDArray[np.float64], readable: frozenset[int], thresholds: NDArray[np.float64]
+        self,
+        predict: Predict,
+        *,
+        relative_cost: NDArray[np.float64],
+        readable: frozenset[int],
+        thresholds: NDArray[np.float64],
     ) -> Choices:
         models = len(relative_cost)
         if missing := sorted(set(range(models - 1)) - readable):
-            raise ValueError(f"a cascade must read the answer of every model but the last; it does not read model {missing[0]}")
+            raise ValueError(
+                f"a cascade must read the answer of every model but the last; it does not read model {missing[0]}"
+            )
         state: Called = (0,)
         quality = predict(state)
         choices = _nothing_called(thresholds, len(quality), models)

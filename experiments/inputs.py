@@ -1,0 +1,78 @@
+"""What every replay starts from: tasks and outcomes, checked, priced, calibrated and put side by side."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+
+import slm_orchestration
+from slm_orchestration import files, tables
+from slm_orchestration.inference.confidence import calibrate_confidence
+from slm_orchestration.inference.store import read_outcomes
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matrix
+from slm_orchestration.tasks.guess import guess_quality
+from slm_orchestration.tasks.task import from_table
+
+
+def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
+    """Return the outcomes of the configured pool on the configured suite."""
+    path = Path(cfg.paths.tasks)
+    if not path.exists():
+        raise ValueError(f"{path}: no such tasks; `python -m experiments.prepare suite={cfg.suite.name}` makes them")
+    tasks = tables.read(path, tables.TASKS)
+    models = [model.name for model in cfg.pool.models]
+    outcomes = calibrate_confidence(read_outcomes(Path(cfg.paths.outcomes), models))
+    rows = tasks[["task_id", "domain", "dataset", "group", "split", "question"]].assign(
+        guess_quality=guess_quality(from_table(tasks))
+    )
+    return outcome_matrix(outcomes, rows, models, small=list(cfg.pool.small))
+
+
+def fingerprint(cfg: DictConfig) -> str:
+    """Return YAML that changes whenever a result may: the configuration, the tables read and the code."""
+    asked = OmegaConf.to_container(cfg, resolve=True)
+    asked.pop("tracking", None)  # where runs are logged changes no result
+    models = [model.name for model in cfg.pool.models]
+    read = [
+        Path(cfg.paths.tasks),
+        Path(cfg.paths.overhead),
+        *(Path(cfg.paths.outcomes) / f"{name}.parquet" for name in models),
+    ]
+    asked["inputs"] = {str(path): files.sha256(path) if path.exists() else None for path in read}
+    asked["code"] = _code_sha256()
+    return OmegaConf.to_yaml(OmegaConf.create(asked), sort_keys=True)
+
+
+def configuration_hash(fingerprint: str) -> str:
+    """Return the short name of a configuration."""
+    return hashlib.sha256(fingerprint.encode()).hexdigest()[:12]
+
+
+def is_complete(folder: Path, names: list[str], fingerprint: str) -> bool:
+    """Return whether a run folder holds its tables and was made by the same configuration."""
+    saved = folder / "config.yaml"
+    return all((folder / name).exists() for name in names) and saved.exists() and saved.read_text() == fingerprint
+
+
+def _code_sha256() -> str:
+    folder = Path(slm_orchestration.__file__).parent
+    digest = hashlib.sha256()
+    for stage in ("tables.py", "routing", "tasks/guess.py", "inference/confidence.py"):
+        part = folder / stage
+        for path in sorted(part.rglob("*.py")) if part.is_dir() else [part]:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def metadata(cfg: DictConfig, fingerprint: str) -> dict[str, str]:
+    """Return what made a table, for its parquet metadata."""
+    return {
+        "suite": cfg.suite.name,
+        "pool": cfg.pool.name,
+        "inference": cfg.inference.name,
+        "configuration": configuration_hash(fingerprint),
+        "pandas": pd.__version__,
+    }

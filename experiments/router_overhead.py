@@ -1,0 +1,66 @@
+"""Measure what each router's own predictions take, into the committed table that replay reads.
+
+    python -m experiments.router_overhead routing=adaptive
+    python -m experiments.router_overhead -m 'routing=glob(*)'
+
+Run it while nothing else runs. A router without a row is measured by its first run.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from pathlib import Path
+
+import pandas as pd
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from experiments import inputs
+from experiments.config import entry
+from slm_orchestration.models.prices import read_prices, usd_per_device_second
+from slm_orchestration.routing import overhead
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.replay import Overhead
+from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy
+
+
+def main(cfg: DictConfig) -> None:
+    """Measure the configured router anew, replacing its row."""
+    outcomes = inputs.load_outcomes(cfg)
+    strategy = instantiate(cfg.routing.strategy).fit(outcomes.where("fit"), outcomes.where("calibration"))
+    if not isinstance(strategy, FittedRoutedStrategy):
+        print(f"{cfg.routing.name} asks no router: nothing to measure")
+        return
+    row = _measure(cfg, strategy, outcomes.where("calibration"))
+    print(f"{strategy.name}: {row['single_p50_s']:.2e} s one at a time, {row['batched_s']:.2e} s in a batch")
+
+
+def overhead_of(cfg: DictConfig, strategy: FittedStrategy, calibration: OutcomeMatrix) -> Overhead:
+    """Return the overhead of one prediction; references ask no router and pay nothing."""
+    if not isinstance(strategy, FittedRoutedStrategy):
+        return Overhead()
+    if strategy.name not in overhead.read(Path(cfg.paths.overhead)).index:
+        print(f"measuring the overhead of {strategy.name} into {cfg.paths.overhead}")
+        _measure(cfg, strategy, calibration)
+    profile = overhead.read(Path(cfg.paths.overhead))
+    prices = read_prices(Path(cfg.pool.prices))
+    usd_per_s = usd_per_device_second(prices, str(profile.loc[strategy.name, "device"]))
+    return overhead.overhead(profile, strategy.name, usd_per_s=usd_per_s)
+
+
+def _measure(cfg: DictConfig, strategy: FittedRoutedStrategy, outcomes: OutcomeMatrix) -> dict:
+    path = Path(cfg.paths.overhead)
+    row = overhead.measure(strategy.router, outcomes) | {
+        "device": cfg.pool.router_device,
+        "measured_on": datetime.date.today().isoformat(),
+    }
+    profile = overhead.read(path)
+    others = profile[profile.index != strategy.name]
+    fresh = pd.DataFrame([row], index=pd.Index([strategy.name], name="strategy"))
+    overhead.write(path, fresh if others.empty else pd.concat([others, fresh]))
+    return row | {"machine": platform.machine()}
+
+
+if __name__ == "__main__":
+    entry(main, "experiments.router_overhead")

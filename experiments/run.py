@@ -1,0 +1,97 @@
+"""Replay one routing strategy at every threshold on recorded outcomes, and log each run.
+
+    python -m experiments.run routing=adaptive
+    python -m experiments.run -m 'routing=glob(*)'
+
+Writes decisions, curves and operating points of the evaluation tasks under the results folder. A run that stands
+complete for the same configuration and outcomes is shown, not repeated.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from experiments import inputs
+from experiments.config import entry
+from experiments.router_overhead import overhead_of
+from experiments.sweep_table import show
+from experiments.tracking import log_sweep
+from slm_orchestration import files, tables
+from slm_orchestration.routing import replay
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.references import upper_hull
+from slm_orchestration.routing.replay import Overhead
+from slm_orchestration.routing.strategy import FittedStrategy
+
+TABLES = {"decisions": tables.DECISIONS, "curves": tables.CURVES, "operating_points": tables.OPERATING_POINTS}
+
+
+def main(cfg: DictConfig) -> None:
+    """Run the configured strategy, or show the run that stands complete."""
+    folder = Path(cfg.paths.results) / cfg.routing.name
+    paths = {name: folder / f"{name}.parquet" for name in TABLES}
+    if not inputs.is_complete(folder, [path.name for path in paths.values()], inputs.fingerprint(cfg)):
+        _run(cfg, folder, paths)
+    curves = tables.read(paths["curves"], tables.CURVES)
+    points = tables.read(paths["operating_points"], tables.OPERATING_POINTS)
+    log_sweep(cfg, curves, {**paths, "config": folder / "config.yaml"}, _tags(folder))
+    show(curves, points)
+    print(f"tables: {folder}")
+
+
+def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
+    outcomes = inputs.load_outcomes(cfg)
+    calibration = outcomes.where("calibration")
+    strategy = instantiate(cfg.routing.strategy).fit(outcomes.where("fit"), calibration)
+    overhead = overhead_of(cfg, strategy, calibration)
+    asked = inputs.fingerprint(cfg)  # after the overhead, which a first run measures into the table it reads
+    results = _replayed(cfg, strategy, outcomes, overhead)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").unlink(missing_ok=True)  # without it the folder counts as incomplete
+    for name, frame in results.items():
+        tables.write(frame, TABLES[name], paths[name], metadata=inputs.metadata(cfg, asked))
+    _write_hull(Path(cfg.paths.results) / "hull.json", calibration)
+    files.write_text(folder / "config.yaml", asked)
+
+
+def _replayed(
+    cfg: DictConfig, strategy: FittedStrategy, outcomes: OutcomeMatrix, overhead: Overhead
+) -> dict[str, pd.DataFrame]:
+    calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
+    rule = instantiate(cfg.operating_point)
+    thresholds = np.unique([*cfg.thresholds, *rule.extra_thresholds()])
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
+    tuned = strategy.choose(calibration, thresholds)
+    for name, choices in strategy.choose(evaluation, thresholds).items():
+        point = rule.choose(replay.replay(name, tuned[name], calibration, overhead=overhead), calibration)
+        replayed = replay.replay(name, choices, evaluation, overhead=overhead)
+        parts["decisions"].append(replay.decisions(replayed, evaluation))
+        parts["curves"].append(replay.curves(replayed, evaluation))
+        parts["operating_points"].append(
+            _point(name, choices.thresholds[point.position], point.reason, len(calibration))
+        )
+    return {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
+
+
+def _point(strategy: str, threshold: float, reason: str, tasks: int) -> pd.DataFrame:
+    reason = "has no threshold" if np.isnan(threshold) else reason
+    return pd.DataFrame({"strategy": [strategy], "threshold": [threshold], "chosen_by": [reason], "tasks": [tasks]})
+
+
+def _write_hull(path: Path, calibration: OutcomeMatrix) -> None:
+    vertices = upper_hull(calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0))
+    files.write_text(path, json.dumps([calibration.models[vertex] for vertex in vertices]) + "\n")
+
+
+def _tags(folder: Path) -> dict[str, str]:
+    return {"configuration": inputs.configuration_hash((folder / "config.yaml").read_text())}
+
+
+if __name__ == "__main__":
+    entry(main, "experiments.run")

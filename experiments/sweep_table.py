@@ -1,0 +1,32 @@
+"""What a sweep prints."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from slm_orchestration.routing.replay import OVERALL
+
+
+def show(curves: pd.DataFrame, points: pd.DataFrame) -> None:
+    """Print each strategy's curve over thresholds, overall, and mark the operating point with a star."""
+    overall = curves[curves["domain"] == OVERALL].merge(points[["strategy", "threshold"]].assign(at="*"), how="left")
+    for strategy, curve in overall.groupby("strategy", sort=False):
+        print(f"\n{strategy}, {int(curve['tasks'].iloc[0])} evaluation tasks")
+        print(_text(curve).to_string(index=False))
+    for point in points.itertuples(index=False):
+        if pd.notna(point.threshold):
+            print(f"\n* {point.strategy}: threshold {point.threshold:g}, {point.chosen_by}")
+
+
+def _text(curve: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "": curve["at"].fillna(""),
+            "threshold": curve["threshold"].map(lambda t: "" if pd.isna(t) else f"{t:.3f}"),
+            "small share": curve["small_share"].map("{:.1%}".format),
+            "quality": curve["quality"].map("{:.3f}".format),
+            "retention": curve["retention"].map(lambda r: "undefined" if pd.isna(r) else f"{r:.1%}"),
+            "USD / 1,000 tasks": (curve["cost_usd"] * 1000).map("{:.4f}".format),
+            "latency s": curve["latency_s"].map("{:.2f}".format),
+        }
+    )

@@ -1,0 +1,28 @@
+import pandas as pd
+from tests.routing.tables_by_hand import matrix
+
+from slm_orchestration.routing import overhead
+from slm_orchestration.routing.heuristic import HeuristicRouter
+from slm_orchestration.routing.strategy import fit_table
+
+
+def test_the_profile_is_written_read_and_charged(tmp_path):
+    row = {
+        "single_p50_s": 0.002,
+        "single_p99_s": 0.004,
+        "batched_s": 0.001,
+        "tasks": 5,
+        "device": "cpu",
+        "measured_on": "2026-01-01",
+    }
+    path = tmp_path / "overhead.csv"
+    overhead.write(path, pd.DataFrame([row], index=pd.Index(["heuristic"], name="strategy")))
+    charged = overhead.overhead(overhead.read(path), "heuristic", usd_per_s=10.0)
+    assert (charged.latency_s, charged.cost_usd) == (0.002, 0.01)
+
+
+def test_a_measurement_counts_its_tasks_and_takes_time():
+    outcomes = matrix([[1, 1, 1]] * 7)
+    row = overhead.measure(HeuristicRouter().fit(fit_table(outcomes)), outcomes)
+    assert row["tasks"] == 7
+    assert 0 < row["single_p50_s"] <= row["single_p99_s"]

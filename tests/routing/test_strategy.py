@@ -1,0 +1,104 @@
+"""A router sees what it declares and what was paid, and nothing else."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from tests.routing.tables_by_hand import matrix
+
+from slm_orchestration.routing.rules import Cascade, Utility
+from slm_orchestration.routing.strategy import RoutedStrategy, guarded
+
+OUTCOMES = matrix([[1, 1, 1], [0, 1, 1], [0, 0, 1]], confidence=[[0.9, 0.9, 0.9], [0.2, 0.8, 0.9], [0.2, 0.3, 0.9]])
+
+
+@dataclass
+class Spy:
+    """Calls `look` on all that it is handed and predicts 0.5."""
+
+    look: object
+    reads: frozenset = frozenset({"prompt", "answer:small"})
+
+    def fit(self, outcomes):
+        return self
+
+    def predict_quality(self, prompts, answers):
+        self.look(prompts, answers)
+        return np.full((len(prompts), 3), 0.5)
+
+
+@pytest.mark.parametrize(
+    "column", ["task_id", "domain", "dataset", "group", "split", "quality", "cost_usd", "latency_s", "guess_quality"]
+)
+def test_a_router_that_looks_for_what_it_must_not_see_is_refused(column):
+    for frame in (0, 1):
+        with pytest.raises(KeyError):
+            guarded(Spy(lambda *frames, frame=frame: frames[frame][column]), OUTCOMES)((0,))
+
+
+def test_before_the_first_call_there_are_no_answers():
+    guarded(Spy(lambda prompts, answers: pytest.fail() if len(answers) else None), OUTCOMES)(())
+
+
+def test_an_answer_that_was_paid_but_not_declared_is_not_handed_over():
+    seen = []
+    guarded(Spy(lambda prompts, answers: seen.append(set(answers["model"]))), OUTCOMES)((0, 1))
+    assert seen == [{"small"}]
+
+
+def test_the_prompt_is_not_handed_to_a_router_that_does_not_declare_it():
+    with pytest.raises(KeyError):
+        guarded(Spy(lambda prompts, answers: prompts["prompt"], reads=frozenset({"answer:small"})), OUTCOMES)((0,))
+
+
+@pytest.mark.parametrize("read", ["quality", "domain", "answer:gpt", "task_id", "answer:"])
+def test_a_read_that_does_not_exist_is_refused(read):
+    with pytest.raises(ValueError, match="may not read"):
+        guarded(Spy(lambda *_: None, reads=frozenset({read})), OUTCOMES)
+
+
+def test_a_router_cannot_change_what_others_see():
+    def vandalise(prompts, answers):
+        prompts["prompt"] = "changed"
+        answers["confidence"] = 1.0
+
+    guarded(Spy(vandalise), OUTCOMES)((0,))
+    assert OUTCOMES.tasks["question"][0] == "question 0"
+    assert OUTCOMES.answers["confidence"][3] == 0.2
+
+
+@pytest.mark.parametrize("predicted", [np.full((3, 2), 0.5), np.full((3, 3), 1.5), np.full((3, 3), np.nan)])
+def test_predictions_of_the_wrong_shape_or_range_are_refused(predicted):
+    router = Spy(lambda *_: None)
+    router.predict_quality = lambda prompts, answers: predicted
+    with pytest.raises(ValueError, match="must predict"):
+        guarded(router, OUTCOMES)(())
+
+
+def test_a_dominated_model_that_no_one_chooses_changes_no_decision():
+    @dataclass
+    class Table:
+        row: list
+        reads: frozenset = frozenset({"prompt"})
+
+        def fit(self, outcomes):
+            return self
+
+        def predict_quality(self, prompts, answers):
+            return np.tile(self.row, (len(prompts), 1))
+
+    pair, three = matrix([[1, 1], [0, 1]]), matrix([[1, 0, 1], [0, 0, 1]])
+    grid = np.linspace(0, 1, 21)
+    two = RoutedStrategy("s", Table([0.4, 0.8]), Utility()).fit(pair, pair).choose(pair, grid)["s"]
+    more = RoutedStrategy("s", Table([0.4, 0.0, 0.8]), Utility()).fit(three, three).choose(three, grid)["s"]
+    assert (np.where(two.served == 1, 2, 0) == more.served).all()
+
+
+def test_permuting_tasks_permutes_decisions():
+    from slm_orchestration.routing.confidence import ConfidenceRouter
+
+    order = np.array([2, 0, 1])
+    fitted = RoutedStrategy("c", ConfidenceRouter(), Cascade()).fit(OUTCOMES, OUTCOMES)
+    grid = np.linspace(0, 1, 11)
+    straight = fitted.choose(OUTCOMES, grid)["c"].served[:, order]
+    assert (straight == fitted.choose(OUTCOMES.take(order), grid)["c"].served).all()
