@@ -1,0 +1,101 @@
+"""Intervals: BCa, percentile, Fieller, Wilson. Each refuses, in words, what its input cannot support."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from slm_orchestration.statistics.resampling import Design
+
+Floats = NDArray[np.float64]
+
+
+class UndefinedStatistic(ValueError):
+    """The input cannot support the statistic; the message says why."""
+
+
+def percentile(resampled: Floats, *, level: float) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of `resampled`, one statistic in many draws."""
+    _check_resampled(resampled, level)
+    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def bca(resampled: Floats, estimate: float, influence: Floats, *, level: float) -> tuple[float, float]:
+    """Return the bias-corrected and accelerated interval (Efron 1987, JASA 82; Davison and Hinkley 1997, section 5.3).
+
+    `influence` is each group's influence on the estimate, as `jackknife_influence` returns it.
+    """
+    _check_resampled(resampled, level)
+    below = (np.count_nonzero(resampled < estimate) + np.count_nonzero(resampled <= estimate)) / (2 * resampled.size)
+    if not 0 < below < 1:
+        raise UndefinedStatistic("BCa is undefined: every resample lies on one side of the estimate")
+    squares = np.sum(influence**2)
+    if not np.isfinite(squares) or squares == 0:
+        raise UndefinedStatistic("BCa is undefined: leaving out one group changes nothing, or leaves nothing")
+    acceleration = np.sum(influence**3) / (6 * squares**1.5)
+    bias = stats.norm.ppf(below)
+    shifted = bias + stats.norm.ppf([(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(resampled, stats.norm.cdf(bias + shifted / (1 - acceleration * shifted)))
+    return float(low), float(high)
+
+
+def jackknife_influence(jackknife: Floats, design: Design) -> Floats:
+    """Return each group's share of the estimate's deviation, from the estimates without each group in turn.
+
+    Within a stratum of n groups (n - 1) / n times the distance to the stratum's mean, so that squares sum to the variance
+    and one stratum gives the textbook's acceleration.
+    """
+    sizes = design.stratum_sizes
+    centre = np.bincount(design.stratum, weights=jackknife) / sizes
+    return (centre[design.stratum] - jackknife) * ((sizes - 1) / sizes)[design.stratum]
+
+
+def fieller(numerator: float, denominator: float, covariance: Floats, *, degrees: int, level: float) -> tuple[float, float]:
+    """Return Fieller's interval of a ratio of two correlated means (Fieller 1954, JRSS B 16), by Student's t.
+
+    `covariance` is that of (numerator, denominator). Raises UndefinedStatistic where the denominator's own interval holds
+    0: the set of plausible ratios is then unbounded.
+    """
+    _check_level(level)
+    if degrees < 1:
+        raise UndefinedStatistic(f"Fieller's interval needs at least 1 degree of freedom, got {degrees}")
+    quantile = stats.t.ppf((1 + level) / 2, degrees)
+    square = quantile**2
+    a = denominator**2 - square * covariance[1, 1]
+    if a <= 0:
+        raise UndefinedStatistic("the interval of the denominator holds 0")
+    b = numerator * denominator - square * covariance[0, 1]
+    c = numerator**2 - square * covariance[0, 0]
+    spread = np.sqrt(max(b**2 - a * c, 0.0))
+    return float((b - spread) / a), float((b + spread) / a)
+
+
+def wilson(share: float, trials: float, *, level: float) -> tuple[float, float]:
+    """Return Wilson's score interval of a share (Wilson 1927, JASA 22); `trials` may be an effective number."""
+    _check_level(level)
+    if not trials >= 1:
+        raise UndefinedStatistic(f"a share needs at least 1 trial, got {trials}")
+    if not 0 <= share <= 1:
+        raise ValueError(f"a share lies between 0 and 1, got {share}")
+    square = stats.norm.ppf((1 + level) / 2) ** 2
+    centre = (share + square / (2 * trials)) / (1 + square / trials)
+    spread = np.sqrt(square * (share * (1 - share) / trials + square / (4 * trials**2))) / (1 + square / trials)
+    # Rounding must not push the ends of 0 of n and n of n past the estimate.
+    return float(max(min(centre - spread, share), 0.0)), float(min(max(centre + spread, share), 1.0))
+
+
+def _check_resampled(resampled: Floats, level: float) -> None:
+    _check_level(level)
+    if resampled.size < 2:
+        raise UndefinedStatistic(f"an interval needs at least 2 resamples, got {resampled.size}")
+    if undefined := np.count_nonzero(~np.isfinite(resampled)):
+        raise UndefinedStatistic(f"undefined in {undefined} of {resampled.size} resamples")
+    if np.ptp(resampled) <= 1e-12 * np.max(np.abs(resampled)):
+        raise UndefinedStatistic("the same in every resample")
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"a level lies between 0 and 1, got {level}")

@@ -1,0 +1,145 @@
+"""The metrics of one operating point, as functions of means: written once, used for estimates, resamples and the jackknife."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slm_orchestration.statistics.panel import References
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means of every strategy in many resamples: each array is resamples × strategies, in the order of `strategies`."""
+
+    strategies: list[str]
+    references: References
+    quality: Floats
+    cost_usd: Floats
+    latency_s: Floats
+    small_share: Floats
+
+    def of(self, name: str, values: Floats) -> Floats:
+        """One strategy's column of `values`, as resamples × 1."""
+        return values[:, [self.strategies.index(name)]]
+
+    @property
+    def dearest_quality(self) -> Floats:
+        """Mean quality of the dearest model."""
+        return self.of(self.references.dearest, self.quality)
+
+    @property
+    def cheapest_quality(self) -> Floats:
+        """Mean quality of the cheapest model."""
+        return self.of(self.references.cheapest, self.quality)
+
+    @property
+    def guess_quality(self) -> Floats:
+        """Mean quality of guess."""
+        return self.of(self.references.guess, self.quality)
+
+
+def quality(means: Means) -> Floats:
+    """Mean quality."""
+    return means.quality
+
+
+def cost_usd(means: Means) -> Floats:
+    """Mean US dollars per task."""
+    return means.cost_usd
+
+
+def latency_s(means: Means) -> Floats:
+    """Mean seconds per task."""
+    return means.latency_s
+
+
+def small_share(means: Means) -> Floats:
+    """Share of tasks whose called models are all small."""
+    return means.small_share
+
+
+def retention(means: Means) -> Floats:
+    """Mean quality over the dearest model's."""
+    return divide(means.quality, means.dearest_quality)
+
+
+def retention_corrected(means: Means) -> Floats:
+    """Retention of the quality above guess: (q_r - q_0) / (q_L - q_0)."""
+    return divide(means.quality - means.guess_quality, means.dearest_quality - means.guess_quality)
+
+
+def pgr(means: Means) -> Floats:
+    """Performance gap recovered: (q_r - q_S) / (q_L - q_S) (Ong et al. 2024, RouteLLM)."""
+    return divide(means.quality - means.cheapest_quality, means.dearest_quality - means.cheapest_quality)
+
+
+def cost_saving(means: Means) -> Floats:
+    """Total cost of the dearest model over that of the strategy."""
+    return divide(means.of(means.references.dearest, means.cost_usd), means.cost_usd)
+
+
+def latency_reduction(means: Means) -> Floats:
+    """Mean latency of the dearest model over that of the strategy."""
+    return divide(means.of(means.references.dearest, means.latency_s), means.latency_s)
+
+
+def gain_over_mixture(means: Means) -> Floats:
+    """Mean quality less what mixing constant models at random gives at the same mean cost: the primary metric."""
+    costs, qualities = hull(means)
+    return means.quality - mixture(means.cost_usd, costs, qualities)
+
+
+def hull(means: Means) -> tuple[Floats, Floats]:
+    """Mean cost and quality of the mixture's vertices, resamples × vertices, after guess at no cost.
+
+    The vertices are those fixed on calibration, in their order. A strategy cheaper than the cheapest of them can only be
+    mixing it with an answer that costs nothing, so the line starts at guess.
+    """
+    names = [name for name in means.references.hull if name != means.references.guess]
+    vertices = [means.strategies.index(name) for name in names]
+    costs = np.column_stack([np.zeros(len(means.cost_usd)), means.cost_usd[:, vertices]])
+    return costs, np.column_stack([means.guess_quality, means.quality[:, vertices]])
+
+
+def mixture(cost: Floats, costs: Floats, qualities: Floats) -> Floats:
+    """Quality at `cost` (resamples × strategies) on the line through each resample's vertices; flat beyond the dearest.
+
+    nan where the vertices, in their fixed order, do not get dearer on the resample's tasks.
+    """
+    value = np.broadcast_to(qualities[:, [-1]], cost.shape).copy()
+    for end in range(costs.shape[1] - 1, 0, -1):
+        start = end - 1
+        slope = divide(qualities[:, [end]] - qualities[:, [start]], costs[:, [end]] - costs[:, [start]])
+        on_line = qualities[:, [start]] + slope * (cost - costs[:, [start]])
+        value = np.where(cost <= costs[:, [end]], on_line, value)
+    in_order = np.all(np.diff(costs, axis=1) > 0, axis=1, keepdims=True)
+    return np.where(in_order, value, np.nan)
+
+
+def divide(numerator: Floats, denominator: Floats) -> Floats:
+    """Divide, with nan where the denominator is 0: undefined, never infinite."""
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator != 0)
+
+
+METRICS: dict[str, Callable[[Means], Floats]] = {
+    function.__name__: function
+    for function in (
+        quality,
+        cost_usd,
+        latency_s,
+        small_share,
+        retention,
+        retention_corrected,
+        cost_saving,
+        latency_reduction,
+        gain_over_mixture,
+        pgr,
+    )
+}

@@ -1,0 +1,101 @@
+"""Every strategy on the same tasks, side by side: the one input of estimates and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from slm_orchestration.statistics.resampling import Design, design
+
+Floats = NDArray[np.float64]
+
+COLUMNS = ("quality", "cost_usd", "latency_s", "small_share")
+GUESS = "guess"
+
+
+@dataclass(frozen=True)
+class References:
+    """The strategies that every other one is measured against: constants, guess, and the vertices of the mixture."""
+
+    cheapest: str
+    dearest: str
+    hull: tuple[str, ...]
+    guess: str = GUESS
+
+
+@dataclass(frozen=True)
+class Panel:
+    """`values[column]` is tasks × strategies; `tasks` holds task_id, domain, dataset, group in the same order of rows."""
+
+    tasks: pd.DataFrame
+    strategies: list[str]
+    values: dict[str, Floats]
+    references: References
+
+    def design(self) -> Design:
+        """How the tasks hang together."""
+        return design(self.tasks)
+
+    def domains(self) -> dict[str, NDArray[np.bool_]]:
+        """Which tasks belong to "overall" and to each domain."""
+        domain = self.tasks["domain"].to_numpy()
+        return {"overall": np.ones(domain.size, dtype=bool)} | {name: domain == name for name in sorted(set(domain))}
+
+    def column(self, strategy: str) -> int:
+        """The column of a strategy."""
+        return self.strategies.index(strategy)
+
+
+def references(models: Sequence[str], hull: Sequence[str]) -> References:
+    """Return the references of a pool: `models` cheapest first, `hull` the models (or guess) that the mixture mixes."""
+    if len(models) < 2:
+        raise ValueError(f"routing needs a pool of at least 2 models, got {len(models)}")
+    if not hull:
+        raise ValueError("the mixture needs at least one vertex")
+    if strangers := [name for name in hull if name not in {*models, GUESS}]:
+        raise ValueError(f"the mixture's vertex {strangers[0]!r} is not a model of the pool ({', '.join(models)})")
+    vertices = tuple(GUESS if name == GUESS else constant(name) for name in hull)
+    return References(constant(models[0]), constant(models[-1]), vertices)
+
+
+def constant(model: str) -> str:
+    """The strategy that always calls `model`."""
+    return f"always_{model}"
+
+
+def panel(decisions: pd.DataFrame, tasks: pd.DataFrame, references: References) -> Panel:
+    """Return the panel of DECISIONS with one row per strategy and task.
+
+    `tasks` tells dataset and group of each task and may hold more tasks. Raises ValueError where a strategy appears at two
+    thresholds, lacks a task that another one has, or a reference is missing.
+    """
+    repeated = decisions.duplicated(["strategy", "task_id"])
+    if repeated.any():
+        row = decisions[repeated].iloc[0]
+        raise ValueError(f"strategy {row['strategy']!r} decides task {row['task_id']!r} more than once; give one threshold of it")
+    strategies = sorted(decisions["strategy"].unique())
+    needed = [references.cheapest, references.dearest, references.guess, *references.hull]
+    if missing := [name for name in needed if name not in strategies]:
+        raise ValueError(f"no decisions of {missing[0]!r}, which every strategy is measured against; run it first")
+    decided = decisions.assign(small_share=1.0 - decisions["escalated"].astype(float))
+    wide = decided.pivot(index="task_id", columns="strategy", values=list(COLUMNS)).sort_index()
+    _check_same_tasks(wide["quality"])
+    known = tasks.drop_duplicates("task_id").set_index("task_id")[["domain", "dataset", "group"]]
+    if strangers := list(wide.index.difference(known.index)):
+        raise ValueError(f"{len(strangers)} decided tasks are not in the task table, first {strangers[0]!r}")
+    values = {name: wide[name][strategies].to_numpy(dtype=float) for name in COLUMNS}
+    return Panel(known.loc[wide.index].reset_index(), strategies, values, references)
+
+
+def _check_same_tasks(quality: pd.DataFrame) -> None:
+    missing = quality.isna()
+    if missing.to_numpy().any():
+        strategy = str(missing.sum().idxmax())
+        tasks = quality.index[missing[strategy]]
+        raise ValueError(
+            f"strategies must decide the same tasks: {strategy!r} lacks {len(tasks)} of {len(quality)}, first {tasks[0]!r}"
+        )

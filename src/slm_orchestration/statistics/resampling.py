@@ -1,0 +1,162 @@
+"""Which tasks are drawn again, and the weighted means of every draw.
+
+Almost every statistic of this project is a function of means over tasks. So a resample is a row of weights, all draws of all
+strategies are one matrix product, and a paired comparison is paired because both sides see the same weights.
+
+The unit is the group (tasks that share context), resampled within its dataset. Within a dataset of n groups, n - 1 are drawn
+and weighted by n / (n - 1): the rescaled bootstrap of Rao, Wu and Yue (1992, Survey Methodology 18), whose variance is unbiased
+also where a dataset has three tasks; drawing n would make it too small by (n - 1) / n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+# Cells of one block of weights: 64 MB, whatever the number of tasks.
+_BLOCK_CELLS = 8_000_000
+
+
+@dataclass(frozen=True)
+class Design:
+    """How tasks hang together: `group` of each task, and `stratum` of each group (its dataset), as codes from 0."""
+
+    group: Indices
+    stratum: Indices
+
+    @property
+    def stratum_sizes(self) -> Indices:
+        """Groups per stratum."""
+        return np.bincount(self.stratum)
+
+    @property
+    def rescaling(self) -> Floats:
+        """n / (n - 1) of each group's stratum."""
+        sizes = self.stratum_sizes
+        return (sizes / (sizes - 1))[self.stratum]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Resamples of a design that can be walked through any number of times; equal seeds give equal weights."""
+
+    design: Design
+    resamples: int
+    seed: int
+
+    def blocks(self) -> Iterator[tuple[slice, Floats]]:
+        """Yield the rows of each block and its weights (resamples × groups)."""
+        rng = np.random.default_rng(self.seed)
+        groups = self.design.stratum.size
+        height = max(1, _BLOCK_CELLS // groups)
+        for start in range(0, self.resamples, height):
+            rows = slice(start, min(start + height, self.resamples))
+            yield rows, _weights(self.design, rows.stop - rows.start, rng)
+
+    def means(self, sums: Floats, sizes: Floats) -> Floats:
+        """Return resamples × columns: the weighted mean of each column of `sums` (groups × columns) in each draw."""
+        means = np.empty((self.resamples, sums.shape[1]))
+        for rows, weights in self.blocks():
+            means[rows] = _divide(weights @ sums, weights @ sizes)
+        return means
+
+
+def design(tasks: pd.DataFrame) -> Design:
+    """Return the design of a task table with the columns domain, dataset and group.
+
+    A group that spans datasets belongs to the first of them. A dataset with one group has no spread of its own: such datasets
+    are joined within their domain, or with the domain's largest dataset, or, if the domain holds nothing else, across domains.
+    Raises ValueError where there are fewer than 2 groups.
+    """
+    # Sorted, so that the order of the tasks does not decide which group a draw falls on.
+    codes, _ = pd.factorize(tasks["group"], sort=True)
+    groups = tasks[["domain", "dataset"]].assign(code=codes).sort_values(["code", "domain", "dataset"]).drop_duplicates("code")
+    if len(groups) < 2:
+        raise ValueError(f"resampling needs at least 2 groups of tasks, got {len(groups)}")
+    stratum = groups["domain"].astype(str) + "\n" + groups["dataset"].astype(str)
+    for wider in (groups["domain"].astype(str), pd.Series("", index=groups.index)):
+        stratum = stratum.mask(_alone(stratum), wider)
+        largest = stratum.groupby(wider).transform(lambda names: names.value_counts().sort_index().idxmax())
+        stratum = stratum.mask(_alone(stratum), largest)
+    return Design(np.asarray(codes, dtype=np.int64), np.asarray(pd.factorize(stratum, sort=True)[0], dtype=np.int64))
+
+
+def group_sums(values: Floats, design: Design) -> Floats:
+    """Return groups × columns: the sum of each column of `values` (tasks × columns) over each group."""
+    order = np.argsort(design.group, kind="stable")
+    starts = np.searchsorted(design.group[order], np.arange(design.stratum.size))
+    return np.add.reduceat(values[order], starts, axis=0)
+
+
+def jackknife_means(sums: Floats, sizes: Floats, design: Design) -> Floats:
+    """Return groups × columns: the means without each group in turn, the rest of its stratum weighted up to keep its share."""
+    by_stratum = _stratum_sums(np.column_stack([sums, sizes]), design)
+    table = np.column_stack([sums, sizes])
+    own = by_stratum[design.stratum]
+    left = table.sum(axis=0) - own + (own - table) * design.rescaling[:, None]
+    return _divide(left[:, :-1], left[:, -1])
+
+
+def covariance(sums: Floats, sizes: Floats, design: Design) -> Floats:
+    """Return columns × columns: the linearised covariance of the means over groups within strata."""
+    total = sizes.sum()
+    residuals = (sums - np.outer(sizes, sums.sum(axis=0) / total)) / total
+    centred = residuals - (_stratum_sums(residuals, design) / design.stratum_sizes[:, None])[design.stratum]
+    return (centred * design.rescaling[:, None]).T @ centred
+
+
+def weighted_medians(values: Floats, group: Indices, weights: Floats) -> Floats:
+    """Return each resample's median (the smallest value at which half of the weight is reached) of `values`, one per task."""
+    order = np.argsort(values, kind="stable")
+    # A resample's median nearly always lies within six standard errors, in ranks, of the sample's.
+    reach = int(np.ceil(3 * np.sqrt(values.size))) + 2
+    low, high = max(0, values.size // 2 - reach), min(values.size, values.size // 2 + reach)
+    medians = _medians_within(values[order], group[order], weights, (low, high))
+    missed = np.isnan(medians)
+    if missed.any():
+        medians[missed] = _medians_within(values[order], group[order], weights[missed], (0, values.size))
+    return medians
+
+
+def _medians_within(values: Floats, group: Indices, weights: Floats, window: tuple[int, int]) -> Floats:
+    low, high = window
+    groups = weights.shape[1]
+    half = weights @ np.bincount(group, minlength=groups) / 2
+    below = weights @ np.bincount(group[:low], minlength=groups)
+    # A little slack, because sums of rescaled weights miss an exact half by rounding.
+    reached = below[:, None] + np.cumsum(weights[:, group[low:high]], axis=1) >= half[:, None] * (1 - 1e-12)
+    inside = reached[:, -1] & ((below < half * (1 - 1e-12)) | (low == 0))
+    return np.where(inside, values[low + np.argmax(reached, axis=1)], np.nan)
+
+
+def _weights(design: Design, height: int, rng: np.random.Generator) -> Floats:
+    groups = design.stratum.size
+    first_cell = np.arange(height)[:, None] * groups
+    counts = np.zeros(height * groups, dtype=np.int64)
+    for code, size in enumerate(design.stratum_sizes):
+        members = np.flatnonzero(design.stratum == code)
+        drawn = members[rng.integers(0, size, size=(height, size - 1))]
+        counts += np.bincount((first_cell + drawn).ravel(), minlength=counts.size)
+    return counts.reshape(height, groups) * design.rescaling
+
+
+def _stratum_sums(table: Floats, design: Design) -> Floats:
+    totals = np.zeros((design.stratum_sizes.size, table.shape[1]))
+    np.add.at(totals, design.stratum, table)
+    return totals
+
+
+def _alone(stratum: pd.Series) -> pd.Series:
+    return stratum.map(stratum.value_counts()) == 1
+
+
+def _divide(sums: Floats, totals: Floats) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sums / totals[:, None]

@@ -1,0 +1,177 @@
+"""Estimates: each metric of each strategy at its operating point, overall and per domain, with its interval and method."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from slm_orchestration import tables
+from slm_orchestration.statistics import intervals
+from slm_orchestration.statistics.intervals import UndefinedStatistic
+from slm_orchestration.statistics.metrics import METRICS
+from slm_orchestration.statistics.resampled import Resampled
+
+Floats = NDArray[np.float64]
+Row = dict[str, object]
+
+# Below this many groups the simulated coverage of statistics.simulation leaves 93.5 to 96.5 %; the method then says so.
+FEWEST_GROUPS = 30
+_UNDEFINED = {
+    "cost_saving": "undefined: the strategy costs nothing",
+    "latency_reduction": "undefined: the strategy takes no time",
+    "latency_reduction_p50": "undefined: the strategy's median task takes no time",
+    "gain_over_mixture": "undefined: the mixture's models do not get dearer in their order on these tasks",
+}
+_GAPS = {
+    "retention": "the dearest model's quality",
+    "retention_corrected": "the dearest model's gain over guess",
+    "pgr": "the pool's quality gap",
+}
+
+
+def summarise(parts: dict[str, Resampled], *, level: float) -> pd.DataFrame:
+    """Return ESTIMATES of every strategy, domain and metric of METRICS.md.
+
+    A metric that these tasks cannot determine has a null estimate, and `method` says why in words.
+    """
+    rows: list[Row] = []
+    for part in parts.values():
+        for metric in METRICS:
+            if metric == "small_share":
+                rows += _share_rows(part, level)
+            elif metric in _GAPS:
+                rows += _ratio_rows(part, metric, level)
+            else:
+                rows += _rows(part, metric, level)
+        rows += _median_rows(part, level)
+    frame = pd.DataFrame(rows).assign(level=level)
+    return tables.conform(frame.sort_values(["strategy", "domain", "metric"], ignore_index=True), tables.ESTIMATES)
+
+
+def bootstrap_interval(estimate: float, resampled: Floats, influence: Floats, *, level: float) -> tuple[float, float, str]:
+    """Return low, high and the method: BCa, or percentile where BCa is undefined. Raises UndefinedStatistic on no spread."""
+    try:
+        return *intervals.bca(resampled, estimate, influence, level=level), "BCa bootstrap"
+    except UndefinedStatistic as reason:
+        return *intervals.percentile(resampled, level=level), f"percentile bootstrap, as {reason}"
+
+
+def _rows(part: Resampled, metric: str, level: float) -> list[Row]:
+    observed, drawn, influence = part.values(METRICS[metric])
+    rows = []
+    for index, estimate in enumerate(observed):
+        if np.isnan(estimate):
+            rows.append(_row(part, index, metric, method=_UNDEFINED[metric]))
+            continue
+        try:
+            low, high, method = bootstrap_interval(estimate, drawn[index], influence[index], level=level)
+            rows.append(_row(part, index, metric, estimate, (low, high), method + _few(part)))
+        except UndefinedStatistic as reason:
+            rows.append(_without_spread(part, index, metric, estimate, level=level, reason=str(reason)))
+    return rows
+
+
+def _without_spread(part: Resampled, index: int, metric: str, estimate: float, *, level: float, reason: str) -> Row:
+    if metric == "quality" and estimate in (0.0, 1.0):
+        # All right or all wrong: resampling cannot see what further tasks could, a share's interval can.
+        ends = intervals.wilson(estimate, part.groups, level=level)
+        return _row(part, index, metric, estimate, ends, f"Wilson score, {part.groups} groups all alike")
+    return _row(part, index, metric, estimate, method=f"no interval: {reason}")
+
+
+def _ratio_rows(part: Resampled, metric: str, level: float) -> list[Row]:
+    """Ratios of qualities whose denominator may touch 0: undetermined where its own interval holds 0, else Fieller."""
+    references = part.observed.references
+    floor = {"retention": None, "retention_corrected": references.guess, "pgr": references.cheapest}[metric]
+    below = {} if floor is None else {floor: -1.0}
+    denominator = _quality_of({references.dearest: 1.0} | below, part)
+    rows, bootstrapped = [], _rows(part, metric, level) if metric == "retention" else None
+    for index, strategy in enumerate(part.observed.strategies):
+        numerator = {strategy: 1.0}
+        for name, weight in below.items():
+            numerator[name] = numerator.get(name, 0.0) + weight
+        covariance = part.covariance_of(numerator, {references.dearest: 1.0} | below)
+        above, below_line = _quality_of(numerator, part), denominator
+        try:
+            ends = intervals.fieller(above, below_line, covariance, degrees=part.degrees, level=level)
+        except UndefinedStatistic as reason:
+            why = str(reason).replace("the denominator", _GAPS[metric])
+            rows.append(_row(part, index, metric, method=f"undetermined: {why}"))
+            continue
+        if bootstrapped is not None:
+            rows.append(bootstrapped[index])
+        elif strategy in (floor, references.dearest):
+            rows.append(_row(part, index, metric, above / below_line, method="no interval: fixed by definition"))
+        else:
+            rows.append(_row(part, index, metric, above / below_line, ends, "Fieller" + _few(part)))
+    return rows
+
+
+def _share_rows(part: Resampled, level: float) -> list[Row]:
+    """Small shares by Wilson, and the ceiling that they set on the saving of cost, 1 / (1 - small_share)."""
+    observed, drawn, _ = part.values(METRICS["small_share"])
+    rows = []
+    tasks = int(part.tasks.sum())
+    for index, share in enumerate(observed):
+        share = float(np.clip(share, 0.0, 1.0))
+        variance = float(np.var(drawn[index]))
+        # Tasks that hang together tell less than their number: as many independent ones would spread as the resamples do.
+        trials = min(share * (1 - share) / variance, tasks) if variance > 0 and 0 < share < 1 else float(part.groups)
+        low, high = intervals.wilson(share, max(trials, 1.0), level=level)
+        method = f"Wilson score, {max(trials, 1.0):.0f} effective tasks"
+        rows.append(_row(part, index, "small_share", share, (low, high), method))
+        if share == 1:
+            rows.append(_row(part, index, "cost_saving_ceiling", method="undefined: no task is escalated, so there is no ceiling"))
+        else:
+            ends = (1 / (1 - low), 1 / (1 - high) if high < 1 else np.nan)
+            rows.append(_row(part, index, "cost_saving_ceiling", 1 / (1 - share), ends, "from the interval of small_share"))
+    return rows
+
+
+def _median_rows(part: Resampled, level: float) -> list[Row]:
+    """The dearest model's median latency over the strategy's; medians are not smooth, so percentile intervals."""
+    metric = "latency_reduction_p50"
+    dearest = part.observed.strategies.index(part.observed.references.dearest)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = part.median_latency[:, [dearest]] / part.median_latency
+    rows = []
+    for index, (estimate, *_) in enumerate(ratios.T):
+        if not np.isfinite(estimate):
+            rows.append(_row(part, index, metric, method=_UNDEFINED[metric]))
+            continue
+        try:
+            ends = intervals.percentile(ratios[1:, index], level=level)
+            rows.append(_row(part, index, metric, estimate, ends, "percentile bootstrap" + _few(part)))
+        except UndefinedStatistic as reason:
+            rows.append(_row(part, index, metric, estimate, method=f"no interval: {reason}"))
+    return rows
+
+
+def _quality_of(combination: dict[str, float], part: Resampled) -> float:
+    qualities = dict(zip(part.observed.strategies, part.observed.quality[0], strict=True))
+    return float(sum(weight * qualities[name] for name, weight in combination.items()))
+
+
+def _few(part: Resampled) -> str:
+    return f", fewer than {FEWEST_GROUPS} groups: may cover less than its level" if part.groups < FEWEST_GROUPS else ""
+
+
+def _row(
+    part: Resampled,
+    index: int,
+    metric: str,
+    estimate: float = np.nan,
+    ends: tuple[float, float] = (np.nan, np.nan),
+    method: str = "",
+) -> Row:
+    return {
+        "strategy": part.observed.strategies[index],
+        "domain": part.domain,
+        "metric": metric,
+        "estimate": estimate,
+        "low": ends[0],
+        "high": ends[1],
+        "tasks": int(part.tasks.sum()),
+        "method": method,
+    }
