@@ -1,0 +1,99 @@
+# `make help` lists the targets. Works with any make, Python >= 3.11, and with or without uv and a C compiler.
+SUITE = quick
+INFERENCE = recorded
+ARGS =
+
+CONFIG = suite=$(SUITE) inference=$(INFERENCE) $(ARGS)
+PYTHON = .venv/bin/python
+RUN = $(PYTHON) -m
+
+# The environment is done when the stamp of exactly this lock and this pyproject exists.
+KEY := $(shell cat requirements.lock pyproject.toml | cksum | cut -d ' ' -f 1)
+INSTALLED = .venv/installed-$(KEY)
+# torch is the one package without a hash: its builds (CPU, CUDA, macOS) differ by machine. Its version stands in pyproject.
+TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)",*$$/\1/p' pyproject.toml)
+UV := $(shell command -v uv 2>/dev/null)
+ifdef UV
+INSTALL = uv pip install --quiet --python $(PYTHON)
+else
+INSTALL = $(PYTHON) -m pip install --quiet --disable-pip-version-check
+endif
+
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help reproduce test check setup prepare collect sweep analyze figures paper mlflow-ui lock clean
+
+help:  ## this list
+	@echo "make TARGET [SUITE=quick|standard|full] [INFERENCE=recorded|live] [ARGS='key=value ...']"
+	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/  \1:\2/p' Makefile | awk -F: '{printf "%-13s %s\n", $$1, $$2}'
+
+reproduce: prepare $(if $(filter live,$(INFERENCE)),collect) sweep analyze paper  ## everything, from the recorded outcomes to paper/paper.pdf (INFERENCE=live asks the models again)
+
+test: $(INSTALLED)  ## the whole test suite
+	@$(RUN) pytest
+
+check: $(INSTALLED)  ## style, types and the import rule
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+	@.venv/bin/lint-imports
+
+setup: $(INSTALLED)  ## only the environment, in .venv; every other target makes it too
+
+prepare: $(INSTALLED)  ## build the tasks of the suite
+	@echo "== prepare: the tasks of suite $(SUITE)"
+	@$(RUN) experiments.prepare $(CONFIG)
+
+collect: $(INSTALLED)  ## run the models of the pool on the tasks (hours for larger suites; resumable)
+	@echo "== collect: the models answer suite $(SUITE)"
+	@$(RUN) experiments.collect suite=$(SUITE) inference=live $(ARGS)
+
+sweep: $(INSTALLED)  ## replay every routing strategy at every threshold
+	@echo "== sweep: every strategy at every threshold"
+	@$(RUN) experiments.run --multirun 'routing=glob(*)' $(CONFIG)
+
+analyze: $(INSTALLED)  ## intervals, tests and effect sizes
+	@echo "== analyze: intervals, tests and effect sizes"
+	@$(RUN) experiments.analyze $(CONFIG)
+
+figures paper: $(INSTALLED)  ## figures, tables and paper/paper.pdf from what was analyzed
+	@echo "== report: figures, tables and paper"
+	@$(RUN) experiments.report $(CONFIG)
+
+mlflow-ui: $(INSTALLED)  ## browse the logged runs
+	@MLFLOW_DISABLE_TELEMETRY=true $(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+lock:  ## resolve requirements.lock anew (needs uv; torch and what only torch needs stay out)
+	@uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-annotate --upgrade pyproject.toml \
+	  | sed -n 's/^\(torch\|triton\|nvidia-[a-z0-9-]*\|cuda-[a-z0-9-]*\)==.*/--no-emit-package \1/p' | sort -u > .lock-without
+	@uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-annotate --upgrade \
+	  --generate-hashes --no-emit-index-url $$(cat .lock-without) --output-file requirements.lock pyproject.toml
+	@rm .lock-without
+
+clean:  ## remove what reproduce makes; keeps .venv, recorded and live outcomes, and downloaded weights
+	rm -rf data/tasks data/results figures/*.pdf figures/*.png paper/generated paper/paper.pdf mlflow.db mlruns .hydra
+
+.venv/bin/python:
+	@echo "== setup: a Python environment in .venv"
+ifdef UV
+	@uv venv --quiet --allow-existing --python '>=3.11,<3.14' .venv
+else
+	@for python in python3.13 python3.12 python3.11 python3; do \
+	  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    exec $$python -m venv .venv; fi; done; \
+	  echo "setup: needs Python >= 3.11 with venv (on Debian and Ubuntu: apt install python3-venv), or uv" >&2; exit 1
+endif
+
+# Each step can be repeated, so after an interruption the same command goes on; the stamp comes last.
+# setuptools comes before the rest because three packages are pure Python source, built with what the lock names.
+$(INSTALLED): .venv/bin/python
+	@echo "== setup: $(TORCH) (the largest download)"
+	@$(INSTALL) "$(TORCH)"
+	@echo "== setup: the packages of requirements.lock, by their hashes"
+	@sed -n '/^setuptools==/,/[^\\]$$/p' requirements.lock > .venv/setuptools.lock
+	@$(INSTALL) --no-deps --require-hashes -r .venv/setuptools.lock
+	@$(INSTALL) --no-deps --require-hashes --no-build-isolation -r requirements.lock
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@rm -f .venv/installed-*
+	@touch $@
