@@ -1,0 +1,66 @@
+"""Python literals as one line of JSON: all that the two processes of a unit test may say to each other.
+
+The candidate's side may send any line it likes, so reading one builds plain values and nothing else: no class of the
+sender, and no code, ever crosses. Imports the standard library only, because both processes run this file's text.
+"""
+
+import json
+
+# JSON writes an integer in decimal, which Python refuses beyond 4,300 digits; hexadecimal has no such limit.
+_LARGEST_PLAIN_INT = 2**63
+
+
+def encode(value: object) -> bytes:
+    """Return `value` as one line; a subclass travels as the plain literal under it.
+
+    Raises TypeError for a value that is no literal, RecursionError for one that contains itself.
+    """
+    return json.dumps(_pack(value)).encode() + b"\n"
+
+
+def decode(line: bytes) -> object:
+    """Return the literal of a line; ValueError, TypeError or RecursionError for a line that `encode` cannot write."""
+    return _unpack(json.loads(line))
+
+
+def _pack(value: object) -> object:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        plain = int.__int__(value)
+        return plain if -_LARGEST_PLAIN_INT < plain < _LARGEST_PLAIN_INT else {"int": hex(plain)}
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, list):
+        return [_pack(item) for item in list.__iter__(value)]
+    if isinstance(value, dict):
+        return {"dict": [[_pack(key), _pack(item)] for key, item in dict.items(value)]}
+    if isinstance(value, bytes | bytearray):
+        return {"bytes": value.hex()}
+    if isinstance(value, complex):
+        return {"complex": [value.real, value.imag]}
+    for kind in (tuple, set, frozenset):
+        if isinstance(value, kind):
+            return {kind.__name__: [_pack(item) for item in kind.__iter__(value)]}
+    raise TypeError(f"{type(value).__name__} is not a literal")
+
+
+def _unpack(packed: object) -> object:
+    if isinstance(packed, list):
+        return [_unpack(item) for item in packed]
+    if not isinstance(packed, dict):
+        return packed
+    ((kind, content),) = packed.items()
+    if kind == "int":
+        return int(content, 16)
+    if kind == "bytes":
+        return bytes.fromhex(content)
+    if kind == "complex":
+        return complex(*content)
+    if kind == "dict":
+        return {_unpack(key): _unpack(item) for key, item in content}
+    if kind in ("tuple", "set", "frozenset"):
+        return {"tuple": tuple, "set": set, "frozenset": frozenset}[kind](_unpack(item) for item in content)
+    raise ValueError(f"unknown literal {kind!r}")

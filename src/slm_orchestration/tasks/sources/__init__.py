@@ -1,0 +1,1 @@
+"""Where rows come from: one module per kind of place. A source yields `Row`s; YAML says what to make of their fields."""
