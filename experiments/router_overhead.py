@@ -15,10 +15,10 @@ from pathlib import Path
 import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from slm_orchestration.models.prices import read_prices, usd_per_device_second
 
 from experiments import inputs
 from experiments.config import entry
-from slm_orchestration.models.prices import read_prices, usd_per_device_second
 from slm_orchestration.routing import overhead
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.replay import Overhead

@@ -1,9 +1,9 @@
 import pandas as pd
-from tests.routing.tables_by_hand import matrix
 
 from slm_orchestration.routing import overhead
 from slm_orchestration.routing.heuristic import HeuristicRouter
 from slm_orchestration.routing.strategy import fit_table
+from tests.routing.tables_by_hand import matrix
 
 
 def test_the_profile_is_written_read_and_charged(tmp_path):

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from tests.routing.tables_by_hand import matrix
 
 from slm_orchestration.routing.references import Constant, DomainTableGiven, Guess, Mixture, Oracle, upper_hull
 from slm_orchestration.routing.rules import GUESS
+from tests.routing.tables_by_hand import matrix
 
 OUTCOMES = matrix([[1, 1, 1], [0, 1, 1], [0, 0, 1], [0, 0, 0]], domains=["logic", "logic", "code", "code"])
 GRID = np.linspace(0, 1, 5)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from tests.routing.tables_by_hand import matrix
 
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.references import one_model_each
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.rules import GUESS, Choices
+from tests.routing.tables_by_hand import matrix
 
 OUTCOMES = matrix([[1, 1, 1], [0, 1, 1], [0, 0, 1], [0, 0, 0]], domains=["logic", "logic", "code", "code"])
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tests.routing.tables_by_hand import matrix
 
 from slm_orchestration.routing.adaptive import AdaptiveRouter
 from slm_orchestration.routing.confidence import ConfidenceRouter
@@ -12,6 +11,7 @@ from slm_orchestration.routing.features import FEATURES, analyse, complexity
 from slm_orchestration.routing.heuristic import HeuristicRouter
 from slm_orchestration.routing.rules import Cascade, Utility
 from slm_orchestration.routing.strategy import RoutedStrategy, fit_table, guarded
+from tests.routing.tables_by_hand import matrix
 
 EASY, HARD = "Is the sky blue?", "Prove, step by step, that 17 + 25 = 42 and that 3 * 14 = 42, then explain why."
 

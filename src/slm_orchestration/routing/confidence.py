@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass
 class ConfidenceRouter:
-    """Predict the quality of a model that was called by its confidence, and of the others by their mean on fit tasks."""
+    """Predict a called model's quality by its confidence, and that of the others by their mean on fit tasks."""
 
     mean_quality: pd.Series | None = field(default=None, init=False)
     reads = frozenset({"answer:*"})

@@ -17,7 +17,7 @@ _FOLDS = 5
 
 @dataclass
 class QualityModel:
-    """Logistic regression on graded quality; the penalty is chosen by cross-validated log loss over groups of fit tasks.
+    """Logistic regression on graded quality; cross-validated log loss over groups of fit tasks chooses the penalty.
 
     A quality of 0.3 counts as 0.3 of a right and 0.7 of a wrong answer. Features are standardised; with qualities that
     are all 0 or all 1 the smoothed mean is predicted.
@@ -47,7 +47,7 @@ class QualityModel:
         return float(losses.mean())
 
 
-def _fitted(features: NDArray, quality: NDArray, penalty: float):  # noqa: ANN202
+def _fitted(features: NDArray, quality: NDArray, penalty: float):
     smoothed = float((quality.sum() + 1) / (len(quality) + 2))
     weights = np.concatenate([quality, 1 - quality])
     labels = np.repeat([1, 0], len(quality))
@@ -60,7 +60,7 @@ def _fitted(features: NDArray, quality: NDArray, penalty: float):  # noqa: ANN20
     )
 
 
-def _predict(model, features: NDArray) -> NDArray[np.float64]:  # noqa: ANN001
+def _predict(model, features: NDArray) -> NDArray[np.float64]:
     if isinstance(model, float):
         return np.full(len(features), model)
     return np.clip(model.predict_proba(features)[:, 1], 1e-6, 1 - 1e-6)

@@ -1,4 +1,4 @@
-"""The trivial references that every strategy stands beside. They may look at what no router may; METRICS says at what."""
+"""The trivial references that every strategy stands beside. They may look at what no router may."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 class Router(Protocol):
     """Predicts how good each model's answer will be.
 
-    `reads` declares what it looks at: "prompt", "state:<model>", "answer:<model>", "samples:<model>:<k>". Replay hands it
-    nothing else, and each read beyond the prompt is paid for.
+    `reads` declares what it looks at: "prompt", and "answer:<model>" or "answer:*" of models that were called. Replay
+    hands it nothing else, and each answer is paid for.
     """
 
     @property
@@ -24,5 +24,10 @@ class Router(Protocol):
         ...
 
     def predict_quality(self, prompts: pd.DataFrame, answers: pd.DataFrame) -> NDArray[np.float64]:
-        """Return tasks × models in [0, 1]; `answers` holds the models already called, and is empty before the first call."""
+        """Return tasks × models in [0, 1].
+
+        `prompts` has a row per task and the column prompt. `answers` has a row per task and model already called, with
+        the columns row (position in `prompts`), model, answer, confidence, signals, completion_tokens, finish_reason;
+        it is empty before the first call.
+        """
         ...

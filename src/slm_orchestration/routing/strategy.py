@@ -97,7 +97,8 @@ def readable_answers(router: Router, models: tuple[str, ...]) -> frozenset[int]:
             continue
         if kind != "answer" or name not in {*models, "*"}:
             raise ValueError(
-                f"a router may not read {read!r}; it may read 'prompt' and 'answer:<model>' of {', '.join(models)}, or 'answer:*'"
+                f"a router may not read {read!r}; it may read 'prompt', 'answer:*', "
+                f"or 'answer:<model>' with a model of {', '.join(models)}"
             )
         answers |= set(models) if name == "*" else {name}
     return frozenset(index for index, model in enumerate(models) if model in answers)
