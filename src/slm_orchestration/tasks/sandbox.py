@@ -72,6 +72,9 @@ def open_doors(secret, grader):
 '''
 
 
+_REMEDY = "they need Linux 6.12 or newer with Landlock, and sandlock; on others leave out the domain code"
+
+
 class SandboxUnavailable(OSError):
     """This machine cannot confine generated code, so it does not run any."""
 
@@ -146,3 +149,74 @@ def _run_tests(job: Job, limits: Limits) -> Verdict:
     if ended.returncode == asserts.BROKEN:
         raise ValueError(f"the task's own prompt or test fails: {reason}")
     return Verdict(ended.returncode == asserts.PASSED, reason)
+
+
+@contextmanager
+def _candidate(limits: Limits) -> Iterator[Any]:
+    """Yield the confined process, its pipes open; at the end it is killed with its whole group."""
+    sandlock = _sandlock()
+    box = sandlock.Sandbox(
+        fs_readable=_interpreter(),
+        fs_denied=_packages(),
+        clean_env=True,
+        env={"PYTHONHASHSEED": "0"},
+        cwd="/",
+        max_processes=1,
+        no_coredump=True,
+    )
+    pipe, null = sandlock.StdioMode.PIPED, sandlock.StdioMode.NULL
+    try:
+        process = box.popen([*_python("candidate"), _settings(limits)], stdin=pipe, stdout=pipe, stderr=null)
+    except (RuntimeError, sandlock.SandlockError) as error:
+        raise SandboxUnavailable(f"code tasks are refused: {error}; {_REMEDY}") from error
+    with process:
+        yield process
+
+
+def _sandlock() -> Any:
+    """Return the sandlock module, once it says that this kernel has all that it needs."""
+    try:
+        import sandlock
+    except (ImportError, OSError, RuntimeError) as error:
+        raise SandboxUnavailable(f"code tasks are refused: sandlock does not load here ({error}); {_REMEDY}") from error
+    has, needs = sandlock.landlock_abi_version(), sandlock.min_landlock_abi()
+    if has < needs:
+        raise SandboxUnavailable(f"code tasks are refused: Landlock {needs} is needed, the kernel has {has}; {_REMEDY}")
+    return sandlock
+
+
+def _python(process: str) -> list[str]:
+    """Return the command that runs a sibling module as a process without this project or any installed package."""
+    folder = Path(__file__).parent
+    literals, main = ((folder / f"{name}.py").read_text(encoding="utf-8") for name in ("literals", process))
+    return [os.path.realpath(sys.executable), "-s", "-S", "-P", "-B", "-c", _START.format(literals=literals, process=main)]
+
+
+def _settings(limits: Limits) -> str:
+    resources = {"RLIMIT_AS": limits.memory, "RLIMIT_CPU": limits.cpu_seconds, "RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0}
+    return json.dumps({"limits": resources, "seconds": limits.seconds, "filter": _filter().hex()})
+
+
+@functools.cache
+def _filter() -> bytes:
+    """Return a program of the kernel's packet filter that lets the allowed system calls through, for this machine."""
+    from sandlock._sdk import _lib  # its C function is public, its only Python binding is not
+
+    numbers = [_lib.sandlock_syscall_nr(name.encode()) for name in _ALLOWED_SYSTEM_CALLS]
+    known = [number for number in numbers if number >= 0]  # newer machines do without the older calls
+    load, jump_if_equal, end = 0x20, 0x15, 0x06
+    steps = [struct.pack("=HBBI", load, 0, 0, 0)]
+    steps += [struct.pack("=HBBI", jump_if_equal, len(known) - i, 0, number) for i, number in enumerate(known)]
+    steps += [struct.pack("=HBBI", end, 0, 0, _ERRNO_EPERM), struct.pack("=HBBI", end, 0, 0, _ALLOW)]
+    return b"".join(steps)
+
+
+def _interpreter() -> list[str]:
+    candidates = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", f"{sys.base_prefix}/lib"]
+    return [os.path.realpath(sys.executable), *(path for path in candidates if os.path.exists(path))]
+
+
+def _packages() -> list[str]:
+    """Return the folders of installed packages among the readable ones: a test suite might lie there."""
+    folders = (folder for root in _interpreter() for folder in Path(root).glob("python*/*-packages"))
+    return [str(folder) for folder in folders]
