@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ FEATURES = (
 )  # fmt: skip
 
 
-def analyse(prompts: Sequence[str]) -> pd.DataFrame:
+def analyse(prompts: Iterable[str]) -> pd.DataFrame:
     """Return one row of FEATURES per prompt: length, numbers, code, structure, reasoning markers, kind of question."""
     return pd.DataFrame([_analyse(text[:_LONG_PROMPT]) for text in prompts], columns=list(FEATURES))
 

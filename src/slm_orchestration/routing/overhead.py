@@ -12,6 +12,7 @@ from slm_orchestration.files import replacing
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.router import Router
+from slm_orchestration.routing.rules import Called
 from slm_orchestration.routing.strategy import guarded, readable_answers
 
 COLUMNS = ["strategy", "single_p50_s", "single_p99_s", "batched_s", "tasks", "device", "measured_on"]
@@ -23,7 +24,7 @@ def measure(router: Router, outcomes: OutcomeMatrix, *, most: int = 200) -> dict
     Averaged over the prediction before any call and, for a router that reads answers, the one after the first call.
     """
     part = outcomes.take(np.arange(min(len(outcomes), most)))
-    states = [()] if "prompt" in router.reads else []
+    states: list[Called] = [()] if "prompt" in router.reads else []
     states += [(0,)] if 0 in readable_answers(router, outcomes.models) else []
     _seconds(router, part.take(np.array([0])), states)  # the first call pays for caches that later ones share
     single = np.array([_seconds(router, part.take(np.array([row])), states) for row in range(len(part))])
@@ -50,11 +51,11 @@ def write(path: Path, profile: pd.DataFrame) -> None:
 
 def overhead(profile: pd.DataFrame, strategy: str, *, usd_per_s: float) -> Overhead:
     """Return what one prediction takes: seconds one at a time, dollars at a batch's device seconds."""
-    row = profile.loc[strategy]
+    row = profile.loc[strategy].to_dict()
     return Overhead(latency_s=float(row["single_p50_s"]), cost_usd=float(row["batched_s"]) * usd_per_s)
 
 
-def _seconds(router: Router, outcomes: OutcomeMatrix, states: list[tuple[int, ...]]) -> float:
+def _seconds(router: Router, outcomes: OutcomeMatrix, states: list[Called]) -> float:
     predict = guarded(router, outcomes)
     start = time.perf_counter()
     for state in states:

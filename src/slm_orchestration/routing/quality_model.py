@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 _FOLDS = 5
@@ -47,7 +47,7 @@ class QualityModel:
         return float(losses.mean())
 
 
-def _fitted(features: NDArray, quality: NDArray, penalty: float):
+def _fitted(features: NDArray, quality: NDArray, penalty: float) -> Pipeline | float:
     smoothed = float((quality.sum() + 1) / (len(quality) + 2))
     weights = np.concatenate([quality, 1 - quality])
     labels = np.repeat([1, 0], len(quality))
@@ -60,7 +60,7 @@ def _fitted(features: NDArray, quality: NDArray, penalty: float):
     )
 
 
-def _predict(model, features: NDArray) -> NDArray[np.float64]:
+def _predict(model: Pipeline | float, features: NDArray) -> NDArray[np.float64]:
     if isinstance(model, float):
         return np.full(len(features), model)
     return np.clip(model.predict_proba(features)[:, 1], 1e-6, 1 - 1e-6)

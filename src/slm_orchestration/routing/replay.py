@@ -45,7 +45,7 @@ def replay(strategy: str, choices: Choices, outcomes: OutcomeMatrix, *, overhead
     rows = np.arange(len(outcomes))
     guessed = outcomes.tasks["guess_quality"].to_numpy(float)
     served = outcomes.quality[rows, np.maximum(choices.served, 0)]
-    router_latency_s = choices.predictions * overhead.latency_s
+    router_latency_s = np.asarray(choices.predictions * overhead.latency_s, dtype=np.float64)
     large = np.array([model not in outcomes.small for model in outcomes.models])
     return Replayed(
         strategy=strategy,
