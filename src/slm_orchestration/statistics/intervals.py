@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from slm_orchestration.statistics.resampling import Design
 
@@ -35,9 +35,9 @@ def bca(resampled: Floats, estimate: float, influence: Floats, *, level: float) 
     if not np.isfinite(squares) or squares == 0:
         raise UndefinedStatistic("BCa is undefined: leaving out one group changes nothing, or leaves nothing")
     acceleration = np.sum(influence**3) / (6 * squares**1.5)
-    bias = stats.norm.ppf(below)
-    shifted = bias + stats.norm.ppf([(1 - level) / 2, (1 + level) / 2])
-    low, high = np.quantile(resampled, stats.norm.cdf(bias + shifted / (1 - acceleration * shifted)))
+    bias = special.ndtri(below)
+    shifted = bias + special.ndtri([(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(resampled, special.ndtr(bias + shifted / (1 - acceleration * shifted)))
     return float(low), float(high)
 
 
@@ -61,7 +61,7 @@ def fieller(numerator: float, denominator: float, covariance: Floats, *, degrees
     _check_level(level)
     if degrees < 1:
         raise UndefinedStatistic(f"Fieller's interval needs at least 1 degree of freedom, got {degrees}")
-    quantile = stats.t.ppf((1 + level) / 2, degrees)
+    quantile = special.stdtrit(degrees, (1 + level) / 2)
     square = quantile**2
     a = denominator**2 - square * covariance[1, 1]
     if a <= 0:
@@ -79,7 +79,7 @@ def wilson(share: float, trials: float, *, level: float) -> tuple[float, float]:
         raise UndefinedStatistic(f"a share needs at least 1 trial, got {trials}")
     if not 0 <= share <= 1:
         raise ValueError(f"a share lies between 0 and 1, got {share}")
-    square = stats.norm.ppf((1 + level) / 2) ** 2
+    square = special.ndtri((1 + level) / 2) ** 2
     centre = (share + square / (2 * trials)) / (1 + square / trials)
     spread = np.sqrt(square * (share * (1 - share) / trials + square / (4 * trials**2))) / (1 + square / trials)
     # Rounding must not push the ends of 0 of n and n of n past the estimate.

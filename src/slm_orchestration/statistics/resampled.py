@@ -17,6 +17,7 @@ from slm_orchestration.statistics.resampling import (
     covariance,
     group_sums,
     jackknife_means,
+    restrict,
     weighted_medians,
 )
 
@@ -24,87 +25,111 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Resampled:
-    """One domain (or overall): `observed` is 1 × strategies, `drawn` resamples × strategies, `left_out` groups × strategies.
+class Domain:
+    """The tasks of one domain (or overall): `rows` in the panel, `groups` in its design, `sums` and `sizes` over them."""
 
-    `median_latency` is (1 + resamples) × strategies, the observed medians first. `sums` and `sizes` are over the groups.
-    """
-
-    domain: str
-    tasks: NDArray[np.bool_]
+    name: str
+    rows: NDArray[np.bool_]
+    groups: NDArray[np.int64]
     design: Design
     sums: Floats
     sizes: Floats
-    observed: Means
-    drawn: Means
-    left_out: Means
-    median_latency: Floats
+    latency_s: Floats
 
     @property
-    def groups(self) -> int:
-        """How many groups hold a task of the domain."""
+    def tasks(self) -> int:
+        """How many tasks."""
+        return int(self.sizes.sum())
+
+    @property
+    def occupied(self) -> int:
+        """How many groups hold a task."""
         return int(np.count_nonzero(self.sizes))
 
     @property
     def degrees(self) -> int:
         """Degrees of freedom of a variance over groups within strata."""
-        touched = np.unique(self.design.stratum[self.sizes > 0])
-        return self.groups - touched.size
+        return self.occupied - np.unique(self.design.stratum[self.sizes > 0]).size
+
+    def means(self, weights: Floats) -> Floats:
+        """Means of all columns in each resample; `weights` is of all the panel's groups."""
+        within = weights[self.groups].T
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (within @ self.sums) / (within @ self.sizes)[:, None]
+
+    def medians(self, weights: Floats) -> Floats:
+        """Median latency of each strategy in each resample."""
+        group, within = self.design.group, weights[self.groups]
+        return np.column_stack([weighted_medians(column, group, within) for column in self.latency_s.T])
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """One domain: `observed` is 1 × strategies, `drawn` resamples × strategies, `left_out` groups × strategies.
+
+    `median_latency` is (1 + resamples) × strategies, the observed medians first.
+    """
+
+    domain: Domain
+    observed: Means
+    drawn: Means
+    left_out: Means
+    median_latency: Floats
 
     def values(self, metric: Callable[[Means], Floats]) -> tuple[Floats, Floats, Floats]:
         """A metric of each strategy: observed, in each resample (strategies × resamples), influence (strategies × groups)."""
         left_out = metric(self.left_out).T
-        influence = np.stack([jackknife_influence(row, self.design) for row in left_out])
+        influence = np.stack([jackknife_influence(row, self.domain.design) for row in left_out])
         return metric(self.observed)[0], np.ascontiguousarray(metric(self.drawn).T), influence
 
-    def covariance_of(self, *combinations: dict[str, float]) -> Floats:
-        """Covariance of linear combinations {strategy: weight} of mean qualities."""
-        columns = np.zeros((self.sums.shape[1], len(combinations)))
-        for index, combination in enumerate(combinations):
-            for strategy, weight in combination.items():
-                columns[self.observed.strategies.index(strategy), index] += weight
-        return covariance(self.sums @ columns, self.sizes, self.design)
+    def quality(self, combination: dict[str, float]) -> float:
+        """A linear combination {strategy: weight} of mean qualities."""
+        return float(self.observed.quality[0] @ self._weights(combination))
+
+    def covariance(self, *combinations: dict[str, float]) -> Floats:
+        """Covariance of linear combinations of mean qualities, over groups within strata."""
+        columns = np.column_stack([self._weights(combination) for combination in combinations])
+        qualities = self.domain.sums[:, : len(self.observed.strategies)]
+        return covariance(qualities @ columns, self.domain.sizes, self.domain.design)
+
+    def _weights(self, combination: dict[str, float]) -> Floats:
+        weights = np.zeros(len(self.observed.strategies))
+        for strategy, weight in combination.items():
+            weights[self.observed.strategies.index(strategy)] += weight
+        return weights
 
 
 def resample(panel: Panel, *, resamples: int, seed: int) -> dict[str, Resampled]:
     """Return the resampled means of "overall" and of each domain: the same draws for all strategies and domains."""
     design = panel.design()
-    draws = Draws(design, resamples, seed)
-    stacked = np.hstack([panel.values[name] for name in COLUMNS])
-    domains = panel.domains()
-    sums = {name: group_sums(stacked * rows[:, None], design) for name, rows in domains.items()}
-    sizes = {name: group_sums(rows[:, None].astype(float), design)[:, 0] for name, rows in domains.items()}
-    touching = {name: np.flatnonzero(np.isin(design.stratum, design.stratum[size > 0])) for name, size in sizes.items()}
-    drawn = {name: np.empty((resamples, stacked.shape[1])) for name in domains}
-    medians = {name: np.empty((1 + resamples, len(panel.strategies))) for name in domains}
-    for block, weights in draws.blocks():
-        for name, groups in touching.items():
-            within = weights[:, groups]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                drawn[name][block] = (within @ sums[name][groups]) / (within @ sizes[name][groups])[:, None]
-            medians[name][block.start + 1 : block.stop + 1] = _medians(panel, design, domains[name], weights)
-    for name, rows in domains.items():
-        medians[name][:1] = _medians(panel, design, rows, np.ones((1, design.stratum.size)))
+    domains = [_domain(panel, design, name, rows) for name, rows in panel.domains().items()]
+    width = len(COLUMNS) * len(panel.strategies)
+    drawn = {domain.name: np.empty((resamples, width)) for domain in domains}
+    medians = {domain.name: np.empty((1 + resamples, len(panel.strategies))) for domain in domains}
+    for block, weights in Draws(design, resamples, seed).blocks():
+        for domain in domains:
+            drawn[domain.name][block] = domain.means(weights)
+            medians[domain.name][block.start + 1 : block.stop + 1] = domain.medians(weights)
+    unweighted = np.ones((design.stratum.size, 1))
+    for domain in domains:
+        medians[domain.name][:1] = domain.medians(unweighted)
     return {
-        name: Resampled(
-            domain=name,
-            tasks=rows,
-            design=design,
-            sums=sums[name][:, : len(panel.strategies)],
-            sizes=sizes[name],
-            observed=_means(panel, sums[name].sum(axis=0, keepdims=True) / sizes[name].sum()),
-            drawn=_means(panel, drawn[name]),
-            left_out=_means(panel, jackknife_means(sums[name], sizes[name], design)),
-            median_latency=medians[name],
+        domain.name: Resampled(
+            domain,
+            observed=_means(panel, domain.means(unweighted)),
+            drawn=_means(panel, drawn[domain.name]),
+            left_out=_means(panel, jackknife_means(domain.sums, domain.sizes, domain.design)),
+            median_latency=medians[domain.name],
         )
-        for name, rows in domains.items()
+        for domain in domains
     }
 
 
-def _medians(panel: Panel, design: Design, rows: NDArray[np.bool_], weights: Floats) -> Floats:
-    group = design.group[rows]
-    latency = panel.values["latency_s"][rows]
-    return np.column_stack([weighted_medians(column, group, weights) for column in latency.T])
+def _domain(panel: Panel, design: Design, name: str, rows: NDArray[np.bool_]) -> Domain:
+    within, groups = restrict(design, rows)
+    values = np.hstack([panel.values[column][rows] for column in COLUMNS])
+    sizes = np.bincount(within.group, minlength=within.stratum.size).astype(float)
+    return Domain(name, rows, groups, within, group_sums(values, within), sizes, panel.values["latency_s"][rows])
 
 
 def _means(panel: Panel, stacked: Floats) -> Means:

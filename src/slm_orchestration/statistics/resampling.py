@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-# Cells of one block of weights: 64 MB, whatever the number of tasks.
-_BLOCK_CELLS = 8_000_000
+# Cells of one block of weights: 16 MB, whatever the number of tasks.
+_BLOCK_CELLS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Draws:
     seed: int
 
     def blocks(self) -> Iterator[tuple[slice, Floats]]:
-        """Yield the rows of each block and its weights (resamples × groups)."""
+        """Yield which resamples a block holds, and its weights (groups × resamples)."""
         rng = np.random.default_rng(self.seed)
         groups = self.design.stratum.size
         height = max(1, _BLOCK_CELLS // groups)
@@ -64,7 +64,7 @@ class Draws:
         """Return resamples × columns: the weighted mean of each column of `sums` (groups × columns) in each draw."""
         means = np.empty((self.resamples, sums.shape[1]))
         for rows, weights in self.blocks():
-            means[rows] = _divide(weights @ sums, weights @ sizes)
+            means[rows] = _divide(weights.T @ sums, weights.T @ sizes)
         return means
 
 
@@ -88,11 +88,19 @@ def design(tasks: pd.DataFrame) -> Design:
     return Design(np.asarray(codes, dtype=np.int64), np.asarray(pd.factorize(stratum, sort=True)[0], dtype=np.int64))
 
 
+def restrict(design: Design, rows: NDArray[np.bool_]) -> tuple[Design, Indices]:
+    """Return the design of some tasks, and its groups' codes in `design`: all groups of the strata that the tasks touch.
+
+    Groups of these strata without a task of their own stay in, because draws may fall on them.
+    """
+    groups = np.flatnonzero(np.isin(design.stratum, design.stratum[design.group[rows]]))
+    local = np.searchsorted(groups, design.group[rows])
+    return Design(local, np.unique(design.stratum[groups], return_inverse=True)[1]), groups
+
+
 def group_sums(values: Floats, design: Design) -> Floats:
     """Return groups × columns: the sum of each column of `values` (tasks × columns) over each group."""
-    order = np.argsort(design.group, kind="stable")
-    starts = np.searchsorted(design.group[order], np.arange(design.stratum.size))
-    return np.add.reduceat(values[order], starts, axis=0)
+    return _sums_by(design.group, values, design.stratum.size)
 
 
 def jackknife_means(sums: Floats, sizes: Floats, design: Design) -> Floats:
@@ -113,7 +121,10 @@ def covariance(sums: Floats, sizes: Floats, design: Design) -> Floats:
 
 
 def weighted_medians(values: Floats, group: Indices, weights: Floats) -> Floats:
-    """Return each resample's median (the smallest value at which half of the weight is reached) of `values`, one per task."""
+    """Return each resample's median of `values`, one per task: the smallest at which half of the weight is reached.
+
+    `group` says which row of `weights` (groups × resamples) each task is weighted by.
+    """
     order = np.argsort(values, kind="stable")
     # A resample's median nearly always lies within six standard errors, in ranks, of the sample's.
     reach = int(np.ceil(3 * np.sqrt(values.size))) + 2
@@ -121,35 +132,37 @@ def weighted_medians(values: Floats, group: Indices, weights: Floats) -> Floats:
     medians = _medians_within(values[order], group[order], weights, (low, high))
     missed = np.isnan(medians)
     if missed.any():
-        medians[missed] = _medians_within(values[order], group[order], weights[missed], (0, values.size))
+        medians[missed] = _medians_within(values[order], group[order], weights[:, missed], (0, values.size))
     return medians
 
 
 def _medians_within(values: Floats, group: Indices, weights: Floats, window: tuple[int, int]) -> Floats:
     low, high = window
-    groups = weights.shape[1]
-    half = weights @ np.bincount(group, minlength=groups) / 2
-    below = weights @ np.bincount(group[:low], minlength=groups)
+    counts = np.stack([np.bincount(part, minlength=len(weights)) for part in (group, group[:low])])
+    total, below = counts.astype(float) @ weights
     # A little slack, because sums of rescaled weights miss an exact half by rounding.
-    reached = below[:, None] + np.cumsum(weights[:, group[low:high]], axis=1) >= half[:, None] * (1 - 1e-12)
-    inside = reached[:, -1] & ((below < half * (1 - 1e-12)) | (low == 0))
-    return np.where(inside, values[low + np.argmax(reached, axis=1)], np.nan)
+    half = total / 2 * (1 - 1e-12)
+    reached = np.cumsum(weights[group[low:high]], axis=0) >= half - below
+    inside = reached[-1] & ((below < half) | (low == 0))
+    return np.where(inside, values[low + np.argmax(reached, axis=0)], np.nan)
 
 
-def _weights(design: Design, height: int, rng: np.random.Generator) -> Floats:
-    groups = design.stratum.size
-    first_cell = np.arange(height)[:, None] * groups
-    counts = np.zeros(height * groups, dtype=np.int64)
+def _weights(design: Design, width: int, rng: np.random.Generator) -> Floats:
+    weights = np.empty((design.stratum.size, width))
     for code, size in enumerate(design.stratum_sizes):
-        members = np.flatnonzero(design.stratum == code)
-        drawn = members[rng.integers(0, size, size=(height, size - 1))]
-        counts += np.bincount((first_cell + drawn).ravel(), minlength=counts.size)
-    return counts.reshape(height, groups) * design.rescaling
+        cells = rng.integers(0, size, size=(size - 1, width)) * width + np.arange(width)
+        counts = np.bincount(cells.ravel(), minlength=size * width).reshape(size, width)
+        weights[design.stratum == code] = counts * (size / (size - 1))
+    return weights
 
 
 def _stratum_sums(table: Floats, design: Design) -> Floats:
-    totals = np.zeros((design.stratum_sizes.size, table.shape[1]))
-    np.add.at(totals, design.stratum, table)
+    return _sums_by(design.stratum, table, design.stratum_sizes.size)
+
+
+def _sums_by(code: Indices, table: Floats, codes: int) -> Floats:
+    totals = np.zeros((codes, table.shape[1]))
+    np.add.at(totals, code, table)
     return totals
 
 

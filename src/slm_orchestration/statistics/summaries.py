@@ -75,36 +75,38 @@ def _rows(part: Resampled, metric: str, level: float) -> list[Row]:
 def _without_spread(part: Resampled, index: int, metric: str, estimate: float, *, level: float, reason: str) -> Row:
     if metric == "quality" and estimate in (0.0, 1.0):
         # All right or all wrong: resampling cannot see what further tasks could, a share's interval can.
-        ends = intervals.wilson(estimate, part.groups, level=level)
-        return _row(part, index, metric, estimate, ends, f"Wilson score, {part.groups} groups all alike")
+        ends = intervals.wilson(estimate, part.domain.occupied, level=level)
+        return _row(part, index, metric, estimate, ends, f"Wilson score, {part.domain.occupied} groups all alike")
     return _row(part, index, metric, estimate, method=f"no interval: {reason}")
 
 
 def _ratio_rows(part: Resampled, metric: str, level: float) -> list[Row]:
-    """Ratios of qualities whose denominator may touch 0: undetermined where its own interval holds 0, else Fieller."""
+    """Ratios of qualities whose denominator may touch 0: undetermined where its own interval holds 0, else Fieller.
+
+    Retention, once its denominator is clear of 0, is a smooth ratio and has a bootstrap interval.
+    """
     references = part.observed.references
-    floor = {"retention": None, "retention_corrected": references.guess, "pgr": references.cheapest}[metric]
-    below = {} if floor is None else {floor: -1.0}
-    denominator = _quality_of({references.dearest: 1.0} | below, part)
-    rows, bootstrapped = [], _rows(part, metric, level) if metric == "retention" else None
+    if metric == "retention":
+        floor, bootstrapped = {}, _rows(part, metric, level)
+    else:
+        floor = {references.guess if metric == "retention_corrected" else references.cheapest: -1.0}
+    gap = _less(references.dearest, floor)
+    rows = []
     for index, strategy in enumerate(part.observed.strategies):
-        numerator = {strategy: 1.0}
-        for name, weight in below.items():
-            numerator[name] = numerator.get(name, 0.0) + weight
-        covariance = part.covariance_of(numerator, {references.dearest: 1.0} | below)
-        above, below_line = _quality_of(numerator, part), denominator
+        above = _less(strategy, floor)
+        ratio = part.quality(above), part.quality(gap)
         try:
-            ends = intervals.fieller(above, below_line, covariance, degrees=part.degrees, level=level)
+            ends = intervals.fieller(*ratio, part.covariance(above, gap), degrees=part.domain.degrees, level=level)
         except UndefinedStatistic as reason:
             why = str(reason).replace("the denominator", _GAPS[metric])
             rows.append(_row(part, index, metric, method=f"undetermined: {why}"))
             continue
-        if bootstrapped is not None:
+        if metric == "retention":
             rows.append(bootstrapped[index])
-        elif strategy in (floor, references.dearest):
-            rows.append(_row(part, index, metric, above / below_line, method="no interval: fixed by definition"))
+        elif strategy in floor or strategy == references.dearest:
+            rows.append(_row(part, index, metric, ratio[0] / ratio[1], method="no interval: fixed by definition"))
         else:
-            rows.append(_row(part, index, metric, above / below_line, ends, "Fieller" + _few(part)))
+            rows.append(_row(part, index, metric, ratio[0] / ratio[1], ends, "Fieller" + _few(part)))
     return rows
 
 
@@ -112,12 +114,12 @@ def _share_rows(part: Resampled, level: float) -> list[Row]:
     """Small shares by Wilson, and the ceiling that they set on the saving of cost, 1 / (1 - small_share)."""
     observed, drawn, _ = part.values(METRICS["small_share"])
     rows = []
-    tasks = int(part.tasks.sum())
+    tasks = part.domain.tasks
     for index, share in enumerate(observed):
         share = float(np.clip(share, 0.0, 1.0))
         variance = float(np.var(drawn[index]))
         # Tasks that hang together tell less than their number: as many independent ones would spread as the resamples do.
-        trials = min(share * (1 - share) / variance, tasks) if variance > 0 and 0 < share < 1 else float(part.groups)
+        trials = min(share * (1 - share) / variance, tasks) if variance > 0 and 0 < share < 1 else float(part.domain.occupied)
         low, high = intervals.wilson(share, max(trials, 1.0), level=level)
         method = f"Wilson score, {max(trials, 1.0):.0f} effective tasks"
         rows.append(_row(part, index, "small_share", share, (low, high), method))
@@ -148,13 +150,13 @@ def _median_rows(part: Resampled, level: float) -> list[Row]:
     return rows
 
 
-def _quality_of(combination: dict[str, float], part: Resampled) -> float:
-    qualities = dict(zip(part.observed.strategies, part.observed.quality[0], strict=True))
-    return float(sum(weight * qualities[name] for name, weight in combination.items()))
+def _less(strategy: str, floor: dict[str, float]) -> dict[str, float]:
+    """The combination `strategy` less `floor`; the floor itself comes out as zero."""
+    return {**floor, strategy: 1.0 + floor.get(strategy, 0.0)}
 
 
 def _few(part: Resampled) -> str:
-    return f", fewer than {FEWEST_GROUPS} groups: may cover less than its level" if part.groups < FEWEST_GROUPS else ""
+    return f", fewer than {FEWEST_GROUPS} groups: may cover less than its level" if part.domain.occupied < FEWEST_GROUPS else ""
 
 
 def _row(
@@ -167,11 +169,11 @@ def _row(
 ) -> Row:
     return {
         "strategy": part.observed.strategies[index],
-        "domain": part.domain,
+        "domain": part.domain.name,
         "metric": metric,
         "estimate": estimate,
         "low": ends[0],
         "high": ends[1],
-        "tasks": int(part.tasks.sum()),
+        "tasks": part.domain.tasks,
         "method": method,
     }
