@@ -16,7 +16,7 @@ UV := $(shell command -v uv 2>/dev/null)
 ifdef UV
 INSTALL = uv pip install --quiet --python $(PYTHON)
 else
-INSTALL = $(PYTHON) -m pip install --quiet --disable-pip-version-check
+INSTALL = $(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check
 endif
 
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
@@ -86,13 +86,13 @@ else
 endif
 
 # Each step can be repeated, so after an interruption the same command goes on; the stamp comes last.
-# setuptools comes before the rest because three packages are pure Python source, built with what the lock names.
+# pip and setuptools come before the rest: three packages are pure Python source, built with what the lock names.
 $(INSTALLED): .venv/bin/python
 	@echo "== setup: $(TORCH) (the largest download)"
 	@$(INSTALL) "$(TORCH)"
 	@echo "== setup: the packages of requirements.lock, by their hashes"
-	@sed -n '/^setuptools==/,/[^\\]$$/p' requirements.lock > .venv/setuptools.lock
-	@$(INSTALL) --no-deps --require-hashes -r .venv/setuptools.lock
+	@sed -n '/^pip==/,/[^\\]$$/p; /^setuptools==/,/[^\\]$$/p' requirements.lock > .venv/build.lock
+	@$(INSTALL) --no-deps --require-hashes -r .venv/build.lock
 	@$(INSTALL) --no-deps --require-hashes --no-build-isolation -r requirements.lock
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@rm -f .venv/installed-*
