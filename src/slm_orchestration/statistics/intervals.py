@@ -52,7 +52,9 @@ def jackknife_influence(jackknife: Floats, design: Design) -> Floats:
     return (centre[design.stratum] - jackknife) * ((sizes - 1) / sizes)[design.stratum]
 
 
-def fieller(numerator: float, denominator: float, covariance: Floats, *, degrees: int, level: float) -> tuple[float, float]:
+def fieller(
+    numerator: float, denominator: float, covariance: Floats, *, degrees: int, level: float
+) -> tuple[float, float]:
     """Return Fieller's interval of a ratio of two correlated means (Fieller 1954, JRSS B 16), by Student's t.
 
     `covariance` is that of (numerator, denominator). Raises UndefinedStatistic where the denominator's own interval holds

@@ -92,7 +92,7 @@ def latency_reduction(means: Means) -> Floats:
 def gain_over_mixture(means: Means) -> Floats:
     """Mean quality less what mixing constant models at random gives at the same mean cost: the primary metric."""
     costs, qualities = hull(means)
-    return means.quality - mixture(means.cost_usd, costs, qualities)
+    return without_rounding(means.quality - mixture(means.cost_usd, costs, qualities), 1.0)
 
 
 def hull(means: Means) -> tuple[Floats, Floats]:
@@ -101,10 +101,15 @@ def hull(means: Means) -> tuple[Floats, Floats]:
     The vertices are those fixed on calibration, in their order. A strategy cheaper than the cheapest of them can only be
     mixing it with an answer that costs nothing, so the line starts at guess.
     """
-    names = [name for name in means.references.hull if name != means.references.guess]
-    vertices = [means.strategies.index(name) for name in names]
-    costs = np.column_stack([np.zeros(len(means.cost_usd)), means.cost_usd[:, vertices]])
-    return costs, np.column_stack([means.guess_quality, means.quality[:, vertices]])
+    vertices = [means.strategies.index(name) for name in hull_strategies(means.references)]
+    costs = means.cost_usd[:, vertices]
+    costs[:, 0] = 0.0
+    return costs, means.quality[:, vertices]
+
+
+def hull_strategies(references: References) -> list[str]:
+    """The strategies at the mixture's vertices, guess first."""
+    return [references.guess, *(name for name in references.hull if name != references.guess)]
 
 
 def mixture(cost: Floats, costs: Floats, qualities: Floats) -> Floats:
@@ -120,6 +125,11 @@ def mixture(cost: Floats, costs: Floats, qualities: Floats) -> Floats:
         value = np.where(cost <= costs[:, [end]], on_line, value)
     in_order = np.all(np.diff(costs, axis=1) > 0, axis=1, keepdims=True)
     return np.where(in_order, value, np.nan)
+
+
+def without_rounding(differences: Floats, scale: float) -> Floats:
+    """Return the differences with those that are nothing but rounding, at values of the size `scale`, as 0."""
+    return np.where(np.abs(differences) <= 1e-12 * scale, 0.0, differences)
 
 
 def divide(numerator: Floats, denominator: Floats) -> Floats:

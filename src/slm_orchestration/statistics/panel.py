@@ -76,7 +76,9 @@ def panel(decisions: pd.DataFrame, tasks: pd.DataFrame, references: References) 
     repeated = decisions.duplicated(["strategy", "task_id"])
     if repeated.any():
         row = decisions[repeated].iloc[0]
-        raise ValueError(f"strategy {row['strategy']!r} decides task {row['task_id']!r} more than once; give one threshold of it")
+        raise ValueError(
+            f"strategy {row['strategy']!r} decides task {row['task_id']!r} more than once; give one threshold of it"
+        )
     strategies = sorted(decisions["strategy"].unique())
     needed = [references.cheapest, references.dearest, references.guess, *references.hull]
     if missing := [name for name in needed if name not in strategies]:

@@ -77,7 +77,12 @@ def design(tasks: pd.DataFrame) -> Design:
     """
     # Sorted, so that the order of the tasks does not decide which group a draw falls on.
     codes, _ = pd.factorize(tasks["group"], sort=True)
-    groups = tasks[["domain", "dataset"]].assign(code=codes).sort_values(["code", "domain", "dataset"]).drop_duplicates("code")
+    groups = (
+        tasks[["domain", "dataset"]]
+        .assign(code=codes)
+        .sort_values(["code", "domain", "dataset"])
+        .drop_duplicates("code")
+    )
     if len(groups) < 2:
         raise ValueError(f"resampling needs at least 2 groups of tasks, got {len(groups)}")
     stratum = groups["domain"].astype(str) + "\n" + groups["dataset"].astype(str)

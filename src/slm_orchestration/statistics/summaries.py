@@ -49,7 +49,9 @@ def summarise(parts: dict[str, Resampled], *, level: float) -> pd.DataFrame:
     return tables.conform(frame.sort_values(["strategy", "domain", "metric"], ignore_index=True), tables.ESTIMATES)
 
 
-def bootstrap_interval(estimate: float, resampled: Floats, influence: Floats, *, level: float) -> tuple[float, float, str]:
+def bootstrap_interval(
+    estimate: float, resampled: Floats, influence: Floats, *, level: float
+) -> tuple[float, float, str]:
     """Return low, high and the method: BCa, or percentile where BCa is undefined. Raises UndefinedStatistic on no spread."""
     try:
         return *intervals.bca(resampled, estimate, influence, level=level), "BCa bootstrap"
@@ -119,15 +121,25 @@ def _share_rows(part: Resampled, level: float) -> list[Row]:
         share = float(np.clip(share, 0.0, 1.0))
         variance = float(np.var(drawn[index]))
         # Tasks that hang together tell less than their number: as many independent ones would spread as the resamples do.
-        trials = min(share * (1 - share) / variance, tasks) if variance > 0 and 0 < share < 1 else float(part.domain.occupied)
+        trials = (
+            min(share * (1 - share) / variance, tasks)
+            if variance > 0 and 0 < share < 1
+            else float(part.domain.occupied)
+        )
         low, high = intervals.wilson(share, max(trials, 1.0), level=level)
         method = f"Wilson score, {max(trials, 1.0):.0f} effective tasks"
         rows.append(_row(part, index, "small_share", share, (low, high), method))
         if share == 1:
-            rows.append(_row(part, index, "cost_saving_ceiling", method="undefined: no task is escalated, so there is no ceiling"))
+            rows.append(
+                _row(
+                    part, index, "cost_saving_ceiling", method="undefined: no task is escalated, so there is no ceiling"
+                )
+            )
         else:
             ends = (1 / (1 - low), 1 / (1 - high) if high < 1 else np.nan)
-            rows.append(_row(part, index, "cost_saving_ceiling", 1 / (1 - share), ends, "from the interval of small_share"))
+            rows.append(
+                _row(part, index, "cost_saving_ceiling", 1 / (1 - share), ends, "from the interval of small_share")
+            )
     return rows
 
 
@@ -156,7 +168,11 @@ def _less(strategy: str, floor: dict[str, float]) -> dict[str, float]:
 
 
 def _few(part: Resampled) -> str:
-    return f", fewer than {FEWEST_GROUPS} groups: may cover less than its level" if part.domain.occupied < FEWEST_GROUPS else ""
+    return (
+        f", fewer than {FEWEST_GROUPS} groups: may cover less than its level"
+        if part.domain.occupied < FEWEST_GROUPS
+        else ""
+    )
 
 
 def _row(

@@ -1,0 +1,91 @@
+"""Estimate every metric of every strategy at its operating point, with intervals and tests.
+
+Reads all run folders of paths.results, and writes estimates.parquet and comparisons.parquet there.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from experiments.config import entry
+from slm_orchestration import tables
+from slm_orchestration.inference.store import read_outcomes
+from slm_orchestration.statistics.comparisons import compare
+from slm_orchestration.statistics.panel import panel, references
+from slm_orchestration.statistics.resampled import resample
+from slm_orchestration.statistics.summaries import summarise
+
+
+def main(cfg: DictConfig) -> None:
+    """Write ESTIMATES and COMPARISONS of the results of one suite and pool."""
+    results, settings = Path(cfg.paths.results), cfg.statistics
+    models = [str(model["name"]) for model in cfg.pool.models]
+    decisions = operating_decisions(results)
+    tasks = read_outcomes(Path(cfg.paths.outcomes), models[:1])
+    side_by_side = panel(decisions, tasks, references(models, read_hull(results)))
+    parts = resample(side_by_side, resamples=settings.resamples, seed=cfg.seed)
+    estimates = summarise(parts, level=settings.level)
+    comparisons = compare(side_by_side, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
+    metadata = {
+        "suite": str(cfg.suite.name),
+        "pool": str(cfg.pool.name),
+        "models": ",".join(models),
+        "inference": str(cfg.inference.name),
+        "seed": str(cfg.seed),
+        "resamples": str(settings.resamples),
+        "level": str(settings.level),
+        "retention_margin": str(settings.retention_margin),
+    }
+    for name, frame, schema in (
+        ("estimates", estimates, tables.ESTIMATES),
+        ("comparisons", comparisons, tables.COMPARISONS),
+    ):
+        tables.write(frame, schema, results / f"{name}.parquet", metadata=metadata)
+        print(f"{len(frame)} {name} of {len(side_by_side.strategies)} strategies: {results / f'{name}.parquet'}")
+
+
+def operating_decisions(results: Path) -> pd.DataFrame:
+    """Return the decisions of every run folder, each strategy at its operating point. Raises ValueError if there are none."""
+    folders = sorted(path.parent for path in results.glob("*/operating_points.parquet"))
+    if not folders:
+        raise ValueError(
+            f"{results}: no runs to analyse; run `make sweep`, or python -m experiments.run routing=<strategy>"
+        )
+    frames, seen = [], {}
+    for folder in folders:
+        points = tables.read(folder / "operating_points.parquet", tables.OPERATING_POINTS)
+        decisions = tables.read(folder / "decisions.parquet", tables.DECISIONS)
+        for strategy, threshold in zip(points["strategy"], points["threshold"], strict=True):
+            if strategy in seen:
+                raise ValueError(
+                    f"strategy {strategy!r} is in {seen[strategy]} and in {folder}; remove one of the two folders"
+                )
+            seen[strategy] = folder
+            frames.append(_at(decisions, strategy, threshold, folder))
+    return pd.concat(frames, ignore_index=True)
+
+
+def read_hull(results: Path) -> list[str]:
+    """Return the mixture's vertices, cheapest first, as the run of the mixture chose them on calibration."""
+    path = results / "hull.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; run python -m experiments.run routing=mixture first") from None
+    return list(content["vertices"] if isinstance(content, dict) else content)
+
+
+def _at(decisions: pd.DataFrame, strategy: str, threshold: float, folder: Path) -> pd.DataFrame:
+    same = decisions["threshold"].isna() if pd.isna(threshold) else decisions["threshold"] == threshold
+    chosen = decisions[(decisions["strategy"] == strategy) & same]
+    if chosen.empty:
+        raise ValueError(f"{folder}: no decisions of {strategy!r} at its operating threshold {threshold}; run it again")
+    return chosen
+
+
+if __name__ == "__main__":
+    entry(main, "experiments.analyze")

@@ -1,0 +1,142 @@
+"""Comparisons: every strategy against the dearest model and against the mixture at the strategy's own mean cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from statsmodels.stats.multitest import multipletests
+
+from slm_orchestration import tables
+from slm_orchestration.statistics import paired
+from slm_orchestration.statistics.intervals import UndefinedStatistic, jackknife_influence
+from slm_orchestration.statistics.metrics import without_rounding
+from slm_orchestration.statistics.mixing import MIXTURE, mix, mixed_mean
+from slm_orchestration.statistics.panel import Panel
+from slm_orchestration.statistics.resampled import Resampled
+from slm_orchestration.statistics.summaries import bootstrap_interval
+
+Floats = NDArray[np.float64]
+
+OUTCOMES = ("quality", "cost_usd", "latency_s")
+ABOVE_MARGIN = "quality_above_margin"
+
+
+def compare(panel: Panel, parts: dict[str, Resampled], *, seed: int, level: float, margin: float) -> pd.DataFrame:
+    """Return COMPARISONS of every strategy with both baselines, overall and per domain.
+
+    The primary test is paired_t; the others stand beside it. Each row carries one effect size: paired_t Cohen's d_z,
+    permutation d_av, bootstrap Hedges' g, mcnemar_exact Cohen's g. non_inferiority tests, one-sided, that the mean of
+    quality less `margin` times the dearest model's is above 0; its metric is quality_above_margin, and it is not made where
+    the dearest model is not shown to be better than guess.
+    """
+    frames = []
+    for part in parts.values():
+        frames += [_against_dearest(panel, part, metric, seed=seed, level=level) for metric in OUTCOMES]
+        # At equal cost there is no difference in cost to test.
+        frames += [_against_mixture(panel, part, metric, seed=seed, level=level) for metric in ("quality", "latency_s")]
+        frames.append(_above_margin(panel, part, margin, level=level))
+    frame = adjust(pd.concat(frames, ignore_index=True))
+    order = ["strategy", "baseline", "domain", "metric", "test"]
+    return tables.conform(frame.sort_values(order, ignore_index=True), tables.COMPARISONS)
+
+
+def adjust(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with p_adjusted: Holm over the strategies overall, Benjamini-Hochberg over a strategy's domains."""
+    overall = rows["domain"] == "overall"
+    same = ["baseline", "metric", "test"]
+    adjusted = pd.Series(np.nan, index=rows.index)
+    families = [("holm", group) for _, group in rows[overall].groupby(same)]
+    families += [("fdr_bh", group) for _, group in rows[~overall].groupby([*same, "strategy"])]
+    for method, group in families:
+        p = group["p_value"].dropna()
+        if len(p):
+            adjusted[p.index] = multipletests(p, method=method)[1]
+    return rows.assign(p_adjusted=adjusted)
+
+
+def _against_dearest(panel: Panel, part: Resampled, metric: str, *, seed: int, level: float) -> pd.DataFrame:
+    values = panel.values[metric][part.domain.rows]
+    dearest = panel.column(panel.references.dearest)
+    others = [index for index in range(len(panel.strategies)) if index != dearest]
+    baseline = values[:, [dearest]]
+    means = [getattr(side, metric) for side in (part.observed, part.drawn, part.left_out)]
+    scale = float(np.abs(values).max())
+    gaps = [without_rounding(side - side[:, [dearest]], scale)[:, others] for side in means]
+    sides = values[:, others], np.repeat(baseline, len(others), axis=1)
+    rows = _tests(part, sides, sides[0] - sides[1], gaps, seed=seed, level=level)
+    if metric == "quality" and np.isin(values, (0.0, 1.0)).all():
+        won, p, g = paired.mcnemar_exact(sides[0] - sides[1], part.domain.design)
+        rows.append(
+            rows[0].assign(test="mcnemar_exact", statistic=won, p_value=p, effect_size=g, effect_name="cohen_g")
+        )
+    return _label(rows, part, metric, panel.references.dearest, [panel.strategies[index] for index in others])
+
+
+def _against_mixture(panel: Panel, part: Resampled, metric: str, *, seed: int, level: float) -> pd.DataFrame:
+    mixed = mix(panel, part, metric)
+    values = panel.values[metric][part.domain.rows]
+    means, scale = (part.observed, part.drawn, part.left_out), float(np.abs(values).max())
+    gaps = [without_rounding(getattr(side, metric) - mixed_mean(side, metric), scale) for side in means]
+    differences = without_rounding(values - mixed.expected - mixed.cost_term, scale)
+    rows = _tests(part, (values, mixed.expected), differences, gaps, seed=seed, level=level)
+    return _label(rows, part, metric, MIXTURE, panel.strategies)
+
+
+def _above_margin(panel: Panel, part: Resampled, margin: float, *, level: float) -> pd.DataFrame:
+    values = panel.values["quality"][part.domain.rows]
+    dearest = panel.column(panel.references.dearest)
+    gaps = [side.quality - margin * side.quality[:, [dearest]] for side in (part.observed, part.drawn, part.left_out)]
+    differences = values - margin * values[:, [dearest]]
+    statistic, p = paired.one_sided_t(differences, part.domain.design)
+    above_guess = values[:, [dearest]] - values[:, [panel.column(panel.references.guess)]]
+    if not paired.one_sided_t(above_guess, part.domain.design)[1][0] < (1 - level) / 2:
+        # Keeping most of a quality that is no better than guessing would mean nothing.
+        statistic, p = np.full_like(p, np.nan), np.full_like(p, np.nan)
+    row = _intervals(part, gaps, level).assign(
+        test="non_inferiority",
+        statistic=statistic,
+        p_value=p,
+        effect_size=paired.cohen_d_z(differences),
+        effect_name="cohen_d_z",
+    )
+    return _label([row], part, ABOVE_MARGIN, panel.references.dearest, panel.strategies)
+
+
+def _tests(
+    part: Resampled, sides: tuple[Floats, Floats], differences: Floats, gaps: list[Floats], *, seed: int, level: float
+) -> list[pd.DataFrame]:
+    """One frame per test, strategies as rows. `differences` have the mean `gaps[0]` and its first-order spread."""
+    design, resamples = part.domain.design, len(gaps[1])
+    ends = _intervals(part, gaps, level)
+    statistic, p = paired.paired_t(differences, design)
+    flipped = paired.sign_flips(differences, design, flips=resamples, seed=seed)
+    strayed = paired.centred_bootstrap(gaps[0][0], gaps[1].T)
+    tests = [
+        ("paired_t", statistic, p, "cohen_d_z", paired.cohen_d_z(differences)),
+        ("permutation", np.nan, flipped, "cohen_d_av", paired.cohen_d_av(*sides)),
+        ("bootstrap", np.nan, strayed, "hedges_g_av", paired.hedges_g_av(*sides)),
+    ]
+    names = ("test", "statistic", "p_value", "effect_name", "effect_size")
+    return [ends.assign(**dict(zip(names, test, strict=True))) for test in tests]
+
+
+def _intervals(part: Resampled, gaps: list[Floats], level: float) -> pd.DataFrame:
+    observed, drawn, left_out = gaps
+    rows = []
+    for index, difference in enumerate(observed[0]):
+        influence = jackknife_influence(left_out[:, index], part.domain.design)
+        try:
+            low, high, _ = bootstrap_interval(difference, drawn[:, index], influence, level=level)
+        except UndefinedStatistic:
+            low, high = np.nan, np.nan
+        rows.append({"difference": difference, "low": low, "high": high})
+    return pd.DataFrame(rows)
+
+
+def _label(
+    rows: list[pd.DataFrame], part: Resampled, metric: str, baseline: str, strategies: list[str]
+) -> pd.DataFrame:
+    labelled = [row.assign(strategy=strategies) for row in rows]
+    frame = pd.concat(labelled, ignore_index=True)
+    return frame.assign(domain=part.domain.name, metric=metric, baseline=baseline, tasks=part.domain.tasks)
