@@ -1,0 +1,149 @@
+"""Draw the figures, write the tables, compile the paper, and print what came out and where it lies.
+
+    python -m experiments.report
+
+Reads the tables of `experiments.run` and `experiments.analyze`, and nothing else. Equal tables give equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.config import CONF, entry
+from slm_orchestration import tables
+from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures.cost_quality import cost_quality, cost_quality_panels
+from slm_orchestration.figures.domain_heatmap import domain_heatmap
+from slm_orchestration.figures.forest import forest
+from slm_orchestration.figures.threshold_sweep import threshold_sweep
+from slm_orchestration.report import claims, facts, numbers, paper
+from slm_orchestration.report import tables as printed
+from slm_orchestration.report.numbers import Number, Source
+
+PAPER = CONF.parent / "paper"
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of one results folder."""
+
+    estimates: pd.DataFrame
+    comparisons: pd.DataFrame
+    curves: pd.DataFrame
+    operating_points: pd.DataFrame
+    hull: list[str]
+    configuration: str
+
+
+def main(cfg: DictConfig) -> None:
+    """Make figures, generated files and the paper of the configured results."""
+    results = read_results(Path(cfg.paths.results))
+    figures = draw(results, Path(cfg.paths.figures))
+    named, shown = describe(cfg, results)
+    generated = Path(cfg.paths.paper) / paper.GENERATED
+    paper.write_generated(shown, named, generated)
+    pdf = Path(cfg.paths.paper) / "paper.pdf"
+    paper.compile_paper(PAPER / "main.typ", pdf, generated=generated, figures=Path(cfg.paths.figures))
+    print(printed.text(shown[0]))
+    print(f"\nagainst the mixture: {named['words.against_mixture'].text}")
+    print(f"estimates    {Path(cfg.paths.results) / 'estimates.parquet'}")
+    print(f"figures      {', '.join(str(path) for path in figures if path.suffix == '.pdf')} (and .png)")
+    print(f"tables       {generated} (.typ, .tex) and {generated / 'numbers.json'}")
+    print(f"paper        {pdf}")
+
+
+def read_results(folder: Path) -> Results:
+    """Return the tables of a results folder. Raises ValueError saying which command makes what is missing."""
+    estimates = _read(folder / "estimates.parquet", tables.ESTIMATES, "experiments.analyze")
+    if not strategies.constants(estimates) or not strategies.contenders(estimates):
+        raise ValueError(
+            f"{folder}: a report needs the constants and one more strategy; `python -m experiments.run` makes them"
+        )
+    runs = sorted(path.parent for path in folder.glob("*/curves.parquet"))
+    return Results(
+        estimates=estimates,
+        comparisons=_read(folder / "comparisons.parquet", tables.COMPARISONS, "experiments.analyze"),
+        curves=pd.concat([tables.read(run / "curves.parquet", tables.CURVES) for run in runs], ignore_index=True),
+        operating_points=pd.concat(
+            [tables.read(run / "operating_points.parquet", tables.OPERATING_POINTS) for run in runs], ignore_index=True
+        ),
+        hull=json.loads((folder / "hull.json").read_text()),
+        configuration=tables.read_metadata(folder / "estimates.parquet").get("configuration", "unknown"),
+    )
+
+
+def draw(results: Results, folder: Path) -> list[Path]:
+    """Draw every figure into `folder`; return the files."""
+    drawn = {
+        "cost_quality": cost_quality(results.curves, results.estimates, results.hull),
+        "cost_quality_panels": cost_quality_panels(results.curves, results.estimates, results.hull),
+        "threshold_sweep": threshold_sweep(results.curves, results.estimates, results.operating_points),
+        "domain_heatmap": domain_heatmap(results.estimates),
+        "forest": forest(results.estimates),
+    }
+    return [path for name, figure in drawn.items() for path in style.save(figure, folder / name)]
+
+
+def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list[printed.PrintedTable]]:
+    """Return every number and word of the paper by name, and the printed tables, the summary first."""
+    estimates, comparisons = results.estimates, results.comparisons
+    source = Source("estimates.parquet", results.configuration)
+    evaluated = claims.evaluate(published_claims(), estimates, comparisons)
+    named = (
+        numbers.from_estimates(estimates, source)
+        | numbers.from_comparisons(comparisons, Source("comparisons.parquet", results.configuration))
+        | facts.counts(estimates, source)
+        | facts.verdicts(estimates, source)
+        | facts.names(estimates, source)
+        | facts.of_claims(evaluated, Source("conf/claims.yaml and estimates.parquet", results.configuration))
+        | facts.design(_design(cfg, results), Source("configuration", results.configuration))
+    )
+    for alias, strategy in (
+        ("leader", strategies.contenders(estimates)[0]),
+        ("given", "domain_table_given"),
+        ("oracle", "oracle"),
+    ):
+        named |= facts.under_other_names(named, strategy, alias)
+    shown = [
+        printed.summary(named, estimates),
+        printed.models(named, estimates),
+        printed.domains(named, estimates),
+        printed.comparisons(named, comparisons, estimates),
+        printed.claims(named, evaluated),
+    ]
+    return named, shown
+
+
+def published_claims() -> list[claims.Claim]:
+    """Return the claims of conf/claims.yaml."""
+    rows = OmegaConf.to_container(OmegaConf.load(CONF / "claims.yaml"))
+    if not isinstance(rows, list):
+        raise ValueError("conf/claims.yaml must hold a list of claims")
+    return claims.from_rows(rows)
+
+
+def _design(cfg: DictConfig, results: Results) -> dict[str, object]:
+    swept = results.operating_points[results.operating_points["threshold"].notna()]
+    return {
+        "suite": cfg.suite.name,
+        "pool": cfg.pool.name,
+        "thresholds": len(cfg.thresholds),
+        "resamples": cfg.statistics.resamples,
+        "operating_point": "; ".join(sorted(swept["chosen_by"].unique())),
+        "configuration": results.configuration,
+    }
+
+
+def _read(path: Path, schema: object, command: str) -> pd.DataFrame:
+    if not path.exists():
+        raise ValueError(f"{path}: not there yet; `python -m {command}` makes it")
+    return tables.read(path, schema)
+
+
+if __name__ == "__main__":
+    entry(main, "experiments.report")

@@ -1,0 +1,170 @@
+"""The cost–quality plane: what each strategy gives for what it costs, beside what mere mixing of models gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures.labels import Label, beside
+from slm_orchestration.figures.style import FAINT, INK, SOFT
+
+# More curves than this on one plane hide each other; `cost_quality_panels` shows them apart.
+_CURVES_TOGETHER = 4
+_LABEL_SIZE = 5.8
+
+
+def cost_quality(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Sequence[str]) -> Figure:
+    """Draw every strategy's operating point with its intervals, the constants, the mixture of `hull` and the oracle.
+
+    `hull` names the mixture's models, the cheapest first; `curves` and `estimates` are the tables CURVES and ESTIMATES.
+    """
+    scale, unit = _unit(estimates)
+    points = _points(estimates, scale)
+    with style.look():
+        figure = Figure(figsize=(style.COLUMN_WIDTH, 2.9))
+        axes = figure.add_axes((0.125, 0.13, 0.5, 0.84))
+        labels = [_mixture(axes, points, hull)]
+        contenders = strategies.contenders(estimates)
+        for name in contenders:
+            if len(contenders) <= _CURVES_TOGETHER:
+                _curve(axes, curves, name, scale)
+            _cross(axes, points.T[name], name)
+        references = [name for name in strategies.REFERENCES if name in points.index and name != "mixture"]
+        landmarks = references + strategies.constants(estimates)
+        for name in landmarks:
+            _landmark(axes, points.T[name], name)
+        labels += [_label(points, name) for name in contenders + landmarks]
+        _limits(axes, points, contenders)
+        axes.set_position(_room_for(labels, figure))
+        axes.set(xlabel=f"Mean cost {unit}", ylabel="Mean quality")
+        beside(axes, labels, size=_LABEL_SIZE)
+    return figure
+
+
+def cost_quality_panels(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Sequence[str]) -> Figure:
+    """Draw each strategy's whole curve over its thresholds in a panel of its own, on the plane of `cost_quality`."""
+    scale, unit = _unit(estimates)
+    points = _points(estimates, scale)
+    names = strategies.contenders(estimates)
+    with style.look():
+        figure, panels = style.panels(len(names), height=1.3)
+        for axes, name in zip(panels, names, strict=True):
+            _mixture(axes, points, hull)
+            for constant in strategies.constants(estimates):
+                _landmark(axes, points.T[constant], constant)
+            if "oracle" in points.index:
+                _landmark(axes, points.T["oracle"], "oracle")
+            _curve(axes, curves, name, scale)
+            _cross(axes, points.T[name], name)
+            axes.grid(color=FAINT, linewidth=0.3)
+            axes.set_title(strategies.label(name), color=style.colour(name), pad=3)
+        if panels:
+            _limits(panels[0], points, names)
+            reach = strategies.overall(curves).query("strategy in @names")["cost_usd"].max() * scale
+            panels[0].set_xlim(right=max(panels[0].get_xlim()[1], 1.03 * reach))
+        figure.supxlabel(f"Mean cost {unit}", fontsize=7)
+        figure.supylabel("Mean quality", fontsize=7)
+    return figure
+
+
+def _unit(estimates: pd.DataFrame) -> tuple[float, str]:
+    """Return by what to multiply dollars per task so that the dearest point reads well, and the name of that unit."""
+    dearest = strategies.metric(estimates, "cost_usd")["estimate"].max()
+    units = ((1.0, "per task"), (1e3, "per 1,000 tasks"), (1e6, "per million tasks"))
+    factor, words = next((unit for unit in units if dearest * unit[0] >= 0.1), units[-1])
+    return factor, f"{words} (USD)"
+
+
+def _points(estimates: pd.DataFrame, scale: float) -> pd.DataFrame:
+    """Return per strategy cost, quality and the ends of both intervals, in the plane's units."""
+    cost = strategies.metric(estimates, "cost_usd")[["estimate", "low", "high"]] * scale
+    quality = strategies.metric(estimates, "quality")[["estimate", "low", "high"]]
+    return cost.add_prefix("cost_").join(quality.add_prefix("quality_"), how="inner")
+
+
+def _mixture(axes: Axes, points: pd.DataFrame, hull: Sequence[str]) -> Label:
+    """Draw what mixing constant models reaches; return its label, for the middle of its last stretch.
+
+    The line starts at guess, which costs nothing, and is flat beyond its dearest model, as gain_over_mixture has it.
+    """
+    start = ["guess"] if "guess" in points.index else []
+    vertices = points.loc[start + [strategies.CONSTANT + name for name in hull if name != "guess"]]
+    cost, quality = vertices["cost_estimate"].tolist(), vertices["quality_estimate"].tolist()
+    beyond = max(points[["cost_estimate", "cost_high"]].max(axis=None), cost[-1])
+    axes.plot(
+        [*cost, 2 * beyond],
+        [*quality, quality[-1]],
+        color=INK,
+        linestyle=(0, (4, 2)),
+        linewidth=0.8,
+        zorder=1,
+        label="mixture",
+    )
+    middle = vertices.iloc[-2:].mean()
+    return Label(middle["cost_estimate"], middle["quality_estimate"], "mixture of models", INK)
+
+
+def _curve(axes: Axes, curves: pd.DataFrame, name: str, scale: float) -> None:
+    curve = strategies.overall(curves)
+    curve = curve[curve["strategy"] == name].sort_values("threshold")
+    axes.plot(
+        curve["cost_usd"] * scale,
+        curve["quality"],
+        color=style.colour(name),
+        zorder=2,
+        label=f"curve:{name}",
+    )
+
+
+def _cross(axes: Axes, point: pd.Series, name: str) -> None:
+    """Draw an operating point as a marker with a cross as wide and high as its two intervals."""
+    axes.errorbar(
+        point["cost_estimate"],
+        point["quality_estimate"],
+        xerr=_arms(point, "cost"),
+        yerr=_arms(point, "quality"),
+        elinewidth=0.6,
+        zorder=4,
+        label=f"point:{name}",
+        **style.point(name),
+    )
+
+
+def _landmark(axes: Axes, point: pd.Series, name: str) -> None:
+    axes.plot(point["cost_estimate"], point["quality_estimate"], zorder=3, label=f"point:{name}", **style.point(name))
+
+
+def _arms(point: pd.Series, metric: str) -> np.ndarray | None:
+    low, middle, high = (point[f"{metric}_{end}"] for end in ("low", "estimate", "high"))
+    return None if pd.isna(low) or pd.isna(high) else np.array([[max(0.0, middle - low)], [max(0.0, high - middle)]])
+
+
+def _label(points: pd.DataFrame, name: str) -> Label:
+    point = points.T[name]
+    tone = SOFT if name in strategies.REFERENCES and name != "oracle" else style.colour(name)
+    return Label(point["cost_estimate"], point["quality_estimate"], strategies.label(name), tone)
+
+
+def _limits(axes: Axes, points: pd.DataFrame, contenders: Sequence[str]) -> None:
+    """Show every point, and the whole intervals of `contenders`, which alone carry crosses."""
+    crossed = points.loc[list(contenders)]
+    right = np.nanmax(np.concatenate([points["cost_estimate"], crossed["cost_high"]]))
+    ends = np.concatenate([points["quality_estimate"], crossed["quality_low"], crossed["quality_high"]])
+    bottom, top = np.nanmin(ends), np.nanmax(ends)
+    margin = 0.05 * (top - bottom or 1.0)
+    axes.set(xlim=(-0.04 * right, 1.05 * right), ylim=(bottom - margin, top + margin))
+    axes.grid(color=FAINT, linewidth=0.3)
+    axes.set_axisbelow(True)
+
+
+def _room_for(labels: Sequence[Label], figure: Figure) -> tuple[float, float, float, float]:
+    """Return the place of the axes that leaves the column of labels the width of its longest."""
+    # A letter of DejaVu Sans is some 0.58 of its size wide on average.
+    inches = max(len(label.text) for label in labels) * 0.58 * _LABEL_SIZE / 72
+    width = max(0.3, 0.84 - inches / figure.get_figwidth())
+    return (0.125, 0.13, width, 0.84)

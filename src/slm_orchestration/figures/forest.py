@@ -1,0 +1,53 @@
+"""Does routing beat mere mixing? The gain over the mixture of each strategy, with its interval and what that says."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures.style import FAINT, INK, SOFT
+
+
+def forest(estimates: pd.DataFrame) -> Figure:
+    """Draw the gain over the mixture per strategy, the largest first, references below; each row says its verdict."""
+    gains = strategies.metric(estimates, "gain_over_mixture")
+    gains = gains[gains["estimate"].notna()]
+    ranked = [name for name in strategies.contenders(estimates) if name in gains.index]
+    below = [name for name in ("domain_table_given", "oracle", "random") if name in gains.index]
+    names = ranked + below
+    with style.look():
+        figure = Figure(figsize=(style.COLUMN_WIDTH, 0.55 + 0.165 * len(names)), layout="constrained")
+        axes = figure.add_subplot()
+        for row, name in enumerate(names):
+            _row(axes, gains.T[name], name, row)
+        axes.axvline(0.0, color=INK, linewidth=0.6, zorder=1)
+        if ranked and below:
+            axes.axhline(len(ranked) - 0.5, color=FAINT, linewidth=0.6)
+        axes.set_yticks(range(len(names)), [strategies.label(name) for name in names])
+        for tick, name in zip(axes.get_yticklabels(), names, strict=True):
+            tick.set_color(style.colour(name))
+        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="Gain over the mixture (quality)")
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x", color=FAINT, linewidth=0.3)
+        axes.set_axisbelow(True)
+    return figure
+
+
+def _row(axes: Axes, gain: pd.Series, name: str, row: int) -> None:
+    colour = style.colour(name)
+    if pd.notna(gain["low"]) and pd.notna(gain["high"]):
+        axes.plot([gain["low"], gain["high"]], [row, row], color=colour, linewidth=1.0, label=f"interval:{name}")
+    axes.plot([gain["estimate"]], [row], label=f"gain:{name}", **style.point(name))
+    verdict = strategies.against_mixture(gain["low"], gain["high"])
+    axes.annotate(
+        verdict,
+        xy=(1.02, row),
+        xycoords=("axes fraction", "data"),
+        fontsize=5.8,
+        va="center",
+        color=INK if verdict in (strategies.BEATS, strategies.SHORT) else SOFT,
+        annotation_clip=False,
+    )

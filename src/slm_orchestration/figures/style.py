@@ -1,0 +1,166 @@
+"""One look for all figures, and the only way to write them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from slm_orchestration.figures import strategies
+from slm_orchestration.files import replacing
+
+COLUMN_WIDTH = 3.4
+TEXT_WIDTH = 7.0
+
+INK, SOFT, FAINT = "#222222", "#7a7a7a", "#d9d9d9"
+
+# Okabe and Ito's colours first, then Tol's muted ones: told apart with any common colour blindness.
+_COLOURS = {
+    "adaptive": "#D55E00",
+    "confidence": "#0072B2",
+    "heuristic": "#009E73",
+    "domain_table_predicted": "#CC79A7",
+    "logistic": "#332288",
+    "knn": "#44AA99",
+    "boosting": "#117733",
+    "matrix_factorization": "#999933",
+    "bradley_terry": "#AA4499",
+    "hidden_state": "#882255",
+    "length": "#E69F00",
+    "cascade_routing": "#56B4E9",
+    "mixture": INK,
+    "random": SOFT,
+    "guess": SOFT,
+    "oracle": INK,
+    "domain_table_given": SOFT,
+}
+_MARKERS = {
+    "adaptive": "o",
+    "confidence": "s",
+    "heuristic": "^",
+    "domain_table_predicted": "D",
+    "logistic": "v",
+    "knn": "p",
+    "boosting": "h",
+    "matrix_factorization": "<",
+    "bradley_terry": ">",
+    "hidden_state": "P",
+    "length": "8",
+    "cascade_routing": "X",
+    "mixture": "|",
+    "random": "x",
+    "guess": "+",
+    "oracle": "*",
+    "domain_table_given": "d",
+}
+_SPARE_COLOURS = ("#E69F00", "#56B4E9", "#332288", "#117733", "#999933", "#AA4499", "#882255", "#CC6677")
+_SPARE_MARKERS = ("v", "<", ">", "P", "X", "p", "h", "8")
+
+_LOOK: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "axes.labelsize": 7,
+    "axes.titlesize": 7,
+    "axes.titlelocation": "left",
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 4,
+    "text.color": INK,
+    "hatch.linewidth": 0.5,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "slm-orchestration",
+}
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Draw and write inside this block in the project's style, whatever the user's own settings are."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_LOOK)
+        yield
+
+
+def colour(strategy: str) -> str:
+    """Return a strategy's colour, the same in every figure; one that is not known gets its own from its name."""
+    if strategies.is_constant(strategy):
+        return INK
+    return _COLOURS.get(strategy) or _SPARE_COLOURS[_number(strategy) % len(_SPARE_COLOURS)]
+
+
+def marker(strategy: str) -> str:
+    """Return a strategy's marker, so that no figure rests on colour alone."""
+    if strategies.is_constant(strategy):
+        return "o"
+    return _MARKERS.get(strategy) or _SPARE_MARKERS[_number(strategy) % len(_SPARE_MARKERS)]
+
+
+def point(strategy: str) -> dict[str, Any]:
+    """Return how matplotlib draws a strategy's point."""
+    shape, tone = marker(strategy), colour(strategy)
+    # A white rim keeps points apart that lie on each other; markers made of strokes have no face to rim.
+    rim = (tone, 1.0) if shape in "x+|" else ("white", 0.4)
+    size = 6.5 if shape == "*" else 4.2
+    return {
+        "color": tone,
+        "marker": shape,
+        "markersize": size,
+        "markeredgecolor": rim[0],
+        "markeredgewidth": rim[1],
+        "linestyle": "none",
+    }
+
+
+def panels(number: int, *, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure of the text's width with `number` equal panels that share their axes; call it inside `look`."""
+    columns = min(max(number, 1), 3 if number <= 6 or number == 9 else 4)
+    rows = max(1, -(-number // columns))
+    figure = Figure(figsize=(TEXT_WIDTH, 0.3 + (height + 0.2) * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    shown = list(grid.flat)[:number]
+    for axes in list(grid.flat)[number:]:
+        axes.remove()
+    # The lowest panel of a column carries the numbers, also where the last row is not full.
+    for axes in shown[-columns:]:
+        axes.tick_params(labelbottom=True)
+    return figure, shown
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Write `path` with the endings .pdf (vector, fonts embedded) and .png, and return both.
+
+    The bytes depend on the figure alone: no date and no program version is written.
+    """
+    pdf, png = path.with_suffix(".pdf"), path.with_suffix(".png")
+    with look():
+        with replacing(pdf) as temporary:
+            figure.savefig(temporary, metadata={"Creator": None, "Producer": None, "CreationDate": None})
+        with replacing(png) as temporary:
+            FigureCanvasAgg(figure)
+            figure.savefig(temporary, dpi=300, metadata={"Software": None})
+    return [pdf, png]
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")

@@ -1,0 +1,162 @@
+"""Published claims put to the test: a verdict follows from an interval alone, and nothing here can force one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import pandas as pd
+
+SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
+NOT_TESTABLE, VACUOUS, NO_VERDICT = "not testable here", "met, vacuous", "no verdict"
+RANDOM = "random"
+
+COLUMNS = [
+    "claim",
+    "quote",
+    "reading",
+    "strategy",
+    "metric",
+    "target",
+    "estimate",
+    "low",
+    "high",
+    "ceiling",
+    "verdict",
+    "reason",
+]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim as published (`quote`) and the reading that is tested.
+
+    `metric` is tested over `domain` for `strategy` against `target`; `at_least` says which side meets the claim.
+    Without a target there is nothing to decide. `all_of` names claims that must hold together, at one operating point.
+    """
+
+    name: str
+    quote: str
+    reading: str
+    experiment: str
+    strategy: str = ""
+    metric: str = ""
+    target: float | None = None
+    at_least: bool = True
+    domain: str = "overall"
+    ceiling_from: str = ""
+    all_of: tuple[str, ...] = ()
+
+
+def from_rows(rows: Sequence[Mapping[str, object]]) -> list[Claim]:
+    """Return the claims that a configuration file lists. Raises ValueError naming the entry and the key at fault."""
+    known = {field.name for field in fields(Claim)}
+    claims: list[Claim] = []
+    for row in rows:
+        name = row.get("name", "without a name")
+        if unknown := sorted(set(row) - known):
+            raise ValueError(f"claim {name!r}: unknown key {unknown[0]!r}; the keys are {', '.join(sorted(known))}")
+        if missing := sorted({"name", "quote", "reading", "experiment"} - set(row)):
+            raise ValueError(f"claim {name!r}: {missing[0]!r} is missing")
+        claims.append(Claim(**{**row, "all_of": tuple(row.get("all_of", ()))}))  # type: ignore[arg-type]
+    names = {claim.name for claim in claims}
+    for claim in claims:
+        if strangers := sorted({*claim.all_of, *filter(None, [claim.ceiling_from])} - names):
+            raise ValueError(f"claim {claim.name!r} refers to {strangers[0]!r}, which is not a claim")
+    return claims
+
+
+def evaluate(claims: Sequence[Claim], estimates: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per claim, with the columns COLUMNS; one without a target a row per comparison."""
+    by_name = {claim.name: claim for claim in claims}
+    rows: list[dict[str, object]] = []
+    for claim in claims:
+        if claim.all_of:
+            rows.append(_joint(claim, [by_name[name] for name in claim.all_of], estimates))
+        elif claim.target is None and claim.metric:
+            rows += _reported(claim, comparisons)
+        else:
+            rows.append(_tested(claim, by_name, estimates))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def verdict(low: float | None, high: float | None, *, target: float, at_least: bool) -> str:
+    """Return supported where the interval lies wholly beyond the target, not supported where wholly short of it.
+
+    An interval that touches the target from beyond meets it: the claims say "at least" or "at most".
+    """
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return NOT_TESTABLE
+    if not at_least:
+        low, high, target = -high, -low, -target
+    if low >= target:
+        return SUPPORTED
+    return NOT_SUPPORTED if high < target else UNDECIDED
+
+
+def _tested(claim: Claim, claims: Mapping[str, Claim], estimates: pd.DataFrame) -> dict[str, object]:
+    row = _row_of(estimates, claim, claim.strategy)
+    if row is None or claim.target is None:
+        return _result(claim, NOT_TESTABLE, claim.experiment)
+    outcome = verdict(row["low"], row["high"], target=claim.target, at_least=claim.at_least)
+    reason = str(row["method"])
+    if outcome == SUPPORTED and _decide(claim, estimates, RANDOM) == SUPPORTED:
+        outcome, reason = VACUOUS, "random routing meets it too"
+    ends = {end: row[end] for end in ("estimate", "low", "high")}
+    return _result(claim, outcome, reason) | ends | {"ceiling": _ceiling(claim, claims)}
+
+
+def _joint(claim: Claim, parts: Sequence[Claim], estimates: pd.DataFrame) -> dict[str, object]:
+    """Intersection–union: all parts must be supported, each at its own level, for the whole to be."""
+    outcome = _weakest(parts, estimates, claim.strategy)
+    reason = ", ".join(f"{part.name}: {_decide(part, estimates, claim.strategy)}" for part in parts)
+    if outcome == SUPPORTED and _weakest(parts, estimates, RANDOM) == SUPPORTED:
+        outcome, reason = VACUOUS, "random routing meets all of them too"
+    return _result(claim, outcome, reason)
+
+
+def _weakest(parts: Sequence[Claim], estimates: pd.DataFrame, strategy: str) -> str:
+    found = {_decide(part, estimates, strategy) for part in parts}
+    return next(outcome for outcome in (NOT_SUPPORTED, NOT_TESTABLE, UNDECIDED, SUPPORTED) if outcome in found)
+
+
+def _decide(claim: Claim, estimates: pd.DataFrame, strategy: str) -> str:
+    row = _row_of(estimates, claim, strategy)
+    if row is None or claim.target is None:
+        return NOT_TESTABLE
+    return verdict(row["low"], row["high"], target=claim.target, at_least=claim.at_least)
+
+
+def _reported(claim: Claim, comparisons: pd.DataFrame) -> list[dict[str, object]]:
+    """A p-value or an effect size whose metric the claim does not name is reported for each, without a verdict."""
+    rows = comparisons[(comparisons["strategy"] == claim.strategy) & (comparisons["domain"] == claim.domain)]
+    rows = rows[rows[claim.metric].notna() & rows["baseline"].str.startswith("always_")]
+    if rows.empty:
+        return [_result(claim, NOT_TESTABLE, claim.experiment)]
+    reason = "the claim names no metric and no comparison"
+    return [
+        _result(claim, NO_VERDICT, reason)
+        | {"estimate": row[claim.metric], "reading": f"{row['metric']}, {row['test']}, against {row['baseline']}"}
+        for _, row in rows.iterrows()
+    ]
+
+
+def _ceiling(claim: Claim, claims: Mapping[str, Claim]) -> float | None:
+    """Return 1/(1 - small share): the most that can be saved if escalated tasks cost at least the average."""
+    share = claims[claim.ceiling_from].target if claim.ceiling_from else None
+    return None if share is None or share >= 1 else 1 / (1 - share)
+
+
+def _row_of(estimates: pd.DataFrame, claim: Claim, strategy: str) -> pd.Series | None:
+    asked = (
+        (estimates["strategy"] == strategy)
+        & (estimates["domain"] == claim.domain)
+        & (estimates["metric"] == claim.metric)
+    )
+    return estimates[asked].iloc[0] if asked.any() else None
+
+
+def _result(claim: Claim, outcome: str, reason: str) -> dict[str, object]:
+    stated = {"claim": claim.name, "quote": claim.quote, "reading": claim.reading, "strategy": claim.strategy}
+    blank = dict.fromkeys(("estimate", "low", "high", "ceiling"))
+    return stated | {"metric": claim.metric, "target": claim.target} | blank | {"verdict": outcome, "reason": reason}

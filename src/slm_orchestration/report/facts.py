@@ -1,0 +1,176 @@
+"""Numbers and words of the paper that are not a single cell: counts, verdicts, and who beats the mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from slm_orchestration.figures import strategies
+from slm_orchestration.report import claims
+from slm_orchestration.report.numbers import Number, Source, decimal, format_metric, interval, p_value, percent, signed
+from slm_orchestration.report.tables import claim_stem
+
+Facts = dict[str, Number]
+# References that the mixture is not made of: whether they beat it says what routing could reach.
+_JUDGED_REFERENCES = ("random", "domain_table_given", "oracle")
+# A sentence lists this many names; of more it says "the others".
+_NAMED = 3
+# The metrics that the paper's sentences name for one strategy.
+_SPOKEN_OF = (
+    "quality",
+    "small_share",
+    "retention",
+    "cost_saving",
+    "cost_saving_ceiling",
+    "latency_reduction",
+    "gain_over_mixture",
+)
+_SIZES = {
+    "p_adjusted": p_value,
+    "p_value": p_value,
+    "effect_size": lambda value: signed(value, 2),
+    "tasks": lambda value: decimal(value, 0),
+}
+
+
+def counts(estimates: pd.DataFrame, source: Source) -> Facts:
+    """Return how many tasks, domains, models and strategies there are, and the level of the intervals."""
+    facts: Facts = {}
+    dearest = strategies.constants(estimates)[-1]
+    tasks = estimates[(estimates["strategy"] == dearest) & (estimates["metric"] == "quality")].set_index("domain")[
+        "tasks"
+    ]
+    for domain, count in tasks.items():
+        name = "count.tasks" if domain == strategies.OVERALL else f"count.tasks.{domain}"
+        _put(facts, name, decimal(count, 0), source, f"strategy={dearest}, domain={domain}, metric=quality: tasks")
+    parts = set(estimates["domain"]) - {strategies.OVERALL}
+    _put(facts, "count.domains", decimal(len(parts), 0), source, "distinct domains")
+    _put(facts, "count.models", decimal(len(strategies.constants(estimates)), 0), source, "constant strategies")
+    _put(facts, "count.contenders", decimal(len(strategies.contenders(estimates)), 0), source, "competing strategies")
+    level = estimates["level"].iloc[0]
+    _put(facts, "level", f"{decimal(100 * level, 0)}\u00a0%", source, "level")
+    return facts
+
+
+def verdicts(estimates: pd.DataFrame, source: Source) -> Facts:
+    """Return `<strategy>.verdict` against the mixture, and the sentences that sum them up."""
+    facts: Facts = {}
+    gains = strategies.metric(estimates, "gain_over_mixture")
+    standing: dict[str, list[str]] = {}
+    for name, gain in gains.iterrows():
+        judged = strategies.is_contender(str(name)) or name in _JUDGED_REFERENCES
+        said = strategies.against_mixture(gain["low"], gain["high"]) if judged else "reference"
+        _put(
+            facts,
+            f"{name}.verdict",
+            said,
+            source,
+            f"strategy={name}, domain=overall, metric=gain_over_mixture: low, high",
+        )
+    for name in strategies.contenders(estimates):
+        if name in gains.index:
+            standing.setdefault(facts[f"{name}.verdict"].text, []).append(strategies.label(name))
+    origin = "strategies whose interval of gain_over_mixture lies wholly above 0, wholly below 0, or neither"
+    for word, key in ((strategies.BEATS, "beating"), (strategies.SHORT, "short"), (strategies.UNDECIDED, "undecided")):
+        names = standing.get(word, [])
+        _put(facts, f"words.{key}", _listed(names) or "none", source, origin)
+        _put(facts, f"count.{key}", decimal(len(names), 0), source, origin)
+    _put(facts, "words.against_mixture", _sentence(standing), source, origin)
+    return facts
+
+
+def names(estimates: pd.DataFrame, source: Source) -> Facts:
+    """Return the names of the cheapest and the dearest model and of the strategy with the largest estimated gain."""
+    constants, ranked = strategies.constants(estimates), strategies.contenders(estimates)
+    facts: Facts = {}
+    _put(facts, "model.cheapest", strategies.label(constants[0]), source, "least mean cost")
+    _put(facts, "model.dearest", strategies.label(constants[-1]), source, "greatest mean cost")
+    _put(facts, "model.list", _listed([strategies.label(name) for name in constants]), source, "by mean cost")
+    if ranked:
+        _put(facts, "leader", strategies.label(ranked[0]), source, "greatest estimate of gain_over_mixture")
+        _put(facts, "leader.strategy", ranked[0], source, "greatest estimate of gain_over_mixture")
+    return facts
+
+
+def of_claims(evaluated: pd.DataFrame, source: Source) -> Facts:
+    """Return `claim.<name>.verdict`, `.estimate`, `.estimate.interval`, and how many claims came out how."""
+    facts: Facts = {}
+    for row in evaluated.to_dict("records"):
+        stem, key = (
+            claim_stem(row["claim"], row["verdict"], row["reading"]),
+            f"claim={row['claim']}, reading={row['reading']}",
+        )
+        _put(facts, f"{stem}.verdict", row["verdict"], source, key)
+        if pd.notna(row["estimate"]):
+            shown = {end: _size(row["metric"], row[end]) for end in ("estimate", "low", "high")}
+            _put(facts, f"{stem}.estimate", shown["estimate"], source, key)
+            _put(facts, f"{stem}.estimate.interval", interval(shown["low"], shown["high"]), source, key)
+    tested = evaluated.drop_duplicates("claim")
+    for word in (claims.SUPPORTED, claims.NOT_SUPPORTED, claims.UNDECIDED, claims.NOT_TESTABLE, claims.VACUOUS):
+        many = int((tested["verdict"] == word).sum())
+        _put(
+            facts,
+            f"count.claims.{word.replace(' ', '_').replace(',', '')}",
+            decimal(many, 0),
+            source,
+            f"verdict={word}",
+        )
+    _put(facts, "count.claims", decimal(len(tested), 0), source, "claims")
+    share = tested.loc[tested["claim"] == "small_share", "target"]
+    ceiling = tested["ceiling"].dropna()
+    if len(share) and len(ceiling):
+        _put(facts, "claim.small_share.target", percent(share.iloc[0]), source, "claim=small_share: target")
+        _put(facts, "claim.cost.ceiling", format_metric("cost_saving", ceiling.iloc[0]), source, "claim=cost: ceiling")
+    return facts
+
+
+def _sentence(standing: dict[str, list[str]]) -> str:
+    beating, short, undecided = (
+        standing.get(word, []) for word in (strategies.BEATS, strategies.SHORT, strategies.UNDECIDED)
+    )
+    parts = [
+        f"{_listed(beating)} {'beats' if len(beating) == 1 else 'beat'} the mixture"
+        if beating
+        else "no strategy is shown to beat the mixture"
+    ]
+    if short:
+        parts.append(f"{_listed(short)} {'falls' if len(short) == 1 else 'fall'} short of it")
+    if undecided:
+        named = len(undecided) <= _NAMED or not (beating or short)
+        who = _listed(undecided) if named else "the others"
+        parts.append(f"for {who} the interval of the gain includes zero, so neither is shown")
+    return "; ".join(parts)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
+
+
+def _size(metric: str, value: float | None) -> str:
+    return _SIZES[metric](value) if metric in _SIZES else format_metric(metric, value)
+
+
+def _put(facts: Facts, name: str, said: str, source: Source, row: str) -> None:
+    facts[name] = Number(name, said, None, source.table, row, source.configuration)
+
+
+def design(values: Mapping[str, object], source: Source) -> Facts:
+    """Return `design.<key>` for what the configuration fixed before any result was known."""
+    facts: Facts = {}
+    for key, value in values.items():
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        _put(facts, f"design.{key}", decimal(float(str(value)), 0) if whole else str(value), source, key)
+    return facts
+
+
+def under_other_names(numbers: Mapping[str, Number], strategy: str, alias: str) -> Facts:
+    """Return the overall numbers of `strategy` as `<alias>.<metric>`; a strategy that was not run says so."""
+    found: Facts = {}
+    for metric in _SPOKEN_OF:
+        for name in (metric, f"{metric}.interval"):
+            blank = "" if name.endswith(".interval") else "not run"
+            missing = Number(f"{strategy}.{name}", blank, None, "", f"no strategy {strategy}", "")
+            found[f"{alias}.{name}"] = replace(numbers.get(f"{strategy}.{name}", missing), name=f"{alias}.{name}")
+    return found
