@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -24,7 +25,7 @@ _INTERRUPTED, _WRONG_USE = 130, 2
 def entry(run: Callable[[DictConfig], None], name: str) -> None:
     """Run `run` with the configuration that the command line asks for; `name` is the module, as in `python -m name`.
 
-    Errors that a user can cause end in one line each and exit code 2; with HYDRA_FULL_ERROR=1 they keep their traceback.
+    Errors that a user can cause end in one line each and exit code 2; HYDRA_FULL_ERROR=1 keeps their tracebacks.
     """
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(help_text(name, inspect.getdoc(inspect.getmodule(run)) or "", CONF))
@@ -32,35 +33,39 @@ def entry(run: Callable[[DictConfig], None], name: str) -> None:
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting itself
     caught: tuple[type[Exception], ...] = () if wants_traceback else _USER_ERRORS
-    failures: list[str] = []
+    jobs: list[str] = []
+    failures: dict[str, list[str]] = {}
 
     def job(cfg: DictConfig) -> None:
         # A failed job of a sweep is kept until the others have run; Hydra would print its own lines about it.
+        jobs.append(" ".join(HydraConfig.get().overrides.task))
         try:
             check(cfg)
             run(cfg)
         except caught as error:
-            failures.append(explain(error, cfg))
+            failures.setdefault(explain(error, CONF), []).append(jobs[-1])
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except caught as error:
-        failures.append(explain(error, None))
+        failures[explain(error, CONF)] = []
     except KeyboardInterrupt:
         print(f"\n{name}: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(_INTERRUPTED)
-    for failure in failures:
-        print(f"{name}: {failure}", file=sys.stderr)
+    if not jobs and not failures and {"-m", "--multirun"} & set(sys.argv[1:]):
+        failures["nothing to run: a glob(...) on the command line matches no name"] = []
+    for failure, failed in failures.items():
+        print(f"{name}: {failure}" + (f" (in {'; '.join(failed)})" if len(jobs) > 1 else ""), file=sys.stderr)
     if failures:
         sys.exit(_WRONG_USE)
 
 
 def load_config(*overrides: str) -> DictConfig:
-    """Return the configuration that these command-line words compose, checked; ValueError says what is wrong in one line."""
+    """Return the configuration that these words compose, checked. Raises ValueError with one line on what is wrong."""
     try:
         with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
             cfg = hydra.compose("config", overrides=list(overrides))
         check(cfg)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(explain(error, None)) from error
+        raise ValueError(explain(error, CONF)) from error
     return cfg

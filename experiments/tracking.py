@@ -41,7 +41,7 @@ class Sweep:
 
 
 def log_sweep(cfg: DictConfig, curves: pd.DataFrame, tables: Mapping[str, Path], tags: Mapping[str, str]) -> None:
-    """Log each strategy of `curves` to where `cfg.tracking` says. Raises OSError, in one line, where that cannot be reached."""
+    """Log each strategy of `curves` to where `cfg.tracking` says. Raises OSError where that cannot be reached."""
     places = {"suite": cfg.suite.name, "pool": cfg.pool.name, "inference": cfg.inference.name}
     resolved = OmegaConf.to_yaml(cfg, resolve=True)
     instantiate(cfg.tracking)(Sweep(curves, _params(cfg), tables, {**places, **_git_commit(), **tags}, resolved))
@@ -104,7 +104,7 @@ def _finished_children(client: MlflowClient, experiment_id: str, parent: str) ->
 
 
 def _log_values(client: MlflowClient, run: str, rows: pd.DataFrame, params: Mapping[str, str]) -> None:
-    """Log rows of CURVES: overall metrics by their name, a domain's as domain/metric, the step in thousandths of the threshold."""
+    """Log rows of CURVES: overall metrics by their name, a domain's as domain/metric; a step is a thousandth."""
     from mlflow.entities import Metric, Param
 
     now = int(time.time() * 1000)
