@@ -1,4 +1,4 @@
-"""Which values the configuration may hold. A rule about a key of a group rests where the chosen file has no such key."""
+"""Which values the configuration may hold. A rule rests where the chosen file of a group has no such key."""
 
 from __future__ import annotations
 
