@@ -56,7 +56,11 @@ def groups(drafts: Sequence[Drafted], templated: set[tuple[str, str]]) -> tuple[
         for key in [*shared, f"context|{draft.context}"] if draft.context else shared:
             _join(parents, contexts.setdefault(f"{draft.task.domain}|{key}", index), index)
     looked = [i for i, draft in enumerate(drafts) if (draft.task.domain, draft.task.dataset) not in templated]
-    shingled = [(index, shingles) for index in looked if (shingles := _shingles(_canonical(drafts[index].task, drafts[index].task.question))).size]
+    shingled = [
+        (index, shingles)
+        for index in looked
+        if (shingles := _shingles(_canonical(drafts[index].task, drafts[index].task.question))).size
+    ]
     joined = sum(_join(parents, first, second) for first, second in _near_pairs(shingled))
     return [drafts[_root(parents, index)].task.task_id for index in range(len(drafts))], joined
 

@@ -17,7 +17,10 @@ from slm_orchestration.tasks.sources.row import RowError
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # Options that speak of others by their place or letter mean something only in the order they were written in.
-_POSITIONAL = re.compile(r"\b(above|below|preceding|following)\b|\b(both|neither|either|only)? ?\(?[A-E]\)? (and|or|nor|&) \(?[A-E]\)?\b", re.I)
+_POSITIONAL = re.compile(
+    r"\b(above|below|preceding|following)\b|\b(both|neither|either|only)? ?\(?[A-E]\)? (and|or|nor|&) \(?[A-E]\)?\b",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Free:
     """A free answer, graded by `scorer`.
 
     `reference` is a template; `answer_pattern` cuts the answer out of what it gives. `reference_as` says what the
-    scorer gets: "text", "accepted" (a JSON list with every accepted answer), "items" (a JSON list, split at `separator`)
+    scorer gets: "text", "accepted" (a JSON list of every accepted answer), "items" (a JSON list, split at `separator`)
     or "fields" (a JSON object with `reference_fields`). `context` is shown before the question but is not part of it.
     """
 
@@ -123,8 +126,8 @@ class Free:
         if self.reference_as == "fields":
             return json.dumps({name: _field(fields, name) for name in self.reference_fields}, sort_keys=True)
         if self.reference_as == "accepted" and self.reference == "{ideal}":
-            found = [cut(self.answer_pattern, ideal) for ideal in _field(fields, "ideals")]
-            return json.dumps(list(dict.fromkeys(found)), ensure_ascii=False)
+            accepted = [cut(self.answer_pattern, ideal) for ideal in _field(fields, "ideals")]
+            return json.dumps(list(dict.fromkeys(accepted)), ensure_ascii=False)
         found = cut(self.answer_pattern, fill(self.reference, fields))
         if self.reference_as == "items":
             items = [item.strip() for item in found.split(self.separator)]
@@ -157,7 +160,9 @@ def split_options(text: str, pattern: str) -> tuple[str, list[str], list[str]]:
     """Cut "stem A. one B. two" into the stem, the labels and the options; labels must run A, B, C, … or 1, 2, 3, …"""
     marks = list(re.finditer(pattern, text))
     labels = [mark.group(1).upper() for mark in marks]
-    expected = list(LETTERS[: len(labels)]) if not labels or labels[0].isalpha() else [str(n + 1) for n in range(len(labels))]
+    expected = (
+        list(LETTERS[: len(labels)]) if not labels or labels[0].isalpha() else [str(n + 1) for n in range(len(labels))]
+    )
     if len(labels) < 2 or labels != expected:
         raise RowError(f"expected options A, B, …, found {', '.join(labels) or 'none'}")
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
@@ -204,5 +209,9 @@ def _field(fields: Mapping[str, Any], name: str) -> Any:
 
 
 def _messages(instruction: str, shown: str, shots: Sequence[Mapping[str, str]] = ()) -> list[dict[str, str]]:
-    examples = [{"role": role, "content": shot[name]} for shot in shots for role, name in (("user", "question"), ("assistant", "answer"))]
+    examples = [
+        {"role": role, "content": shot[name]}
+        for shot in shots
+        for role, name in (("user", "question"), ("assistant", "answer"))
+    ]
     return [{"role": "system", "content": instruction}, *examples, {"role": "user", "content": shown}]

@@ -29,8 +29,8 @@ def select(tasks: Sequence[Task], *, size: int | None, first: Sequence[str], fir
     """Return the tasks of one domain that a suite of `size` tasks holds, sorted by id; all but pilot tasks for None.
 
     Each split has its share of the suite. The datasets named in `first` fill the first `first_size` places, then all
-    datasets take turns, so that suites nest and small datasets are not crowded out. Within a dataset the order is that of
-    a hash of the task id. A split with too few tasks is short.
+    datasets take turns, so that suites nest and small datasets are not crowded out. Within a dataset the order is that
+    of a hash of the task id. A split with too few tasks is short.
     """
     if size is None:
         return sorted((task for task in tasks if task.split != "pilot"), key=lambda task: task.task_id)

@@ -1,1 +1,1 @@
-"""Where rows come from: one module per kind of place. A source yields `Row`s; YAML says what to make of their fields."""
+"""Where rows come from, one module per kind of place; YAML says what to make of a row's fields."""

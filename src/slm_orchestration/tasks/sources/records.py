@@ -1,4 +1,4 @@
-"""Rows made here, from a seed: small tables and objects with one change to make, whose result is computed, not written down.
+"""Rows made here, from a seed: small tables with one change to make, whose result is computed.
 
 Each row's fields are `data` (CSV or JSON as shown), `request` and `result` (JSON).
 """
@@ -15,7 +15,24 @@ from typing import Any
 
 from slm_orchestration.tasks.sources.row import Row, RowError
 
-_NAMES = ("Ada", "Bela", "Chen", "Dina", "Emil", "Fatou", "Goran", "Hana", "Igor", "Jun", "Kofi", "Lena", "Mara", "Nils", "Olga", "Pavel")
+_NAMES = (
+    "Ada",
+    "Bela",
+    "Chen",
+    "Dina",
+    "Emil",
+    "Fatou",
+    "Goran",
+    "Hana",
+    "Igor",
+    "Jun",
+    "Kofi",
+    "Lena",
+    "Mara",
+    "Nils",
+    "Olga",
+    "Pavel",
+)
 _CITIES = ("Oslo", "Lima", "Pune", "Kyoto", "Accra", "Porto", "Quito", "Turin")
 _ITEMS = ("lamp", "desk", "chair", "cable", "mug", "bag", "clock", "fan")
 _UNITS = ("box", "piece", "pallet")
@@ -36,7 +53,9 @@ class RecordTasks:
 
     def rows(self) -> Iterator[Row]:
         if self.change not in CHANGES or self.shown_as not in ("csv", "json"):
-            raise RowError(f"change={self.change}: allowed are {', '.join(CHANGES)}; shown_as={self.shown_as}: csv or json")
+            raise RowError(
+                f"change={self.change}: allowed are {', '.join(CHANGES)}; shown_as={self.shown_as}: csv or json"
+            )
         for number in range(self.size):
             rng = Random(f"{self.seed}|{self.change}|{self.shown_as}|{number}")
             records = _records(rng, rng.randint(self.least, self.most))
@@ -50,7 +69,8 @@ def _records(rng: Random, count: int) -> Records:
     names = rng.sample(_NAMES, count)
     cities = rng.sample(_CITIES, 3)
     return [
-        {"name": name, "city": rng.choice(cities), "item": rng.choice(_ITEMS), "quantity": rng.randint(1, 60)} for name in names
+        {"name": name, "city": rng.choice(cities), "item": rng.choice(_ITEMS), "quantity": rng.randint(1, 60)}
+        for name in names
     ]
 
 
@@ -70,7 +90,9 @@ def _sort(rng: Random, records: Records) -> tuple[str, Any]:
     down = rng.random() < 0.5
     order = "largest" if down else "smallest"
     ranked = sorted(records, key=lambda record: record["quantity"], reverse=down)
-    return f"Give a JSON list of the names, ordered by quantity, {order} first; keep the given order on ties.", [r["name"] for r in ranked]
+    return f"Give a JSON list of the names, ordered by quantity, {order} first; keep the given order on ties.", [
+        r["name"] for r in ranked
+    ]
 
 
 def _total(rng: Random, records: Records) -> tuple[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -52,7 +51,7 @@ def member_lines(wheel: Wheel, members: Sequence[str]) -> Iterator[tuple[str, by
             except KeyError:
                 raise ArtifactError(f"{wheel.package} {wheel.version} holds no file {member!r}") from None
             with stream:
-                lines = gzip.open(stream) if member.endswith(".gz") else io.BufferedReader(stream)
+                lines = gzip.GzipFile(fileobj=stream) if member.endswith(".gz") else stream
                 for count, line in enumerate(lines, start=1):
                     if line.strip():
                         yield f"{member}:{count}", line
@@ -79,7 +78,14 @@ def _evals_fields(row: dict[str, Any], where: str) -> dict[str, Any]:
     ideals = [str(ideal) for ideal in (ideals if isinstance(ideals, list) else [ideals])]
     texts = [(str(message.get("role")), message.get("name"), str(message.get("content"))) for message in messages]
     systems = [content for role, name, content in texts if role == "system" and not name]
-    users = [content for role, name, content in texts if role == "user" or (role == "system" and name == "example_user")]
+    users = [
+        content for role, name, content in texts if role == "user" or (role == "system" and name == "example_user")
+    ]
     shots = [content for _, name, content in texts if name]
-    made = {"system": "\n".join(systems), "systems": systems, "user": users[-1] if users else "", "shots": "\n".join(shots)}
+    made = {
+        "system": "\n".join(systems),
+        "systems": systems,
+        "user": users[-1] if users else "",
+        "shots": "\n".join(shots),
+    }
     return {**row, **made, "ideal": ideals[0] if ideals else "", "ideals": ideals}

@@ -1,0 +1,118 @@
+"""Function calls, by the rules of the Berkeley Function Calling Leaderboard's AST check (Patil et al. 2024).
+
+The reference is JSON: `functions` as offered to the model, and `calls`, each {name: {parameter: [accepted values]}},
+where "" among the values marks a parameter that may be left out. Without calls, the right answer makes none. As there,
+an answer that is no list of calls makes none, an integer is a float, and strings are compared in lower case without
+spaces and ,./-_*^.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from slm_orchestration.tasks.scoring.python_calls import Call, parsed_calls
+from slm_orchestration.tasks.task import Task
+
+_TYPES = {
+    "string": str,
+    "integer": int,
+    "float": float,
+    "boolean": bool,
+    "array": list,
+    "tuple": list,
+    "dict": dict,
+    "any": str,
+}
+
+
+def score(task: Task, answer: str) -> float:
+    """Return 1 if the answer makes exactly the expected calls, in any order."""
+    reference = json.loads(task.reference)
+    given = parsed_calls(answer)
+    if not reference["calls"] or not given:
+        return float(not reference["calls"] and not given)
+    return float(calls_match(given, reference["functions"], reference["calls"]))
+
+
+def calls_match(given: list[Call], functions: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
+    """Return whether each expected call is met by another of the given ones, and none is left over."""
+    left = list(given)
+    for wanted in expected:
+        name, accepted = next(iter(wanted.items()))
+        offered = next((function for function in functions if function["name"] == name), None)
+        met = next((call for call in left if offered and _call_matches(call, offered, accepted)), None)
+        if met is None:
+            return False
+        left.remove(met)
+    return not left
+
+
+def _call_matches(call: Call, offered: dict[str, Any], accepted: dict[str, list[Any]]) -> bool:
+    described = offered["parameters"]["properties"]
+    if call.name != offered["name"] or any(
+        name not in call.arguments for name in offered["parameters"].get("required", [])
+    ):
+        return False
+    if any(name not in described or name not in accepted for name in call.arguments):
+        return False
+    if any(name not in call.arguments and "" not in values for name, values in accepted.items()):
+        return False
+    return all(_value_matches(value, described[name], accepted[name]) for name, value in call.arguments.items())
+
+
+def _value_matches(value: Any, described: dict[str, Any], accepted: list[Any]) -> bool:
+    kind = described["type"]
+    expected: Any = _TYPES[kind]
+    nested = _TYPES.get(described.get("items", {}).get("type", "")) if kind in ("array", "tuple") else None
+    if kind == "tuple" and isinstance(value, tuple):
+        value = list(value)
+    if kind == "float" and type(value) is int:
+        value = float(value)
+    # The leaderboard writes a variable's name as a string, whatever type the parameter has.
+    kinds = [type(choice) for choice in accepted if choice != ""]
+    if type(value) is expected and not _elements_fit(value, nested, accepted):
+        return False
+    if type(value) is not expected or (kinds and kinds[0] is not expected):
+        return bool(kinds) and type(value) in (kinds[0], expected) and value in accepted
+    if expected is dict:
+        return any(_dict_matches(value, choice) for choice in accepted if isinstance(choice, dict))
+    if expected is list and nested is dict:
+        return any(_dicts_match(value, choice) for choice in accepted if isinstance(choice, list))
+    if expected in (str, list):
+        return _standard(value) in [_standard(choice) for choice in accepted if type(choice) is expected]
+    return value in accepted
+
+
+def _elements_fit(value: Any, nested: type | None, accepted: list[Any]) -> bool:
+    if nested is None:
+        return True
+    for choice in accepted:
+        # An element may also have the type of the first element that is accepted: then that is a variable.
+        first = next((type(element) for element in choice if element != ""), None) if isinstance(choice, list) else None
+        if not isinstance(choice, list) or all(type(element) in (nested, first) for element in value):
+            return True
+    return False
+
+
+def _dict_matches(value: dict[str, Any], choice: dict[str, list[Any]]) -> bool:
+    if any(key not in choice for key in value):
+        return False
+    if any(key not in value and "" not in accepted for key, accepted in choice.items()):
+        return False
+    return all(_standard_text(given) in [_standard_text(one) for one in choice[key]] for key, given in value.items())
+
+
+def _dicts_match(value: list[Any], choice: list[Any]) -> bool:
+    return len(value) == len(choice) and all(
+        isinstance(one, dict) and _dict_matches(one, other) for one, other in zip(value, choice, strict=True)
+    )
+
+
+def _standard(value: Any) -> Any:
+    return [_standard_text(element) for element in value] if isinstance(value, list) else _standard_text(value)
+
+
+def _standard_text(value: Any) -> Any:
+    return re.sub(r"[ ,./\-_*^]", "", value).lower().replace("'", '"') if isinstance(value, str) else value
