@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 from omegaconf import DictConfig
+from slm_orchestration.inference.store import read_outcomes
 
 from experiments.config import entry
 from slm_orchestration import tables
-from slm_orchestration.inference.store import read_outcomes
 from slm_orchestration.statistics.comparisons import compare
 from slm_orchestration.statistics.panel import panel, references
 from slm_orchestration.statistics.resampled import resample
@@ -49,7 +49,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def operating_decisions(results: Path) -> pd.DataFrame:
-    """Return the decisions of every run folder, each strategy at its operating point. Raises ValueError if there are none."""
+    """Return the decisions of every run folder, each strategy at its operating point."""
     folders = sorted(path.parent for path in results.glob("*/operating_points.parquet"))
     if not folders:
         raise ValueError(

@@ -27,8 +27,8 @@ def compare(panel: Panel, parts: dict[str, Resampled], *, seed: int, level: floa
 
     The primary test is paired_t; the others stand beside it. Each row carries one effect size: paired_t Cohen's d_z,
     permutation d_av, bootstrap Hedges' g, mcnemar_exact Cohen's g. non_inferiority tests, one-sided, that the mean of
-    quality less `margin` times the dearest model's is above 0; its metric is quality_above_margin, and it is not made where
-    the dearest model is not shown to be better than guess.
+    quality less `margin` times the dearest model's is above 0; its metric is quality_above_margin, and it is not made
+    where the dearest model is not shown to be better than guess.
     """
     frames = []
     for part in parts.values():
@@ -42,7 +42,7 @@ def compare(panel: Panel, parts: dict[str, Resampled], *, seed: int, level: floa
 
 
 def adjust(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with p_adjusted: Holm over the strategies overall, Benjamini-Hochberg over a strategy's domains."""
+    """Add p_adjusted: Holm over the strategies overall, Benjamini-Hochberg over a strategy's domains."""
     overall = rows["domain"] == "overall"
     same = ["baseline", "metric", "test"]
     adjusted = pd.Series(np.nan, index=rows.index)
@@ -112,13 +112,15 @@ def _tests(
     statistic, p = paired.paired_t(differences, design)
     flipped = paired.sign_flips(differences, design, flips=resamples, seed=seed)
     strayed = paired.centred_bootstrap(gaps[0][0], gaps[1].T)
-    tests = [
+    tests = (
         ("paired_t", statistic, p, "cohen_d_z", paired.cohen_d_z(differences)),
         ("permutation", np.nan, flipped, "cohen_d_av", paired.cohen_d_av(*sides)),
         ("bootstrap", np.nan, strayed, "hedges_g_av", paired.hedges_g_av(*sides)),
+    )
+    return [
+        ends.assign(test=name, statistic=value, p_value=chance, effect_name=unit, effect_size=effect)
+        for name, value, chance, unit, effect in tests
     ]
-    names = ("test", "statistic", "p_value", "effect_name", "effect_size")
-    return [ends.assign(**dict(zip(names, test, strict=True))) for test in tests]
 
 
 def _intervals(part: Resampled, gaps: list[Floats], level: float) -> pd.DataFrame:

@@ -44,8 +44,8 @@ def bca(resampled: Floats, estimate: float, influence: Floats, *, level: float) 
 def jackknife_influence(jackknife: Floats, design: Design) -> Floats:
     """Return each group's share of the estimate's deviation, from the estimates without each group in turn.
 
-    Within a stratum of n groups (n - 1) / n times the distance to the stratum's mean, so that squares sum to the variance
-    and one stratum gives the textbook's acceleration.
+    Within a stratum of n groups (n - 1) / n times the distance to the stratum's mean, so that squares sum to the
+    variance and one stratum gives the textbook's acceleration.
     """
     sizes = design.stratum_sizes
     centre = np.bincount(design.stratum, weights=jackknife) / sizes
@@ -57,8 +57,8 @@ def fieller(
 ) -> tuple[float, float]:
     """Return Fieller's interval of a ratio of two correlated means (Fieller 1954, JRSS B 16), by Student's t.
 
-    `covariance` is that of (numerator, denominator). Raises UndefinedStatistic where the denominator's own interval holds
-    0: the set of plausible ratios is then unbounded.
+    `covariance` is that of (numerator, denominator). Raises UndefinedStatistic where the denominator's own interval
+    holds 0: the set of plausible ratios is then unbounded.
     """
     _check_level(level)
     if degrees < 1:

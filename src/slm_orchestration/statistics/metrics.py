@@ -1,4 +1,4 @@
-"""The metrics of one operating point, as functions of means: written once, used for estimates, resamples and the jackknife."""
+"""The metrics of one operating point as functions of means, for estimates, resamples and the jackknife alike."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ def gain_over_mixture(means: Means) -> Floats:
 def hull(means: Means) -> tuple[Floats, Floats]:
     """Mean cost and quality of the mixture's vertices, resamples × vertices, after guess at no cost.
 
-    The vertices are those fixed on calibration, in their order. A strategy cheaper than the cheapest of them can only be
-    mixing it with an answer that costs nothing, so the line starts at guess.
+    The vertices are those fixed on calibration, in their order. A strategy cheaper than the cheapest of them can only
+    be mixing it with an answer that costs nothing, so the line starts at guess.
     """
     vertices = [means.strategies.index(name) for name in hull_strategies(means.references)]
     costs = means.cost_usd[:, vertices]

@@ -1,8 +1,9 @@
 """The mixture of constant models at a strategy's own mean cost, task by task.
 
-A strategy's gain is its mean quality less the mixture's at its mean cost. Both depend on the same tasks, so a test needs one
-difference per task whose mean is the gain and whose spread is the gain's to first order. On the segment between two
-vertices a and b, with share w = (c - c_a) / (c_b - c_a) of b and slope s = (q_b - q_a) / (c_b - c_a), that is
+A strategy's gain is its mean quality less the mixture's at its mean cost. Both depend on the same tasks, so a test
+needs one difference per task whose mean is the gain and whose spread is the gain's to first order. On the segment
+between two vertices a and b, with share w = (c - c_a) / (c_b - c_a) of b and slope s = (q_b - q_a) / (c_b - c_a),
+that is
 
     q_r - [(1 - w) q_a + w q_b] - s · (c_r - [(1 - w) c_a + w c_b])
 

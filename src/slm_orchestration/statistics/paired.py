@@ -1,7 +1,8 @@
 """Tests and effect sizes of paired differences, over groups of tasks; vectorised over strategies.
 
 Where every group is one task they are the textbook's: Student's paired t, the exact McNemar test, the sign-flip
-permutation test. Where tasks hang together the group is the unit, so that their number is not taken for more than it is.
+permutation test. Where tasks hang together the group is the unit, so that their number is not taken for more than it
+is.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def paired_t(differences: Floats, design: Design) -> tuple[Floats, Floats]:
 
 
 def sign_flips(differences: Floats, design: Design, *, flips: int, seed: int) -> Floats:
-    """Return the two-sided permutation p of each column: the signs of whole groups flipped at random, p = (1 + b) / (1 + n)."""
+    """Return each column's two-sided permutation p, (1 + b) / (1 + n): signs of whole groups flipped at random."""
     sums = group_sums(differences, design)
     observed = np.abs(sums.sum(axis=0))
     rng = np.random.default_rng(seed)
@@ -56,8 +57,9 @@ def sign_flips(differences: Floats, design: Design, *, flips: int, seed: int) ->
 def mcnemar_exact(differences: Floats, design: Design) -> tuple[Floats, Floats, Floats]:
     """Return groups won, exact two-sided p and Cohen's g of each column of differences in right/wrong quality.
 
-    A group is won where the strategy is right on more of its tasks; tied groups tell nothing. The null: wins are as likely
-    as losses (McNemar 1947; exact binomial). Cohen's g is the share won less one half. nan where all groups tie.
+    A group is won where the strategy is right on more of its tasks; tied groups tell nothing. The null: wins are as
+    likely as losses (McNemar 1947; exact binomial). Cohen's g is the share won less one half. nan where all groups
+    tie.
     """
     sums = group_sums(differences, design)
     won = np.count_nonzero(sums > 1e-9, axis=0)
@@ -70,7 +72,7 @@ def mcnemar_exact(differences: Floats, design: Design) -> tuple[Floats, Floats, 
 
 
 def centred_bootstrap(observed: Floats, resampled: Floats) -> Floats:
-    """Return the two-sided p of means (one per row of `resampled`): how often a resample strays as far as 0 lies away."""
+    """Return the two-sided p of each row of `resampled`: how often a resample strays as far as 0 lies away."""
     distance = np.abs(observed)[:, None] * _SLACK
     strays = np.count_nonzero(np.abs(resampled - observed[:, None]) >= distance, axis=1)
     p = (1 + strays) / (1 + resampled.shape[1])
@@ -84,7 +86,7 @@ def one_sided_t(differences: Floats, design: Design) -> tuple[Floats, Floats]:
 
 
 def cohen_d_z(differences: Floats) -> Floats:
-    """Mean difference over the standard deviation of the differences (Cohen 1988; Lakens 2013, Frontiers in Psychology 4)."""
+    """Mean difference over the standard deviation of the differences (Cohen 1988; Lakens 2013)."""
     return _over(differences.mean(axis=0), differences.std(axis=0, ddof=1), differences)
 
 

@@ -29,7 +29,7 @@ class References:
 
 @dataclass(frozen=True)
 class Panel:
-    """`values[column]` is tasks × strategies; `tasks` holds task_id, domain, dataset, group in the same order of rows."""
+    """`values[column]` is tasks × strategies; `tasks` (task_id, domain, dataset, group) is in the same order."""
 
     tasks: pd.DataFrame
     strategies: list[str]
@@ -70,8 +70,8 @@ def constant(model: str) -> str:
 def panel(decisions: pd.DataFrame, tasks: pd.DataFrame, references: References) -> Panel:
     """Return the panel of DECISIONS with one row per strategy and task.
 
-    `tasks` tells dataset and group of each task and may hold more tasks. Raises ValueError where a strategy appears at two
-    thresholds, lacks a task that another one has, or a reference is missing.
+    `tasks` tells dataset and group of each task and may hold more tasks. Raises ValueError where a strategy appears
+    at two thresholds, lacks a task that another one has, or a reference is missing.
     """
     repeated = decisions.duplicated(["strategy", "task_id"])
     if repeated.any():
@@ -85,7 +85,7 @@ def panel(decisions: pd.DataFrame, tasks: pd.DataFrame, references: References) 
         raise ValueError(f"no decisions of {missing[0]!r}, which every strategy is measured against; run it first")
     decided = decisions.assign(small_share=1.0 - decisions["escalated"].astype(float))
     wide = decided.pivot(index="task_id", columns="strategy", values=list(COLUMNS)).sort_index()
-    _check_same_tasks(wide["quality"])
+    _check_same_tasks(pd.DataFrame(wide["quality"]))
     known = tasks.drop_duplicates("task_id").set_index("task_id")[["domain", "dataset", "group"]]
     if strangers := list(wide.index.difference(known.index)):
         raise ValueError(f"{len(strangers)} decided tasks are not in the task table, first {strangers[0]!r}")
@@ -99,5 +99,5 @@ def _check_same_tasks(quality: pd.DataFrame) -> None:
         strategy = str(missing.sum().idxmax())
         tasks = quality.index[missing[strategy]]
         raise ValueError(
-            f"strategies must decide the same tasks: {strategy!r} lacks {len(tasks)} of {len(quality)}, first {tasks[0]!r}"
+            f"{strategy!r} lacks {len(tasks)} of {len(quality)} tasks that others decide, first {tasks[0]!r}"
         )

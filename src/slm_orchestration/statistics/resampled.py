@@ -1,4 +1,4 @@
-"""The means of a panel on its tasks, in every resample, and without each group: computed once, read by all statistics."""
+"""The means of a panel: on its tasks, in every resample, and without each group. All statistics read them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Domain:
-    """The tasks of one domain (or overall): `rows` in the panel, `groups` in its design, `sums` and `sizes` over them."""
+    """One domain's (or overall) tasks: `rows` in the panel, `groups` in its design, `sums` and `sizes` over them."""
 
     name: str
     rows: NDArray[np.bool_]
@@ -77,7 +77,7 @@ class Resampled:
     median_latency: Floats
 
     def values(self, metric: Callable[[Means], Floats]) -> tuple[Floats, Floats, Floats]:
-        """A metric of each strategy: observed, in each resample (strategies × resamples), influence (strategies × groups)."""
+        """A metric per strategy: observed, resampled (strategies × resamples), influence (strategies × groups)."""
         left_out = metric(self.left_out).T
         influence = np.stack([jackknife_influence(row, self.domain.design) for row in left_out])
         return metric(self.observed)[0], np.ascontiguousarray(metric(self.drawn).T), influence

@@ -1,11 +1,11 @@
 """Which tasks are drawn again, and the weighted means of every draw.
 
-Almost every statistic of this project is a function of means over tasks. So a resample is a row of weights, all draws of all
-strategies are one matrix product, and a paired comparison is paired because both sides see the same weights.
+Almost every statistic of this project is a function of means over tasks. So a resample is a row of weights, all draws
+of all strategies are one matrix product, and a paired comparison is paired because both sides see the same weights.
 
-The unit is the group (tasks that share context), resampled within its dataset. Within a dataset of n groups, n - 1 are drawn
-and weighted by n / (n - 1): the rescaled bootstrap of Rao, Wu and Yue (1992, Survey Methodology 18), whose variance is unbiased
-also where a dataset has three tasks; drawing n would make it too small by (n - 1) / n.
+The unit is the group (tasks that share context), resampled within its dataset. Within a dataset of n groups, n - 1
+are drawn and weighted by n / (n - 1): the rescaled bootstrap of Rao, Wu and Yue (1992, Survey Methodology 18), whose
+variance is unbiased also where a dataset has three tasks; drawing n would make it too small by (n - 1) / n.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class Draws:
 def design(tasks: pd.DataFrame) -> Design:
     """Return the design of a task table with the columns domain, dataset and group.
 
-    A group that spans datasets belongs to the first of them. A dataset with one group has no spread of its own: such datasets
-    are joined within their domain, or with the domain's largest dataset, or, if the domain holds nothing else, across domains.
-    Raises ValueError where there are fewer than 2 groups.
+    A group that spans datasets belongs to the first of them. A dataset with one group has no spread of its own: such
+    datasets are joined within their domain, or with the domain's largest dataset, or, if the domain holds nothing
+    else, across domains. Raises ValueError where there are fewer than 2 groups.
     """
     # Sorted, so that the order of the tasks does not decide which group a draw falls on.
     codes, _ = pd.factorize(tasks["group"], sort=True)
@@ -94,7 +94,7 @@ def design(tasks: pd.DataFrame) -> Design:
 
 
 def restrict(design: Design, rows: NDArray[np.bool_]) -> tuple[Design, Indices]:
-    """Return the design of some tasks, and its groups' codes in `design`: all groups of the strata that the tasks touch.
+    """Return the design of some tasks, all groups of the strata they touch, and these groups' codes in `design`.
 
     Groups of these strata without a task of their own stay in, because draws may fall on them.
     """
@@ -109,7 +109,7 @@ def group_sums(values: Floats, design: Design) -> Floats:
 
 
 def jackknife_means(sums: Floats, sizes: Floats, design: Design) -> Floats:
-    """Return groups × columns: the means without each group in turn, the rest of its stratum weighted up to keep its share."""
+    """Return groups × columns: the means without each group in turn, the rest of its stratum weighted up."""
     by_stratum = _stratum_sums(np.column_stack([sums, sizes]), design)
     table = np.column_stack([sums, sizes])
     own = by_stratum[design.stratum]

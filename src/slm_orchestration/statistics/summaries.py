@@ -1,4 +1,4 @@
-"""Estimates: each metric of each strategy at its operating point, overall and per domain, with its interval and method."""
+"""Estimates: each metric of each strategy at its operating point, with its interval and how that was made."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def summarise(parts: dict[str, Resampled], *, level: float) -> pd.DataFrame:
 def bootstrap_interval(
     estimate: float, resampled: Floats, influence: Floats, *, level: float
 ) -> tuple[float, float, str]:
-    """Return low, high and the method: BCa, or percentile where BCa is undefined. Raises UndefinedStatistic on no spread."""
+    """Return low, high and the method: BCa, or percentile where BCa is undefined. Raises where nothing varies."""
     try:
         return *intervals.bca(resampled, estimate, influence, level=level), "BCa bootstrap"
     except UndefinedStatistic as reason:
@@ -120,7 +120,8 @@ def _share_rows(part: Resampled, level: float) -> list[Row]:
     for index, share in enumerate(observed):
         share = float(np.clip(share, 0.0, 1.0))
         variance = float(np.var(drawn[index]))
-        # Tasks that hang together tell less than their number: as many independent ones would spread as the resamples do.
+        # Tasks that hang together tell less than their number: as many independent ones would spread as the resamples
+        # do.
         trials = (
             min(share * (1 - share) / variance, tasks)
             if variance > 0 and 0 < share < 1
