@@ -26,11 +26,23 @@ class Completion:
     finish_reason: str
 
 
+class CallError(RuntimeError):
+    """A call failed; the message says why. Of several tasks none is answered then."""
+
+
 class Model(Protocol):
     """Answers tasks. Construction only stores; weights are loaded by the first call."""
 
     name: str
 
+    def identity(self) -> dict[str, str]:
+        """Return what an answer depends on besides its task, such as the sha256 of the weights; needs no weights."""
+        ...
+
+    def prompt_lengths(self, tasks: Sequence[Task]) -> list[int]:
+        """Return how many tokens each prompt takes; batches are planned by it, so an estimate will do."""
+        ...
+
     def complete(self, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
-        """Return one completion per task, in the order of `tasks`."""
+        """Return one completion per task, in the order of `tasks`, answered together. Raises CallError."""
         ...

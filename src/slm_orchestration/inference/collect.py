@@ -1,0 +1,138 @@
+"""Tasks × one model → OUTCOMES: resumable per task, and never averaging a failed call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from slm_orchestration.inference import store
+from slm_orchestration.inference.batching import plan
+from slm_orchestration.inference.journal import Answer, ConfigurationChanged, Journal, checksum, differences
+from slm_orchestration.models.model import CallError, Completion, Model
+from slm_orchestration.tables import OUTCOMES
+from slm_orchestration.tasks.task import Task
+
+Grade = Callable[[Task, str], float]
+# A batched decoding step costs several times what a token of a prompt does; only the time left is estimated from it.
+_STEP_IN_PROMPT_TOKENS = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How tasks are answered: `token_budget` bounds a batch, a failed call is tried `attempts` times in all."""
+
+    token_budget: int
+    attempts: int
+    seed: int
+
+
+def collect(model: Model, tasks: Sequence[Task], folder: Path, *, grade: Grade, settings: Settings) -> int:
+    """Answer the tasks of which no answer is recorded yet, write the table, and return how many were answered.
+
+    Answers of tasks that look to the model as they did are kept; those of changed tasks are given again, and those of
+    tasks that are gone are dropped. Raises ConfigurationChanged if recorded answers come from another model,
+    prompt form or number type; they stay as they are.
+    """
+    identity = {**model.identity(), "seed": str(settings.seed)}
+    journal = Journal(store.journal_path(folder, model.name), identity)
+    checksums = {task.task_id: checksum(task) for task in tasks}
+    kept = _recorded(folder, model.name, identity, checksums)
+    for answer in journal.read():
+        if checksums.get(answer.task_id) == answer.checksum:
+            kept[answer.task_id] = answer
+    pending = [task for task in tasks if task.task_id not in kept]
+    if not pending and not journal.path.exists():
+        return 0
+    failed = _answer_pending(model, pending, kept, journal, settings)
+    answers = [kept.get(task.task_id) or failed[task.task_id] for task in tasks]
+    graded = tqdm(zip(tasks, answers, strict=True), total=len(tasks), desc=f"grading {model.name}", disable=None)
+    frame = pd.DataFrame([outcome(task, model.name, answer, grade) for task, answer in graded], columns=OUTCOMES.names)
+    metadata = store.describe(identity, [checksums[task.task_id] for task in tasks])
+    store.write_outcomes(frame, folder, model.name, metadata=metadata)
+    journal.remove()
+    return len(pending)
+
+
+def outcome(task: Task, model: str, answer: Answer, grade: Grade) -> dict[str, object]:
+    """Return one row of OUTCOMES, not yet priced."""
+    about = {name: getattr(task, name) for name in ("task_id", "domain", "dataset", "group", "split")}
+    row = dict.fromkeys(OUTCOMES.names) | about | {"model": model, "repeat": 0, "error": answer.error}
+    if (completion := answer.completion) is None:
+        return row
+    return row | {
+        "answer": completion.answer,
+        "quality": grade(task, completion.answer),
+        "signals": json.dumps(completion.signals),
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "finish_reason": completion.finish_reason,
+    }
+
+
+def _recorded(folder: Path, model: str, identity: dict[str, str], checksums: dict[str, str]) -> dict[str, Answer]:
+    """Return the answers that a finished table holds and that still stand, by task id."""
+    found = store.recorded(folder, model)
+    if found is None:
+        return {}
+    frame, metadata = found
+    kept = {}
+    for row, mark in zip(frame.to_dict("records"), store.recorded_checksums(metadata), strict=True):
+        if row["error"] is None and checksums.get(row["task_id"]) == mark:
+            kept[row["task_id"]] = _recorded_answer(row, mark)
+    changed = differences(store.recorded_identity(metadata), identity)
+    if len(kept) == len(checksums):
+        # Nothing will be added, so it does not matter which number type this machine would compute in.
+        changed = [difference for difference in changed if not difference.startswith("dtype ")]
+    if changed:
+        path = store.outcomes_path(folder, model)
+        raise ConfigurationChanged(f"{path}: {'; '.join(changed)}; restore that, or collect into another folder")
+    return kept
+
+
+def _recorded_answer(row: dict, mark: str) -> Answer:
+    completion = Completion(
+        answer=row["answer"],
+        prompt_tokens=int(row["prompt_tokens"]),
+        completion_tokens=int(row["completion_tokens"]),
+        latency_s=0.0,
+        signals=json.loads(row["signals"]),
+        finish_reason=row["finish_reason"],
+    )
+    return Answer(row["task_id"], mark, completion)
+
+
+def _answer_pending(
+    model: Model, pending: list[Task], kept: dict[str, Answer], journal: Journal, settings: Settings
+) -> dict[str, Answer]:
+    """Answer `pending` batch by batch into `kept` and the journal; return the failed ones by task id."""
+    prompt_tokens = model.prompt_lengths(pending)
+    new_tokens = [1 if task.choices is not None else task.max_tokens for task in pending]
+    work = [p + _STEP_IN_PROMPT_TOKENS * (n - 1) for p, n in zip(prompt_tokens, new_tokens, strict=True)]
+    failed: dict[str, Answer] = {}
+    with tqdm(total=sum(work), desc=model.name, unit="token", unit_scale=True, disable=None) as bar:
+        for batch in plan(prompt_tokens, new_tokens, settings.token_budget):
+            answers = _answers(model, [pending[place] for place in batch], settings)
+            journal.append(answer for answer in answers if answer.completion is not None)
+            for answer in answers:
+                (failed if answer.completion is None else kept)[answer.task_id] = answer
+            bar.update(sum(work[place] for place in batch))
+            bar.set_postfix(tasks=len(kept), failed=len(failed))
+    return failed
+
+
+def _answers(model: Model, batch: list[Task], settings: Settings) -> list[Answer]:
+    """Return one answer per task; a batch that fails is halved until the task at fault stands alone."""
+    for attempt in range(1, (settings.attempts if len(batch) == 1 else 1) + 1):
+        try:
+            completions = model.complete(batch, seed=settings.seed)
+            return [Answer(task.task_id, checksum(task), given) for task, given in zip(batch, completions, strict=True)]
+        except CallError as error:
+            if len(batch) == 1 and attempt == settings.attempts:
+                return [Answer(batch[0].task_id, checksum(batch[0]), None, str(error))]
+    half = len(batch) // 2
+    return _answers(model, batch[:half], settings) + _answers(model, batch[half:], settings)
