@@ -41,9 +41,12 @@ def _pack(value: object) -> object:
         return {"bytes": value.hex()}
     if isinstance(value, complex):
         return {"complex": [value.real, value.imag]}
-    for kind in (tuple, set, frozenset):
-        if isinstance(value, kind):
-            return {kind.__name__: [_pack(item) for item in kind.__iter__(value)]}
+    if isinstance(value, tuple):
+        return {"tuple": [_pack(item) for item in tuple.__iter__(value)]}
+    if isinstance(value, set):
+        return {"set": [_pack(item) for item in set.__iter__(value)]}
+    if isinstance(value, frozenset):
+        return {"frozenset": [_pack(item) for item in frozenset.__iter__(value)]}
     raise TypeError(f"{type(value).__name__} is not a literal")
 
 

@@ -1,64 +1,38 @@
-"""Running the code of an answer against a task's asserts, as if the code were hostile.
+"""Running the code of an answer against a task's own asserts, which never share a process with it.
 
-Two processes for each answer: `candidate.py` runs the code behind kernel walls, `asserts.py` runs the task's tests in
-the open and calls the code over a pipe. The walls, each of which `require` proves on this machine before first use:
-
-- Landlock (by sandlock): reads of the interpreter's files and system libraries only, installed packages excluded;
-  no writes at all; no signals out.
-- A seccomp filter of our own over sandlock's, that names what is allowed instead of what is not: sandlock alone lets
-  root open sockets, start threads and change the permissions of files. No process, thread, socket or signal is left.
-- Limits of memory, CPU and wall time that the process cannot lift, an empty environment, output to the null device.
-
-A path's existence and size can still be seen, not its contents. Where a wall is missing, nothing runs.
+`candidate.py` runs the code behind the walls of `confinement.py`; `asserts.py` runs the task's tests outside them and
+calls the code over a pipe. Both are killed when their time is up. Where a wall is missing, no code runs.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import os
-import struct
+import signal
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from slm_orchestration.tasks import asserts
+from slm_orchestration.tasks.confinement import Limits, SandboxUnavailable, candidate_process, python
 from slm_orchestration.tasks.literals import encode
 
-# What computing and importing take. ioctl, fcntl and madvise are missing on purpose: they reach beyond the process.
-_ALLOWED_SYSTEM_CALLS = """
-    access brk clock_getres clock_gettime clock_nanosleep close exit exit_group faccessat faccessat2 fstat futex getcwd
-    getdents64 getegid geteuid getgid getpid getrandom getrusage gettid gettimeofday getuid lseek lstat mmap mprotect
-    mremap munmap nanosleep newfstatat open openat pread64 read readlink readlinkat rseq rt_sigreturn sched_yield
-    set_robust_list stat statx sysinfo time times uname write
-""".split()
-_ERRNO_EPERM, _ALLOW = 0x0005_0001, 0x7FFF_0000  # SECCOMP_RET_ERRNO | EPERM, SECCOMP_RET_ALLOW
+__all__ = ["Job", "Limits", "SandboxUnavailable", "Verdict", "require", "run_tests"]
 
-_START = """
-import sys, types
-module = sys.modules["slm_orchestration.tasks.literals"] = types.ModuleType("literals")
-exec({literals!r}, module.__dict__)
-exec({process!r}, {{"__name__": "__main__"}})
-"""
-
-_BURGLAR = '''
+_BURGLAR = """
 def open_doors(secret, grader):
-    import ctypes, os, socket, threading
+    import os, socket, threading
     doors = {
         "reads outside": lambda: open(secret).read(),
-        "packages": lambda: [os.listdir(p + "/site-packages") for p in os.sys.path if p.endswith(os.sys.version[:4])],
+        "installed packages": lambda: os.listdir(os.path.dirname(os.__file__) + "/site-packages"),
         "writes": lambda: open(secret + ".new", "w"),
         "permissions": lambda: os.chmod(secret, 0o777),
         "sockets": socket.socket,
         "processes": lambda: os.fork() or os._exit(0),
         "threads": lambda: threading.Thread(target=int).start(),
         "signals": lambda: os.kill(grader, 0),
-        "memory": lambda: bytearray(2**33),
+        "memory": lambda: bytearray(2**40),
         "environment": lambda: os.environ["PATH"],
     }
     found = []
@@ -69,23 +43,7 @@ def open_doors(secret, grader):
             continue
         found.append(name)
     return found
-'''
-
-
-_REMEDY = "they need Linux 6.12 or newer with Landlock, and sandlock; on others leave out the domain code"
-
-
-class SandboxUnavailable(OSError):
-    """This machine cannot confine generated code, so it does not run any."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the code of one answer may take: seconds of CPU, seconds in all, bytes of memory."""
-
-    cpu_seconds: int = 5
-    seconds: int = 15
-    memory: int = 1 << 30
+"""
 
 
 @dataclass(frozen=True)
@@ -109,34 +67,34 @@ class Verdict:
     reason: str
 
 
-def run_tests(job: Job, limits: Limits = Limits()) -> Verdict:
-    """Return whether an answer's code passes the tests of `job`; never runs it less confined than this module says.
+def run_tests(job: Job, limits: Limits | None = None) -> Verdict:
+    """Return whether an answer's code passes the tests of `job`.
 
     Raises SandboxUnavailable where the machine cannot confine it, ValueError when the job's own prompt or test fails.
     """
     require()
-    return _run_tests(job, limits)
+    return _run_tests(job, limits or Limits())
 
 
 @functools.cache
 def require() -> None:
-    """Raise SandboxUnavailable, with the reason and the remedy, unless a probe finds every door shut."""
+    """Raise SandboxUnavailable, with the reason and the remedy, unless a probe from within finds every door shut."""
     with tempfile.NamedTemporaryFile() as secret:
         test = f"found = open_doors({secret.name!r}, {os.getpid()})\nassert not found, ', '.join(found)"
         verdict = _run_tests(Job([("", _BURGLAR)], "", test, "open_doors"), Limits())
     if not verdict.passed:
-        raise SandboxUnavailable(f"code tasks are refused: the sandbox leaks here ({verdict.reason}); leave domain code out")
+        raise SandboxUnavailable(f"the sandbox fails its own probe ({verdict.reason})")
 
 
 def _run_tests(job: Job, limits: Limits) -> Verdict:
-    message = {"programs": [list(program) for program in job.programs], "prompt": job.prompt, "test": job.test}
-    with _candidate(limits) as process:
+    programs = [list(program) for program in job.programs]
+    message = {"programs": programs, "prompt": job.prompt, "test": job.test, "entry_point": job.entry_point}
+    with candidate_process(limits) as process:
         pipes = (process.stdin.fileno(), process.stdout.fileno())
-        command = [*_python("asserts"), *map(str, pipes), str(limits.seconds), str(limits.memory)]
         try:
             ended = subprocess.run(
-                command,
-                input=encode({**message, "entry_point": job.entry_point}),
+                [*python("asserts"), *map(str, pipes), str(limits.seconds), str(limits.memory)],
+                input=encode(message),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 pass_fds=pipes,
@@ -145,78 +103,9 @@ def _run_tests(job: Job, limits: Limits) -> Verdict:
             )
         except subprocess.TimeoutExpired:
             return Verdict(False, f"not done after {limits.seconds} s")
-    reason = ended.stderr.decode(errors="replace").strip().replace("\n", " ")
+    if ended.returncode == -signal.SIGALRM:
+        return Verdict(False, f"not done after {limits.seconds} s")
+    reason = " ".join(ended.stderr.decode(errors="replace").split())
     if ended.returncode == asserts.BROKEN:
         raise ValueError(f"the task's own prompt or test fails: {reason}")
     return Verdict(ended.returncode == asserts.PASSED, reason)
-
-
-@contextmanager
-def _candidate(limits: Limits) -> Iterator[Any]:
-    """Yield the confined process, its pipes open; at the end it is killed with its whole group."""
-    sandlock = _sandlock()
-    box = sandlock.Sandbox(
-        fs_readable=_interpreter(),
-        fs_denied=_packages(),
-        clean_env=True,
-        env={"PYTHONHASHSEED": "0"},
-        cwd="/",
-        max_processes=1,
-        no_coredump=True,
-    )
-    pipe, null = sandlock.StdioMode.PIPED, sandlock.StdioMode.NULL
-    try:
-        process = box.popen([*_python("candidate"), _settings(limits)], stdin=pipe, stdout=pipe, stderr=null)
-    except (RuntimeError, sandlock.SandlockError) as error:
-        raise SandboxUnavailable(f"code tasks are refused: {error}; {_REMEDY}") from error
-    with process:
-        yield process
-
-
-def _sandlock() -> Any:
-    """Return the sandlock module, once it says that this kernel has all that it needs."""
-    try:
-        import sandlock
-    except (ImportError, OSError, RuntimeError) as error:
-        raise SandboxUnavailable(f"code tasks are refused: sandlock does not load here ({error}); {_REMEDY}") from error
-    has, needs = sandlock.landlock_abi_version(), sandlock.min_landlock_abi()
-    if has < needs:
-        raise SandboxUnavailable(f"code tasks are refused: Landlock {needs} is needed, the kernel has {has}; {_REMEDY}")
-    return sandlock
-
-
-def _python(process: str) -> list[str]:
-    """Return the command that runs a sibling module as a process without this project or any installed package."""
-    folder = Path(__file__).parent
-    literals, main = ((folder / f"{name}.py").read_text(encoding="utf-8") for name in ("literals", process))
-    return [os.path.realpath(sys.executable), "-s", "-S", "-P", "-B", "-c", _START.format(literals=literals, process=main)]
-
-
-def _settings(limits: Limits) -> str:
-    resources = {"RLIMIT_AS": limits.memory, "RLIMIT_CPU": limits.cpu_seconds, "RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0}
-    return json.dumps({"limits": resources, "seconds": limits.seconds, "filter": _filter().hex()})
-
-
-@functools.cache
-def _filter() -> bytes:
-    """Return a program of the kernel's packet filter that lets the allowed system calls through, for this machine."""
-    from sandlock._sdk import _lib  # its C function is public, its only Python binding is not
-
-    numbers = [_lib.sandlock_syscall_nr(name.encode()) for name in _ALLOWED_SYSTEM_CALLS]
-    known = [number for number in numbers if number >= 0]  # newer machines do without the older calls
-    load, jump_if_equal, end = 0x20, 0x15, 0x06
-    steps = [struct.pack("=HBBI", load, 0, 0, 0)]
-    steps += [struct.pack("=HBBI", jump_if_equal, len(known) - i, 0, number) for i, number in enumerate(known)]
-    steps += [struct.pack("=HBBI", end, 0, 0, _ERRNO_EPERM), struct.pack("=HBBI", end, 0, 0, _ALLOW)]
-    return b"".join(steps)
-
-
-def _interpreter() -> list[str]:
-    candidates = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", f"{sys.base_prefix}/lib"]
-    return [os.path.realpath(sys.executable), *(path for path in candidates if os.path.exists(path))]
-
-
-def _packages() -> list[str]:
-    """Return the folders of installed packages among the readable ones: a test suite might lie there."""
-    folders = (folder for root in _interpreter() for folder in Path(root).glob("python*/*-packages"))
-    return [str(folder) for folder in folders]

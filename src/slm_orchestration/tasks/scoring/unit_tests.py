@@ -45,9 +45,9 @@ def programs(prompt: str, answer: str, entry_point: str) -> list[tuple[str, str]
     blocks = _FENCE.split(answer)[1::2]
     code = next((block for block in blocks if definition.search(block)), blocks[0] if blocks else answer)
     code = code.lstrip("\r\n")
-    if definition.search(code):
-        start = _FIRST_STATEMENT.search(code)
-        whole = code[start.start() :] if start else code
-        return [(head, whole), ("", whole)]  # alone too: `from __future__` must come first
+    if (defined := definition.search(code)) and (first := _FIRST_STATEMENT.search(code)):
+        whole = code[first.start() :]
+        # Without the prompt too, because `from __future__` must come first; without what may be prose ("From this ...").
+        return [(head, whole), ("", whole), (head, code[defined.start() :])]
     indented = "\n".join(f"    {line}" if line.strip() else line for line in code.split("\n"))
     return [(head, code), (head, "    " + code.lstrip()), (head, indented)]
