@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from slm_orchestration.routing.outcome_matrix import ANSWER_COLUMNS, OutcomeMatrix
 from slm_orchestration.routing.router import Router
-from slm_orchestration.routing.rules import Called, Choices, Predict, Rule
+from slm_orchestration.routing.rules import Called, Choices, Predict, Rule, Terms
 
 
 class Strategy(Protocol):
@@ -58,11 +58,23 @@ class FittedRoutedStrategy:
         """Return the choices at all thresholds; the router is asked once per set of paid answers."""
         choices = self.rule.choose(
             guarded(self.router, outcomes),
-            relative_cost=self.relative_cost,
-            readable=readable_answers(self.router, outcomes.models),
-            thresholds=np.asarray(thresholds, dtype=float),
+            self._terms(outcomes),
+            np.asarray(thresholds, dtype=float),
         )
         return {self.name: choices}
+
+    def choose_everywhere(self, outcomes: OutcomeMatrix) -> tuple[NDArray[np.float64], Choices]:
+        """Return each task's breakpoints, ascending, and its choices on the pieces of [0, 1] between them.
+
+        There is one piece more than breakpoints; the choices' thresholds are the middles of the pieces, pieces × tasks.
+        """
+        predict, terms = guarded(self.router, outcomes), self._terms(outcomes)
+        breakpoints = np.sort(self.rule.breakpoints(predict, terms), axis=0)
+        ends = np.vstack([np.zeros(len(outcomes)), breakpoints, np.ones(len(outcomes))])
+        return breakpoints, self.rule.choose(predict, terms, (ends[1:] + ends[:-1]) / 2)
+
+    def _terms(self, outcomes: OutcomeMatrix) -> Terms:
+        return Terms(self.relative_cost, readable_answers(self.router, outcomes.models))
 
 
 def fit_table(fit: OutcomeMatrix) -> pd.DataFrame:

@@ -1,0 +1,76 @@
+"""Exact curves are what replaying at every threshold would give."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from slm_orchestration.routing import exact
+from slm_orchestration.routing.adaptive import AdaptiveRouter
+from slm_orchestration.routing.confidence import ConfidenceRouter
+from slm_orchestration.routing.replay import Overhead, replay
+from slm_orchestration.routing.rules import Cascade, Utility
+from slm_orchestration.routing.strategy import RoutedStrategy
+from tests.routing.tables_by_hand import matrix
+
+
+@dataclass
+class Known:
+    """Predicts what it is told, before and after answers alike."""
+
+    quality: np.ndarray
+    reads: frozenset = frozenset({"prompt"})
+
+    def fit(self, outcomes):
+        return self
+
+    def predict_quality(self, prompts, answers):
+        return self.quality
+
+
+def _random_matrix(tasks: int, *, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    questions = [f"{'Prove that' if row % 3 else 'What is'} {row} {'plus' * (row % 5)}?" for row in range(tasks)]
+    return matrix(rng.integers(0, 2, (tasks, 3)), confidence=rng.random((tasks, 3)), questions=questions)
+
+
+def test_two_tasks_whose_changes_a_reader_can_add_up():
+    # both start with the large model; costs are 1 and 10, so going small saves .9 of the large one's cost
+    # task 0: gain .1 -> (1-t)·.1 = t·.9 -> t = .1; task 1: gain .9 -> t = .5
+    outcomes = matrix([[1, 1], [0, 1]])
+    router = Known(np.array([[0.9, 1.0], [0.1, 1.0]]))
+    found = exact.changes(RoutedStrategy("s", router, Utility()).fit(outcomes, outcomes), outcomes, overhead=Overhead())
+    curve = exact.curve(found)
+    assert curve.threshold == pytest.approx([0.0, 0.1, 0.5])
+    assert curve["quality"] == pytest.approx([1.0, 1.0, 0.5])
+    assert curve["cost_usd"] == pytest.approx([10.0, 5.5, 1.0])
+    assert curve["dearest_share"] == pytest.approx([1.0, 0.5, 0.0])
+    assert curve["small_share"] == pytest.approx([0.0, 0.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("router", "rule"),
+    [
+        (ConfidenceRouter(), Cascade()),
+        (AdaptiveRouter(dimensions=4, seed=0), Utility()),
+        (Known(np.random.default_rng(1).random((60, 3))), Utility()),
+    ],
+    ids=["cascade", "sequential utility", "utility"],
+)
+def test_the_exact_curve_meets_every_replayed_threshold(router, rule):
+    outcomes, overhead = _random_matrix(60), Overhead(latency_s=0.01, cost_usd=0.02)
+    fitted = RoutedStrategy("s", router, rule).fit(outcomes, outcomes)
+    curve = exact.curve(exact.changes(fitted, outcomes, overhead=overhead))
+    for threshold in np.linspace(0.001, 0.999, 237):
+        one = replay("s", fitted.choose(outcomes, np.array([threshold]))["s"], outcomes, overhead=overhead)
+        piece = np.searchsorted(curve.threshold, threshold, side="right") - 1
+        assert curve["quality"][piece] == pytest.approx(one.quality.mean())
+        assert curve["cost_usd"][piece] == pytest.approx(one.cost_usd.mean())
+        assert curve["latency_s"][piece] == pytest.approx(one.latency_s.mean())
+        assert curve["small_share"][piece] == pytest.approx(1 - one.escalated.mean())
+
+
+def test_tasks_that_change_at_the_same_threshold_make_one_point():
+    outcomes = matrix([[0, 1]] * 5)
+    fitted = RoutedStrategy("s", Known(np.tile([0.1, 1.0], (5, 1))), Utility()).fit(outcomes, outcomes)
+    assert len(exact.curve(exact.changes(fitted, outcomes, overhead=Overhead())).threshold) == 2
