@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from slm_orchestration import tables
@@ -46,12 +47,11 @@ def adjust(rows: pd.DataFrame) -> pd.DataFrame:
     overall = rows["domain"] == "overall"
     same = ["baseline", "metric", "test"]
     adjusted = pd.Series(np.nan, index=rows.index)
-    families = [("holm", group) for _, group in rows[overall].groupby(same)]
-    families += [("fdr_bh", group) for _, group in rows[~overall].groupby([*same, "strategy"])]
-    for method, group in families:
-        p = group["p_value"].dropna()
-        if len(p):
-            adjusted[p.index] = multipletests(p, method=method)[1]
+    tested = rows[rows["p_value"].notna()]
+    for _, p in tested[overall[tested.index]].groupby(same)["p_value"]:
+        adjusted[p.index] = multipletests(p, method="holm")[1]
+    for _, p in tested[~overall[tested.index]].groupby([*same, "strategy"])["p_value"]:
+        adjusted[p.index] = stats.false_discovery_control(p, method="bh")
     return rows.assign(p_adjusted=adjusted)
 
 

@@ -18,6 +18,7 @@ Row = dict[str, object]
 # Below this many groups the simulated coverage of statistics.simulation leaves 93.5 to 96.5 %; the method then says so.
 FEWEST_GROUPS = 30
 _UNDEFINED = {
+    "retention": "undefined: the dearest model is never right",
     "cost_saving": "undefined: the strategy costs nothing",
     "latency_reduction": "undefined: the strategy takes no time",
     "latency_reduction_p50": "undefined: the strategy's median task takes no time",

@@ -1,0 +1,124 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from slm_orchestration.statistics.comparisons import adjust, compare
+from slm_orchestration.statistics.mixing import mix, mixed_mean
+from slm_orchestration.statistics.panel import panel
+from slm_orchestration.statistics.resampled import resample
+from slm_orchestration.statistics.summaries import summarise
+from tests.statistics.examples import make_decisions, make_tasks, pool, small_panel
+
+COSTS = {"always_tiny": 1.0, "always_mid": 2.0, "always_big": 4.0, "guess": 0.0, "router": 2.0}
+
+
+@pytest.fixture(scope="module")
+def made():
+    tasks = make_tasks(400)
+    table = panel(make_decisions(tasks), tasks, pool())
+    parts = resample(table, resamples=400, seed=0)
+    return table, parts, compare(table, parts, seed=0, level=0.95, margin=0.95)
+
+
+def pick(comparisons: pd.DataFrame, *key: str) -> pd.Series:
+    return comparisons.set_index(["strategy", "baseline", "metric", "test", "domain"]).loc[key]
+
+
+def test_the_paired_t_test_against_the_dearest_model_is_scipys(made):
+    table, _, comparisons = made
+    quality = table.values["quality"]
+    expected = stats.ttest_rel(quality[:, table.column("clever")], quality[:, table.column("always_big")])
+    row = pick(comparisons, "clever", "always_big", "quality", "paired_t", "overall")
+    assert row.statistic == pytest.approx(expected.statistic)
+    assert row.p_value == pytest.approx(expected.pvalue)
+    assert row.effect_size == pytest.approx(expected.statistic / np.sqrt(400))
+    assert (row.effect_name, row.tasks) == ("cohen_d_z", 400)
+
+
+def test_the_difference_from_the_mixture_is_the_gain_with_its_interval(made):
+    _, parts, comparisons = made
+    gains = summarise(parts, level=0.95).query("metric == 'gain_over_mixture' and domain == 'overall'")
+    rows = comparisons.query(
+        "baseline == 'mixture' and metric == 'quality' and test == 'paired_t' and domain == 'overall'"
+    )
+    merged = rows.merge(gains, on="strategy")
+    assert len(merged) == 6
+    for ours, theirs in (("difference", "estimate"), ("low_x", "low_y"), ("high_x", "high_y")):
+        assert np.allclose(merged[ours], merged[theirs], equal_nan=True, atol=1e-12)
+
+
+def test_per_task_gains_add_up_to_the_gain_and_spread_as_its_resamples_do(made):
+    table, parts, _ = made
+    part = parts["overall"]
+    mixed = mix(table, part, "quality")
+    per_task = table.values["quality"] - mixed.expected - mixed.cost_term
+    gains = part.drawn.quality - mixed_mean(part.drawn, "quality")
+    for strategy in ("clever", "chance"):
+        index = table.column(strategy)
+        assert per_task[:, index].mean() == pytest.approx(
+            (part.observed.quality - mixed_mean(part.observed, "quality"))[0, index]
+        )
+        error = per_task[:, index].std(ddof=1) / np.sqrt(400)
+        assert gains[:, index].std() == pytest.approx(error, rel=0.12)
+
+
+def test_a_vertex_of_the_mixture_does_not_differ_from_it(made):
+    row = pick(made[2], "always_big", "mixture", "quality", "paired_t", "overall")
+    assert row.difference == 0.0 and np.isnan(row.p_value) and np.isnan(row.low)
+
+
+def test_costs_are_equal_to_the_mixtures_so_they_are_not_tested(made):
+    assert set(made[2].query("baseline == 'mixture'")["metric"]) == {"quality", "latency_s"}
+
+
+def test_mcnemar_is_made_only_where_quality_is_right_or_wrong():
+    quality = {
+        "always_tiny": [1, 0, 1, 0, 0, 0], "always_mid": [1] * 6, "always_big": [0.5, 1, 1, 0, 1, 1],
+        "guess": [0] * 6, "router": [1, 1, 1, 0, 1, 1],
+    }  # fmt: skip
+    graded = small_panel(quality, COSTS)
+    binary = small_panel({name: np.round(values).tolist() for name, values in quality.items()}, COSTS)
+    for table, made in ((graded, False), (binary, True)):
+        comparisons = compare(table, resample(table, resamples=50, seed=0), seed=0, level=0.95, margin=0.95)
+        assert ("mcnemar_exact" in set(comparisons["test"])) is made
+
+
+def test_keeping_the_quality_of_a_model_no_better_than_guess_is_not_tested():
+    quality = {name: [1, 0, 1, 0, 1, 0] for name in COSTS}
+    quality["guess"] = [0, 1, 0, 1, 0, 1]
+    table = small_panel(quality, COSTS)
+    comparisons = compare(table, resample(table, resamples=50, seed=0), seed=0, level=0.95, margin=0.95)
+    kept = comparisons.query("test == 'non_inferiority'")
+    assert len(kept) > 0 and kept["p_value"].isna().all()
+
+
+def test_non_inferiority_tests_the_quality_above_the_margin(made):
+    table, _, comparisons = made
+    quality = table.values["quality"]
+    above = quality[:, table.column("clever")] - 0.95 * quality[:, table.column("always_big")]
+    row = pick(comparisons, "clever", "always_big", "quality_above_margin", "non_inferiority", "overall")
+    assert row.difference == pytest.approx(above.mean())
+    assert row.p_value == pytest.approx(stats.ttest_1samp(above, 0, alternative="greater").pvalue)
+
+
+def test_families_are_corrected_as_r_does(oracles):
+    def rows(domains, strategies):
+        columns = {"domain": domains, "strategy": strategies, "p_value": oracles["p"]}
+        return pd.DataFrame(columns).assign(baseline="b", metric="quality", test="paired_t")
+
+    names = list("abcdef")
+    assert adjust(rows("overall", names))["p_adjusted"].tolist() == pytest.approx(oracles["holm"])
+    assert adjust(rows(names, "one"))["p_adjusted"].tolist() == pytest.approx(oracles["bh"])
+
+
+def test_missing_p_values_are_no_part_of_a_family():
+    rows = pd.DataFrame({"domain": "overall", "strategy": ["a", "b"], "p_value": [0.04, np.nan]})
+    adjusted = adjust(rows.assign(baseline="b", metric="quality", test="paired_t"))["p_adjusted"]
+    assert adjusted[0] == 0.04 and np.isnan(adjusted[1])
+
+
+def test_equal_seeds_give_equal_comparisons(made):
+    table, parts, comparisons = made
+    again = compare(table, parts, seed=0, level=0.95, margin=0.95)
+    pd.testing.assert_frame_equal(again, comparisons, check_exact=True)
