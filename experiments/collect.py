@@ -2,46 +2,55 @@
 
 python -m experiments.collect suite=quick                      every model of the pool
 python -m experiments.collect suite=quick +model=smollm2-135m   one of them
+
+Models that the latency profile lacks are timed at the end; remove their rows from it to time them again, while nothing
+else runs.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.config import entry
-from slm_orchestration import tables
+from experiments.grade import chosen_models, load_tasks, price_recorded
 from slm_orchestration.inference.collect import Settings, collect
+from slm_orchestration.inference.latency import fit, measure, read_profile, write_profile
+from slm_orchestration.models.model import Model
 from slm_orchestration.tasks.scoring import score
-from slm_orchestration.tasks.task import Task, from_table
+from slm_orchestration.tasks.task import Task
 
 
 def main(cfg: DictConfig) -> None:
     tasks = load_tasks(cfg)
     settings = Settings(token_budget=cfg.inference.token_budget, attempts=cfg.inference.attempts, seed=cfg.seed)
-    folder = Path(cfg.paths.outcomes)
+    folder, profile = Path(cfg.paths.outcomes), Path(cfg.paths.profile)
     for node in chosen_models(cfg):
-        answered = collect(instantiate(node), tasks, folder, grade=score, settings=settings)
+        model = instantiate(node)
+        answered = collect(model, tasks, folder, grade=score, settings=settings)
+        timed = node.name in set(read_profile(profile)["model"])
+        if not timed:
+            time_model(cfg, model, tasks)
+        if answered or not timed:
+            price_recorded(cfg, node.name)
         print(f"{node.name}: {answered} answered now, {len(tasks)} in all" if answered else f"{node.name}: complete")
 
 
-def load_tasks(cfg: DictConfig) -> list[Task]:
-    """Return the tasks of the configured suite."""
-    path = Path(cfg.paths.tasks)
-    if not path.exists():
-        raise ValueError(f"{path}: no such tasks; `python -m experiments.prepare suite={cfg.suite.name}` makes them")
-    return from_table(tables.read(path, tables.TASKS))
-
-
-def chosen_models(cfg: DictConfig) -> list[DictConfig]:
-    """Return the models to run: those of the pool, or the one that `+model=` names."""
-    names = [node.name for node in cfg.pool.models]
-    wanted = cfg.get("model") or names
-    if unknown := set([wanted] if isinstance(wanted, str) else wanted) - set(names):
-        raise ValueError(f"model={unknown.pop()}: the pool {cfg.pool.name} has {', '.join(names)}")
-    return [node for node in cfg.pool.models if node.name in wanted]
+def time_model(cfg: DictConfig, model: Model, tasks: list[Task]) -> None:
+    """Time calls of one model, and put its two rows into the latency profile."""
+    path = Path(cfg.paths.profile)
+    calls = measure(model, tasks, rows=cfg.inference.timed_rows, seed=cfg.seed)
+    about = {"model": model.name, "measured_on": f"{pd.Timestamp.now(tz='UTC'):%Y-%m-%d}", **model.hardware()}
+    rows = [{**about, "concurrency": key, **fit(group)} for key, group in calls.groupby("concurrency")]
+    kept = read_profile(path)
+    write_profile(
+        pd.concat([frame for frame in (kept[kept["model"] != model.name], pd.DataFrame(rows)) if len(frame)]), path
+    )
+    for row in rows:
+        print(f"{model.name}: latency at concurrency {row['concurrency']} known to {row['heldout_error']:.1%} (median)")
 
 
 if __name__ == "__main__":

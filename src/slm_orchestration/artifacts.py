@@ -84,7 +84,8 @@ def explained(what: str, folder: Path) -> Iterator[None]:
         raise
     except OSError as error:
         way_out = f"set {CACHE_VARIABLE} to a folder that can be written to"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error)
+        if full:
             way_out = f"free some space there, or set {CACHE_VARIABLE} to a folder on a larger disk"
         raise ArtifactError(f"{what}: cannot write to {folder} ({error.strerror or error}); {way_out}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,24 @@ def collect(model: Model, tasks: Sequence[Task], folder: Path, *, grade: Grade, 
     return len(pending)
 
 
+def regrade(frame: pd.DataFrame, metadata: Mapping[str, str], tasks: Sequence[Task], *, grade: Grade) -> pd.DataFrame:
+    """Return recorded OUTCOMES graded again by what the tasks say now, not priced; failed calls stay failed.
+
+    Raises ConfigurationChanged if a task has changed since it was answered.
+    """
+    marks = dict(zip(frame["task_id"], store.recorded_checksums(metadata), strict=True))
+    if changed := [task.task_id for task in tasks if marks.get(task.task_id) != checksum(task)]:
+        model = frame["model"].iloc[0]
+        raise ConfigurationChanged(
+            f"{model} has answered another form of {len(changed)} tasks, first {changed[0]!r}; run experiments.collect"
+        )
+    rows = {row["task_id"]: row for row in frame.to_dict("records")}
+    answers = [_recorded_answer(rows[task.task_id], marks[task.task_id]) for task in tasks]
+    models = [rows[task.task_id]["model"] for task in tasks]
+    graded = [outcome(*row, grade) for row in zip(tasks, models, answers, strict=True)]
+    return pd.DataFrame(graded, columns=OUTCOMES.names)
+
+
 def outcome(task: Task, model: str, answer: Answer, grade: Grade) -> dict[str, object]:
     """Return one row of OUTCOMES, not yet priced."""
     about = {name: getattr(task, name) for name in ("task_id", "domain", "dataset", "group", "split")}
@@ -76,10 +94,9 @@ def outcome(task: Task, model: str, answer: Answer, grade: Grade) -> dict[str, o
 
 def _recorded(folder: Path, model: str, identity: dict[str, str], checksums: dict[str, str]) -> dict[str, Answer]:
     """Return the answers that a finished table holds and that still stand, by task id."""
-    found = store.recorded(folder, model)
-    if found is None:
+    if not store.outcomes_path(folder, model).exists():
         return {}
-    frame, metadata = found
+    frame, metadata = store.recorded(folder, model)
     kept = {}
     for row, mark in zip(frame.to_dict("records"), store.recorded_checksums(metadata), strict=True):
         if row["error"] is None and checksums.get(row["task_id"]) == mark:
@@ -95,6 +112,8 @@ def _recorded(folder: Path, model: str, identity: dict[str, str], checksums: dic
 
 
 def _recorded_answer(row: dict, mark: str) -> Answer:
+    if row["error"] is not None:
+        return Answer(row["task_id"], mark, None, row["error"])
     completion = Completion(
         answer=row["answer"],
         prompt_tokens=int(row["prompt_tokens"]),

@@ -50,17 +50,22 @@ def write_outcomes(frame: pd.DataFrame, folder: Path, model: str, *, metadata: M
     write_text(folder / _MANIFEST, json.dumps({**_manifest(folder), model: entry}, indent=2, sort_keys=True) + "\n")
 
 
+def rewrite_outcomes(frame: pd.DataFrame, folder: Path, model: str) -> None:
+    """Replace the OUTCOMES of one model by rows of the same answers, graded or priced anew."""
+    before, metadata = recorded(folder, model)
+    marks = dict(zip(before["task_id"], recorded_checksums(metadata), strict=True))
+    described = describe(recorded_identity(metadata), [marks[task_id] for task_id in frame["task_id"]])
+    write_outcomes(frame, folder, model, metadata=described)
+
+
 def describe(identity: Mapping[str, str], checksums: Sequence[str]) -> dict[str, str]:
     """Return the metadata that says which model answered, and what each row's task looked like to it."""
     return {_IDENTITY: json.dumps(dict(identity), sort_keys=True), _CHECKSUMS: " ".join(checksums)}
 
 
-def recorded(folder: Path, model: str) -> tuple[pd.DataFrame, dict[str, str]] | None:
-    """Return the table and the metadata of one model, or None if nothing was recorded yet."""
-    path = outcomes_path(folder, model)
-    if not path.exists():
-        return None
-    return _verified(folder, model), tables.read_metadata(path)
+def recorded(folder: Path, model: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the checked table of one model and its metadata. Raises OutcomesError if there is none."""
+    return _verified(folder, model), tables.read_metadata(outcomes_path(folder, model))
 
 
 def recorded_identity(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from slm_orchestration.models import conversion
@@ -67,6 +71,18 @@ class LocalModel:
             raise CallError(f"{self.name}: out of memory on {self._network.device} for {len(tasks)} tasks") from error
         return [done[place] for place in range(len(tasks))]
 
+    def hardware(self) -> dict[str, str | int]:
+        """Return what the speed of this model depends on: device, threads, processor, number type, versions."""
+        device = resolved_device(self.device)
+        return {
+            "device": torch.cuda.get_device_name() if device == "cuda" else device,
+            "threads": torch.get_num_threads(),
+            "processor": _processor(),
+            "dtype": resolved_dtype(self.dtype, device),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        }
+
     def load(self) -> None:
         """Load weights and tokenizer, if they are not loaded yet."""
         self._load_tokenizer()
@@ -74,6 +90,7 @@ class LocalModel:
             device = resolved_device(self.device)
             dtype = getattr(torch, resolved_dtype(self.dtype, device))
             folder = conversion.converted(self.weights)
+            transformers.utils.logging.disable_progress_bar()
             network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
             self._network = network.to(device).eval()
 
@@ -170,3 +187,9 @@ def resolved_dtype(asked: str, device: str) -> str:
         features = torch.cpu.get_capabilities()
         return "bfloat16" if features.get("avx512_bf16") or features.get("amx_bf16") else "float32"
     return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    return named.group(1) if named else platform.processor() or platform.machine()

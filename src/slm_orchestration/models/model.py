@@ -39,6 +39,10 @@ class Model(Protocol):
         """Return what an answer depends on besides its task, such as the sha256 of the weights; needs no weights."""
         ...
 
+    def hardware(self) -> dict[str, str | int]:
+        """Return what its speed depends on: device, threads, processor, dtype, torch and transformers."""
+        ...
+
     def prompt_lengths(self, tasks: Sequence[Task]) -> list[int]:
         """Return how many tokens each prompt takes; batches are planned by it, so an estimate will do."""
         ...

@@ -30,6 +30,10 @@ class ScriptedModel:
     def identity(self) -> dict[str, str]:
         return {"weights_sha256": self.weights_sha256, "dtype": "none"}
 
+    def hardware(self) -> dict[str, str | int]:
+        none = dict.fromkeys(("processor", "dtype", "torch", "transformers"), "none")
+        return {"device": "cpu", "threads": 1, **none}
+
     def prompt_lengths(self, tasks: Sequence[Task]) -> list[int]:
         """Return the number of words of each prompt."""
         return [sum(len(message["content"].split()) for message in task.messages) for task in tasks]

@@ -1,0 +1,79 @@
+"""Grade and price the recorded answers again, without running a model; only what changed is written.
+
+python -m experiments.grade suite=quick
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from experiments.config import entry
+from slm_orchestration import tables
+from slm_orchestration.inference import store
+from slm_orchestration.inference.collect import regrade
+from slm_orchestration.inference.latency import price, read_profile
+from slm_orchestration.models.prices import read_prices
+from slm_orchestration.tasks.scoring import score
+from slm_orchestration.tasks.task import Task, from_table
+
+_GRADED, _PRICED = ["quality"], ["latency_s", "device_s", "cost_usd"]
+
+
+def main(cfg: DictConfig) -> None:
+    tasks = load_tasks(cfg)
+    folder = Path(cfg.paths.outcomes)
+    for node in chosen_models(cfg):
+        before, metadata = store.recorded(folder, node.name)
+        after = regrade(before, metadata, tasks, grade=score)
+        _write_if_changed(cfg, node.name, before, priced(cfg, after))
+
+
+def price_recorded(cfg: DictConfig, model: str) -> None:
+    """Fill in latency and cost of one model's recorded outcomes."""
+    before, _ = store.recorded(Path(cfg.paths.outcomes), model)
+    _write_if_changed(cfg, model, before, priced(cfg, before))
+
+
+def priced(cfg: DictConfig, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Return outcomes with latency and cost from the configured profile and price table."""
+    filled = price(outcomes, read_profile(Path(cfg.paths.profile)), read_prices(Path(cfg.pool.prices)))
+    return tables.conform(filled, tables.OUTCOMES)
+
+
+def load_tasks(cfg: DictConfig) -> list[Task]:
+    """Return the tasks of the configured suite."""
+    path = Path(cfg.paths.tasks)
+    if not path.exists():
+        raise ValueError(f"{path}: no such tasks; `python -m experiments.prepare suite={cfg.suite.name}` makes them")
+    return from_table(tables.read(path, tables.TASKS))
+
+
+def chosen_models(cfg: DictConfig) -> list[DictConfig]:
+    """Return the models to run: those of the pool, or the one that `+model=` names."""
+    names = [node.name for node in cfg.pool.models]
+    wanted = cfg.get("model")
+    if wanted is not None and wanted not in names:
+        raise ValueError(f"model={wanted}: the pool {cfg.pool.name} has {', '.join(names)}")
+    return [node for node in cfg.pool.models if wanted in (None, node.name)]
+
+
+def _write_if_changed(cfg: DictConfig, model: str, before: pd.DataFrame, after: pd.DataFrame) -> None:
+    if after.equals(before):
+        print(f"{model}: unchanged")
+        return
+    folder = Path(cfg.paths.outcomes)
+    store.write_outcomes(after, folder, model, metadata=tables.read_metadata(store.outcomes_path(folder, model)))
+    for name in _GRADED + _PRICED:
+        old, new = before[name], after[name]
+        changed = int((~(old.eq(new) | (old.isna() & new.isna()))).sum())
+        if changed:
+            print(
+                f"{model}: {name} changed in {changed} of {len(after)} rows, mean {old.mean():.6g} to {new.mean():.6g}"
+            )
+
+
+if __name__ == "__main__":
+    entry(main, "experiments.grade")
