@@ -7,6 +7,7 @@ Reads the tables of `experiments.run` and `experiments.analyze`, and nothing els
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,7 @@ def read_results(folder: Path) -> Results:
             [tables.read(run / "operating_points.parquet", tables.OPERATING_POINTS) for run in runs], ignore_index=True
         ),
         hull=json.loads((folder / "hull.json").read_text()),
-        configuration=tables.read_metadata(folder / "estimates.parquet").get("configuration", "unknown"),
+        configuration=_configuration(runs),
     )
 
 
@@ -137,6 +138,14 @@ def _design(cfg: DictConfig, results: Results) -> dict[str, object]:
         "operating_point": "; ".join(sorted(swept["chosen_by"].unique())),
         "configuration": results.configuration,
     }
+
+
+def _configuration(runs: list[Path]) -> str:
+    """Return one short name for the configurations of all runs: what they were asked, which tables they read."""
+    digest = hashlib.sha256()
+    for run in runs:
+        digest.update(f"{run.name}\n{(run / 'config.yaml').read_text(encoding='utf-8')}".encode())
+    return digest.hexdigest()[:12]
 
 
 def _read(path: Path, schema: object, command: str) -> pd.DataFrame:

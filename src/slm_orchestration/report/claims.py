@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 
 import pandas as pd
 
+from slm_orchestration.figures import strategies
+
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 NOT_TESTABLE, VACUOUS, NO_VERDICT = "not testable here", "met, vacuous", "no verdict"
 RANDOM = "random"
@@ -32,7 +34,8 @@ class Claim:
     """A claim as published (`quote`) and the reading that is tested.
 
     `metric` is tested over `domain` for `strategy` against `target`; `at_least` says which side meets the claim.
-    Without a target there is nothing to decide. `all_of` names claims that must hold together, at one operating point.
+    Without a target there is nothing to decide: the column `metric` of the comparisons by `tests` is reported instead.
+    `all_of` names claims that must hold together, at one operating point.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Claim:
     domain: str = "overall"
     ceiling_from: str = ""
     all_of: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
 
 
 def from_rows(rows: Sequence[Mapping[str, object]]) -> list[Claim]:
@@ -58,7 +62,7 @@ def from_rows(rows: Sequence[Mapping[str, object]]) -> list[Claim]:
             raise ValueError(f"claim {name!r}: unknown key {unknown[0]!r}; the keys are {', '.join(sorted(known))}")
         if missing := sorted({"name", "quote", "reading", "experiment"} - set(row)):
             raise ValueError(f"claim {name!r}: {missing[0]!r} is missing")
-        claims.append(Claim(**{**row, "all_of": tuple(row.get("all_of", ()))}))  # type: ignore[arg-type]
+        claims.append(Claim(**{**row, **{key: tuple(row.get(key, ())) for key in ("all_of", "tests")}}))  # type: ignore[arg-type]
     names = {claim.name for claim in claims}
     for claim in claims:
         if strangers := sorted({*claim.all_of, *filter(None, [claim.ceiling_from])} - names):
@@ -99,7 +103,7 @@ def _tested(claim: Claim, claims: Mapping[str, Claim], estimates: pd.DataFrame) 
     if row is None or claim.target is None:
         return _result(claim, NOT_TESTABLE, claim.experiment)
     outcome = verdict(row["low"], row["high"], target=claim.target, at_least=claim.at_least)
-    reason = str(row["method"])
+    reason = str(row["method"]) if outcome == NOT_TESTABLE else ""
     if outcome == SUPPORTED and _decide(claim, estimates, RANDOM) == SUPPORTED:
         outcome, reason = VACUOUS, "random routing meets it too"
     ends = {end: row[end] for end in ("estimate", "low", "high")}
@@ -109,7 +113,7 @@ def _tested(claim: Claim, claims: Mapping[str, Claim], estimates: pd.DataFrame) 
 def _joint(claim: Claim, parts: Sequence[Claim], estimates: pd.DataFrame) -> dict[str, object]:
     """Intersection–union: all parts must be supported, each at its own level, for the whole to be."""
     outcome = _weakest(parts, estimates, claim.strategy)
-    reason = ", ".join(f"{part.name}: {_decide(part, estimates, claim.strategy)}" for part in parts)
+    reason = "; ".join(f"{part.name}: {_decide(part, estimates, claim.strategy)}" for part in parts)
     if outcome == SUPPORTED and _weakest(parts, estimates, RANDOM) == SUPPORTED:
         outcome, reason = VACUOUS, "random routing meets all of them too"
     return _result(claim, outcome, reason)
@@ -129,14 +133,15 @@ def _decide(claim: Claim, estimates: pd.DataFrame, strategy: str) -> str:
 
 def _reported(claim: Claim, comparisons: pd.DataFrame) -> list[dict[str, object]]:
     """A p-value or an effect size whose metric the claim does not name is reported for each, without a verdict."""
-    rows = comparisons[(comparisons["strategy"] == claim.strategy) & (comparisons["domain"] == claim.domain)]
-    rows = rows[rows[claim.metric].notna() & rows["baseline"].str.startswith("always_")]
+    asked = (comparisons["strategy"] == claim.strategy) & (comparisons["domain"] == claim.domain)
+    against_dearest = asked & comparisons["baseline"].str.startswith(strategies.CONSTANT)
+    rows = comparisons[against_dearest & comparisons["test"].isin(claim.tests) & comparisons[claim.metric].notna()]
     if rows.empty:
         return [_result(claim, NOT_TESTABLE, claim.experiment)]
-    reason = "the claim names no metric and no comparison"
+    words = "effect_name" if claim.metric == "effect_size" else "test"
     return [
-        _result(claim, NO_VERDICT, reason)
-        | {"estimate": row[claim.metric], "reading": f"{row['metric']}, {row['test']}, against {row['baseline']}"}
+        _result(claim, NO_VERDICT, "the claim names no metric and no comparison")
+        | {"estimate": row[claim.metric], "reading": f"{row['metric']}, {row[words]}"}
         for _, row in rows.iterrows()
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import typst
@@ -17,7 +17,7 @@ from slm_orchestration.report.tables import PrintedTable
 GENERATED = "generated"
 
 
-def write_generated(printed: Iterable[PrintedTable], named: Mapping[str, Number], folder: Path) -> list[Path]:
+def write_generated(printed: Iterable[PrintedTable], named: dict[str, Number], folder: Path) -> list[Path]:
     """Write numbers.json and each table as <name>.typ and <name>.tex (booktabs) into `folder`; return the files."""
     texts = {"numbers.json": numbers.to_json(named)}
     for table in printed:

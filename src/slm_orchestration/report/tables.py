@@ -88,7 +88,7 @@ def comparisons(numbers: Mapping[str, Number], frame: pd.DataFrame, estimates: p
     rows: list[Row] = []
     rules: list[int] = []
     overall = strategies.overall(frame)
-    quality = overall[(overall["metric"] == "quality") & (overall["test"] == "paired t")]
+    quality = overall[(overall["metric"] == "quality") & (overall["test"] == "paired_t")]
     for baseline in sorted(quality["baseline"].unique()):
         if rows:
             rules.append(len(rows))
@@ -109,7 +109,17 @@ def claims(numbers: Mapping[str, Number], evaluated: pd.DataFrame) -> PrintedTab
         stem = claim_stem(row["claim"], row["verdict"], row["reading"])
         measured = _with_interval(numbers, f"{stem}.estimate") if f"{stem}.estimate" in numbers else "–"
         ceiling = times(row["ceiling"]) if pd.notna(row["ceiling"]) else "–"
-        rows.append((row["quote"], row["reading"], measured, ceiling, _text(numbers, f"{stem}.verdict"), row["reason"]))
+        reading = row["reading"].replace("_usd,", ",").replace("_s,", ",").replace("_", " ")
+        rows.append(
+            (
+                row["quote"],
+                reading,
+                measured,
+                ceiling,
+                _text(numbers, f"{stem}.verdict"),
+                row["reason"].replace("_", " "),
+            )
+        )
     return PrintedTable("claims", ("claim", "reading", "measured", "ceiling", "verdict", "why"), "llrrll", tuple(rows))
 
 
