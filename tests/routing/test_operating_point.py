@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from slm_orchestration.routing.operating_point import Fixed, Retention
+from slm_orchestration.routing.operating_point import Fixed, GuaranteedRetention, Retention
 from slm_orchestration.routing.references import one_model_each
 from slm_orchestration.routing.replay import Overhead, replay
 from tests.routing.tables_by_hand import matrix
@@ -35,3 +35,35 @@ def test_fixed_takes_its_threshold_which_is_replayed_even_if_the_grid_lacks_it()
 def test_a_fixed_threshold_beyond_1_is_refused():
     with pytest.raises(ValueError, match="allowed is 0 to 1"):
         Fixed(2).choose(_replayed(LARGE_ON), OUTCOMES)
+
+
+def test_a_guarantee_needs_more_than_four_tasks_and_says_so():
+    chosen = GuaranteedRetention(target=0.95, delta=0.05, seed=0).choose(_replayed(LARGE_ON), OUTCOMES)
+    assert chosen.position == 0
+    assert "no threshold is certified" in chosen.reason
+
+
+def test_a_guarantee_over_many_tasks_certifies_what_loses_little():
+    many = matrix([[1, 1]] * 4000)
+    replayed = replay(
+        "s", one_model_each(np.array([[1] * 4000, [0] * 4000]), 2, np.array([0.0, 1.0])), many, overhead=Overhead()
+    )
+    assert GuaranteedRetention(target=0.95, delta=0.05, seed=0).choose(replayed, many).position == 1
+
+
+def test_the_guarantee_holds_in_simulation():
+    # the small model keeps 0.80 / 0.86 = 0.93 of the large one's quality, below the target of 0.95:
+    # choosing it is a violation, allowed in at most 10 % of the repetitions
+    rng, violations = np.random.default_rng(0), 0
+    for _ in range(300):
+        large = rng.random(1000) < 0.86
+        small = large & (rng.random(1000) < 0.80 / 0.86)
+        outcomes = matrix(np.column_stack([small, large]).astype(float).tolist())
+        replayed = replay(
+            "s",
+            one_model_each(np.array([[1] * 1000, [0] * 1000]), 2, np.array([0.0, 1.0])),
+            outcomes,
+            overhead=Overhead(),
+        )
+        violations += GuaranteedRetention(target=0.95, delta=0.1, seed=0).choose(replayed, outcomes).position == 1
+    assert violations / 300 <= 0.1

@@ -9,6 +9,7 @@ import numpy as np
 
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.replay import Replayed
+from slm_orchestration.statistics.guarantees import betting_p_values, certified
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,28 @@ class Retention:
         if kept.size == 0:
             return Chosen(int(quality.argmax()), f"highest quality: none keeps {self.target:g} on calibration tasks")
         return Chosen(int(kept[cost[kept].argmin()]), f"cheapest that keeps {self.target:g} on calibration tasks")
+
+
+@dataclass(frozen=True)
+class GuaranteedRetention:
+    """The cheapest threshold certified to keep `target` of the dearest model's quality with probability 1 - delta.
+
+    Learn-then-Test over thresholds from dearest to cheapest, on the loss target·q_L - q_r per calibration task. The
+    guarantee holds over exchangeable tasks, on average over them and not per domain.
+    """
+
+    target: float
+    delta: float
+    seed: int
+
+    def extra_thresholds(self) -> list[float]:
+        return []
+
+    def choose(self, replayed: Replayed, calibration: OutcomeMatrix) -> Chosen:
+        order = np.random.default_rng(self.seed).permutation(len(calibration))
+        loss = (self.target * calibration.quality[:, -1] - replayed.quality)[:, order]
+        count = certified(betting_p_values(loss, 0.0, bounds=(-1.0, self.target)), delta=self.delta)
+        certainty = f"probability {1 - self.delta:g}"
+        if count == 0:
+            return Chosen(0, f"dearest: no threshold is certified to keep {self.target:g} with {certainty}")
+        return Chosen(count - 1, f"cheapest certified to keep {self.target:g} with {certainty}")

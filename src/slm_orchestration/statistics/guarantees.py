@@ -1,7 +1,7 @@
 """Guarantees on a chosen threshold: Learn-then-Test with betting p-values, valid in finite samples.
 
-Sources: Angelopoulos, Bates, Candès, Jordan & Lei 2021, "Learn then Test"; Waudby-Smith & Ramdas 2023, "Estimating means
-of bounded random variables by betting".
+Sources: Angelopoulos, Bates, Candès, Jordan & Lei 2021, "Learn then Test"; Waudby-Smith & Ramdas 2023, "Estimating
+means of bounded random variables by betting".
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ _LARGEST_BET = 0.75  # of the bet at which one worst outcome would lose everythi
 def betting_p_values(values: NDArray[np.float64], mean: float, *, bounds: tuple[float, float]) -> NDArray[np.float64]:
     """Return, per row, a p-value of "the true mean is at least `mean`" for values within `bounds`.
 
-    `values` is tests × tasks, the tasks in an exchangeable order. A bettor who doubts the hypothesis stakes, before each
-    value, an amount that follows from the earlier ones; under the hypothesis the capital exceeds 1/p with a probability
-    of at most p (Ville), so p = 1 / largest capital. Raises ValueError if a value or `mean` lies outside `bounds`.
+    `values` is tests × tasks, the tasks in an exchangeable order. A bettor who doubts the hypothesis stakes, before
+    each value, an amount that follows from the earlier ones; under the hypothesis the capital exceeds 1/p with a
+    probability of at most p (Ville), so p = 1 / largest capital. Raises ValueError if a value or `mean` lies outside
+    `bounds`.
     """
     low, high = bounds
     if not low <= mean <= high or values.min() < low or values.max() > high:
@@ -41,7 +42,7 @@ def certified(p_values: NDArray[np.float64], *, delta: float) -> int:
 
 
 def _stakes(scaled: NDArray[np.float64], tasks: int) -> NDArray[np.float64]:
-    """Return the predictable plug-in stakes: sqrt(2 log(1/α) / (variance so far · tasks)), α = 0.05 as a tuning constant."""
+    """Return the predictable plug-in stakes: sqrt(2 log(1/0.05) / (variance so far · tasks))."""
     count = np.arange(1, tasks + 1)
     mean = (0.5 + scaled.cumsum(axis=1)) / (count + 1)
     variance = (0.25 + ((scaled - mean) ** 2).cumsum(axis=1)) / (count + 1)
