@@ -44,13 +44,12 @@ def time_model(cfg: DictConfig, model: Model, tasks: list[Task]) -> None:
     path = Path(cfg.paths.profile)
     calls = measure(model, tasks, rows=cfg.inference.timed_rows, seed=cfg.seed)
     about = {"model": model.name, "measured_on": f"{pd.Timestamp.now(tz='UTC'):%Y-%m-%d}", **model.hardware()}
-    rows = [{**about, "concurrency": key, **fit(group)} for key, group in calls.groupby("concurrency")]
+    fitted = {name: fit(calls[calls["concurrency"] == name]) for name in ("one", "saturated")}
     kept = read_profile(path)
-    write_profile(
-        pd.concat([frame for frame in (kept[kept["model"] != model.name], pd.DataFrame(rows)) if len(frame)]), path
-    )
-    for row in rows:
-        print(f"{model.name}: latency at concurrency {row['concurrency']} known to {row['heldout_error']:.1%} (median)")
+    rows = [{**about, "concurrency": name, **values} for name, values in fitted.items()]
+    write_profile(pd.DataFrame([*kept[kept["model"] != model.name].to_dict("records"), *rows]), path)
+    for name, values in fitted.items():
+        print(f"{model.name}: seconds at concurrency {name} known to {values['heldout_error']:.1%} (held-out median)")
 
 
 if __name__ == "__main__":

@@ -64,15 +64,13 @@ def _write_if_changed(cfg: DictConfig, model: str, before: pd.DataFrame, after: 
     if after.equals(before):
         print(f"{model}: unchanged")
         return
-    folder = Path(cfg.paths.outcomes)
-    store.write_outcomes(after, folder, model, metadata=tables.read_metadata(store.outcomes_path(folder, model)))
+    store.rewrite_outcomes(after, Path(cfg.paths.outcomes), model)
     for name in _GRADED + _PRICED:
         old, new = before[name], after[name]
-        changed = int((~(old.eq(new) | (old.isna() & new.isna()))).sum())
+        changed = int((old.ne(new) & (old.notna() | new.notna())).sum())
         if changed:
-            print(
-                f"{model}: {name} changed in {changed} of {len(after)} rows, mean {old.mean():.6g} to {new.mean():.6g}"
-            )
+            means = f"mean {old.mean():.6g} to {new.mean():.6g}"
+            print(f"{model}: {name} changed in {changed} of {len(after)} rows, {means}")
 
 
 if __name__ == "__main__":

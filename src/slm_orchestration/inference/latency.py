@@ -41,8 +41,8 @@ _BATCHES = ((0.1, 1), (0.9, 1), (0.1, 8), (0.9, 8), (0.2, 32), (0.8, 32), (0.5, 
 def measure(model: Model, tasks: Sequence[Task], *, rows: int, seed: int) -> pd.DataFrame:
     """Return measured calls: concurrency, calls, prompt_tokens, later_tokens, seconds, held_out.
 
-    `rows` is the size of a full batch. The tasks only lend their prompts: each is asked as a choice or for a free answer
-    of bounded length, so that prompt and answer lengths vary independently.
+    `rows` is the size of a full batch. The tasks only lend their prompts: each is asked as a choice or for a free
+    answer of bounded length, so that prompt and answer lengths vary independently.
     """
     lengths = model.prompt_lengths(tasks)
     by_length = [tasks[place] for place in sorted(range(len(tasks)), key=lambda place: (lengths[place], place))]
