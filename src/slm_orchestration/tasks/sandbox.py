@@ -32,7 +32,7 @@ def open_doors(secret, grader):
         "processes": lambda: os.fork() or os._exit(0),
         "threads": lambda: threading.Thread(target=int).start(),
         "signals": lambda: os.kill(grader, 0),
-        "memory": lambda: bytearray(2**40),
+        "memory": lambda: bytearray(2**33),
         "environment": lambda: os.environ["PATH"],
     }
     found = []

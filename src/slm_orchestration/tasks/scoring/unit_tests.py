@@ -47,7 +47,7 @@ def programs(prompt: str, answer: str, entry_point: str) -> list[tuple[str, str]
     code = code.lstrip("\r\n")
     if (defined := definition.search(code)) and (first := _FIRST_STATEMENT.search(code)):
         whole = code[first.start() :]
-        # Without the prompt too, because `from __future__` must come first; without what may be prose ("From this ...").
+        # Without the prompt too, because `from __future__` must come first; and without what may be prose before it.
         return [(head, whole), ("", whole), (head, code[defined.start() :])]
     indented = "\n".join(f"    {line}" if line.strip() else line for line in code.split("\n"))
     return [(head, code), (head, "    " + code.lstrip()), (head, indented)]
