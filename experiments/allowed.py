@@ -65,6 +65,7 @@ ALLOWED: dict[str, Number | Choice] = {
     "inference.device": Choice(("auto", "cpu", "cuda", "mps")),
     "inference.dtype": Choice(("auto", "float32", "bfloat16", "float16")),
     "inference.token_budget": _COUNT,
+    "inference.attempts": _COUNT,
 }
 _ABSENT = object()
 
