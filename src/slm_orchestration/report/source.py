@@ -34,7 +34,7 @@ def typed_numbers(source: str) -> list[tuple[int, str]]:
 
 
 def refuse_typed_numbers(source: str, name: str) -> None:
-    """Raise ValueError naming the first line of `source`, the text of the file `name`, that types a number in digits."""
+    """Raise ValueError naming the first line of the file `name` that types a number in digits."""
     if found := typed_numbers(source):
         line, text = found[0]
         raise ValueError(f"{name}:{line}: a number typed in digits instead of generated/numbers.json's: {text!r}")

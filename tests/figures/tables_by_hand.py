@@ -1,0 +1,87 @@
+"""Small tables whose figures and printed numbers can be checked by eye: two models, two domains, ten tasks."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from slm_orchestration import tables
+
+HULL = ["small", "large"]
+# strategy: quality, dollars per task, seconds, small share, gain with its interval
+STRATEGIES = {
+    "always_small": (0.4, 1e-6, 0.5, 1.0, (0.0, None, None)),
+    "always_large": (0.8, 4e-6, 2.0, 0.0, (0.0, None, None)),
+    "guess": (0.1, 0.0, 0.0, 1.0, (0.0, None, None)),
+    "mixture": (0.6, 2.5e-6, 1.2, 0.5, (0.0, -0.1, 0.1)),
+    "random": (0.55, 2.5e-6, 1.3, 0.5, (-0.05, -0.15, 0.05)),
+    "oracle": (0.9, 2e-6, 1.0, 0.7, (0.37, 0.3, 0.45)),
+    "adaptive": (0.7, 2e-6, 1.0, 0.6, (0.17, 0.05, 0.3)),
+    "confidence": (0.5, 3e-6, 1.5, 0.4, (-0.17, -0.3, -0.05)),
+    "heuristic": (0.6, 2e-6, 1.0, 0.6, (0.07, -0.1, 0.2)),
+}
+SWEPT = ("adaptive", "confidence", "heuristic", "mixture", "random")
+
+
+def estimates(names: list[str] | None = None) -> pd.DataFrame:
+    """ESTIMATES: overall rows of `names` (all by default), and the retention in two domains; undefined in `logic`."""
+    rows = []
+    for name in names or list(STRATEGIES):
+        quality, cost, latency, share, gain = STRATEGIES[name]
+        point = {"quality": quality, "cost_usd": cost, "latency_s": latency, "small_share": share}
+        point |= {"retention": quality / 0.8, "latency_reduction": 2.0 / latency if latency else None}
+        point |= {"cost_saving": 4e-6 / cost if cost else None}
+        for metric, value in point.items():
+            ends = (None, None) if value is None else (value * 0.9, value * 1.1)
+            rows.append(_row(name, "overall", metric, value, ends))
+        rows.append(_row(name, "overall", "gain_over_mixture", gain[0], gain[1:]))
+        rows.append(_row(name, "code", "retention", 0.5, (0.3, 0.7)))
+        rows.append(_row(name, "logic", "retention", None, (None, None)))
+        rows += [_row(name, domain, "quality", quality, (quality * 0.5, 1.0)) for domain in ("code", "logic")]
+    frame = pd.DataFrame(rows).assign(level=0.95, method="by hand")
+    return tables.conform(frame, tables.ESTIMATES)
+
+
+def curves() -> pd.DataFrame:
+    """CURVES: from the dearest model's point at 0 to the cheapest's at 1, through the operating point at 0.5."""
+    rows = []
+    for name in STRATEGIES:
+        quality, cost, latency, share, _ = STRATEGIES[name]
+        points = [(None, quality, cost, latency, share)]
+        if name in SWEPT:
+            points = [(0.0, 0.8, 4e-6, 2.0, 0.0), (0.5, quality, cost, latency, share), (1.0, 0.4, 1e-6, 0.5, 1.0)]
+        for threshold, *values in points:
+            means = dict(zip(("quality", "cost_usd", "latency_s", "small_share"), values, strict=True))
+            point = {"strategy": name, "threshold": threshold, "retention": means["quality"] / 0.8, "tasks": 10}
+            rows += [point | means | {"domain": domain} for domain in ("overall", "code", "logic")]
+    return tables.conform(pd.DataFrame(rows).astype({"threshold": float}), tables.CURVES)
+
+
+def operating_points() -> pd.DataFrame:
+    """OPERATING_POINTS: threshold 0.5 for all that have one."""
+    thresholds = [0.5 if name in SWEPT else None for name in STRATEGIES]
+    frame = pd.DataFrame({"strategy": list(STRATEGIES), "threshold": thresholds, "chosen_by": "by hand", "tasks": 4})
+    return tables.conform(frame.astype({"threshold": float}), tables.OPERATING_POINTS)
+
+
+def comparisons() -> pd.DataFrame:
+    """COMPARISONS: the paired t-test of quality and cost of `adaptive` against both baselines."""
+    row = {"strategy": "adaptive", "domain": "overall", "test": "paired_t", "statistic": -2.5, "p_value": 0.0004}
+    row |= {
+        "p_adjusted": 0.0012,
+        "effect_size": -0.4,
+        "effect_name": "cohen_d_z",
+        "low": -0.2,
+        "high": -0.01,
+        "tasks": 10,
+    }
+    rows = [
+        row | {"baseline": baseline, "metric": metric, "difference": difference}
+        for baseline in ("always_large", "mixture")
+        for metric, difference in (("quality", -0.1), ("cost_usd", -2e-6))
+    ]
+    return tables.conform(pd.DataFrame(rows), tables.COMPARISONS)
+
+
+def _row(strategy: str, domain: str, metric: str, value: float | None, ends: tuple) -> dict:
+    row = {"strategy": strategy, "domain": domain, "metric": metric, "estimate": value}
+    return row | {"low": ends[0], "high": ends[1], "tasks": 10 if domain == "overall" else 5}

@@ -1,0 +1,85 @@
+from slm_orchestration.report import facts, numbers, tables
+from slm_orchestration.report.claims import Claim, evaluate
+from slm_orchestration.report.numbers import Source
+from slm_orchestration.report.tables import PrintedTable
+from tests.figures import tables_by_hand as by_hand
+
+SOURCE = Source("estimates.parquet", "0123456789ab")
+
+
+def named() -> dict[str, numbers.Number]:
+    estimates = by_hand.estimates()
+    found = numbers.from_estimates(estimates, SOURCE) | numbers.from_comparisons(by_hand.comparisons(), SOURCE)
+    return found | facts.counts(estimates, SOURCE) | facts.verdicts(estimates, SOURCE) | facts.names(estimates, SOURCE)
+
+
+def test_the_summary_says_what_each_strategy_keeps_saves_and_gains():
+    table = tables.summary(named(), by_hand.estimates())
+    adaptive = ("adaptive", "60.0\u00a0%", "0.875 [0.787, 0.962]", "2.00×", "2.00×", "+0.170 [+0.050, +0.300]")
+    assert table.rows[0] == (*adaptive, "beats the mixture")
+    assert [row[0] for row in table.rows] == [
+        *("adaptive", "heuristic", "confidence", "small", "large"),
+        *("mixture", "random", "guess", "oracle"),
+    ]
+    assert table.rules == (3, 5)
+
+
+def test_the_comparisons_hold_the_primary_test_of_quality_only():
+    table = tables.comparisons(named(), by_hand.comparisons(), by_hand.estimates())
+    assert [row[:2] for row in table.rows] == [("adaptive", "large"), ("adaptive", "mixture")]
+    assert table.rows[0][2:] == ("−0.100 [−0.200, −0.010]", "−2.50", "0.001", "−0.40")
+
+
+def test_the_domains_say_how_many_tasks_they_have():
+    table = tables.domains(named(), by_hand.estimates())
+    assert table.header == ("domain", "tasks", "small", "large")
+    assert table.rows[0] == ("code", "5", "0.400 [0.200, 1.000]", "0.800 [0.400, 1.000]")
+
+
+def test_a_claim_is_printed_with_what_was_measured_and_why_it_was_not():
+    claims = [
+        Claim("share", "50 %", "share", "routing", strategy="adaptive", metric="small_share", target=0.5),
+        Claim("load", "10,000 requests/s", "load", "needs a load test", strategy="gateway", metric="rate", target=1e4),
+    ]
+    evaluated = evaluate(claims, by_hand.estimates(), by_hand.comparisons())
+    table = tables.claims(named() | facts.of_claims(evaluated, SOURCE), evaluated)
+    assert table.rows[0] == ("50 %", "share", "60.0\u00a0% [54.0\u00a0%, 66.0\u00a0%]", "–", "supported", "")
+    assert table.rows[1] == ("10,000 requests/s", "load", "–", "–", "not testable here", "needs a load test")
+
+
+def test_the_sentence_names_who_beats_the_mixture_and_who_does_not():
+    said = facts.verdicts(by_hand.estimates(), SOURCE)["words.against_mixture"].text
+    assert said == (
+        "adaptive beats the mixture; confidence falls short of it; "
+        "for heuristic the interval of the gain includes zero, so neither is shown"
+    )
+    nobody = facts.verdicts(by_hand.estimates(["always_small", "always_large", "confidence"]), SOURCE)
+    assert (
+        nobody["words.against_mixture"].text == "no strategy is shown to beat the mixture; confidence falls short of it"
+    )
+
+
+def test_references_that_the_mixture_is_made_of_get_no_verdict():
+    assert named()["always_small.verdict"].text == "reference"
+    assert named()["mixture.verdict"].text == "reference"
+    assert named()["oracle.verdict"].text == "beats the mixture"
+
+
+def test_a_strategy_that_was_not_run_says_so_under_its_other_name():
+    found = facts.under_other_names(named(), "domain_table_given", "given")
+    assert found["given.gain_over_mixture"].text == "not run"
+    assert facts.under_other_names(named(), "oracle", "oracle")["oracle.gain_over_mixture"].text == "+0.370"
+
+
+def test_cells_are_escaped_for_typst_and_latex():
+    table = PrintedTable("t", ("a_b", "c"), "lr", (('say "x"\\', "50 % & −1 < 2"), ("~", "#$")), (1,))
+    assert '"say \\"x\\"\\\\", "50 % & −1 < 2",' in tables.typst(table)
+    latex = tables.latex(table)
+    assert r"a\_b & c \\" in latex
+    assert r"50 \% \& $-$1 $<$ 2 \\" in latex
+    assert "\\addlinespace\n\\textasciitilde{} & \\#\\$ \\\\" in latex
+
+
+def test_the_terminal_shows_aligned_columns():
+    table = PrintedTable("t", ("name", "n"), "lr", (("a", "1"), ("bcdef", "100")))
+    assert tables.text(table) == "name     n\na        1\nbcdef  100"
