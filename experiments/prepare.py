@@ -9,17 +9,16 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from experiments.config import entry
 from slm_orchestration import tables
-from slm_orchestration.tasks.dataset import Dataset, Drafted, Refused, read
+from slm_orchestration.tasks.dataset import Drafted, read
 from slm_orchestration.tasks.duplicates import groups, without_duplicates
 from slm_orchestration.tasks.splits import select, split_of
-from slm_orchestration.tasks.task import Task, to_table
+from slm_orchestration.tasks.task import to_table
 
 
 def main(cfg: DictConfig) -> None:
@@ -28,7 +27,7 @@ def main(cfg: DictConfig) -> None:
     if path.is_file() and tables.read_metadata(path).get("configuration") == fingerprint:
         print(f"{path}: up to date")
         return
-    datasets = {(d, n): instantiate(node) for d, domain in cfg.domain.items() for n, node in domain.datasets.items()}
+    datasets = {(d, n): instantiate(node, _convert_="all") for d, domain in cfg.domain.items() for n, node in domain.datasets.items()}
     drafts = []
     for (domain, name), dataset in tqdm(datasets.items()):
         for item in read(domain, name, dataset):

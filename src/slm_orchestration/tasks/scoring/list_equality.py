@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-from slm_orchestration.tasks.scoring.normalised import normalised
-from slm_orchestration.tasks.scoring.set_f1 import items
+from slm_orchestration.tasks.scoring.set_f1 import item_form, items
 from slm_orchestration.tasks.task import Task
 
 
 def score(task: Task, answer: str) -> float:
     """Return 1 if the answer lists exactly the reference's items, in their order."""
-    return float(items(answer) == [normalised(str(item)) for item in json.loads(task.reference)])
+    return float(items(answer) == [item_form(str(item)) for item in json.loads(task.reference)])

@@ -13,7 +13,7 @@ from slm_orchestration.tasks.task import Task
 
 def score(task: Task, answer: str) -> float:
     """Return the F1 of the answer's items, as a multiset, against the reference's; both empty counts as 1."""
-    expected = Counter(normalised(str(item)) for item in json.loads(task.reference))
+    expected = Counter(item_form(str(item)) for item in json.loads(task.reference))
     given = Counter(items(answer))
     if not expected and not given:
         return 1.0
@@ -23,5 +23,10 @@ def score(task: Task, answer: str) -> float:
 
 def items(answer: str) -> list[str]:
     """Return the answer's items, normalised: what its brackets hold, cut at commas, semicolons and line ends."""
-    found = (normalised(item.lstrip("-*• \t")) for item in re.split(r"[,;\n]", bracketed(answer)))
+    found = (item_form(item) for item in re.split(r"[,;\n]", bracketed(answer)))
     return [item for item in found if item]
+
+
+def item_form(item: str) -> str:
+    """Return one item in normal form, without list marks and brackets around it."""
+    return normalised(item.strip(" \t*•[](){}").removeprefix("- "))

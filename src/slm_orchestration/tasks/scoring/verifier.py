@@ -6,6 +6,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from slm_orchestration.tasks.generators import reasoning_gym
 from slm_orchestration.tasks.scoring.extraction import final_answer
 from slm_orchestration.tasks.task import Task
 
@@ -31,6 +32,4 @@ def score(task: Task, answer: str) -> float:
 
 @lru_cache(maxsize=64)
 def _dataset(generator: str, settings: str, size: int, seed: int) -> Any:
-    import reasoning_gym  # takes a second to import, and few callers need it
-
-    return reasoning_gym.create_dataset(generator, size=size, seed=seed, **json.loads(settings))
+    return reasoning_gym().create_dataset(generator, size=size, seed=seed, **json.loads(settings))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Any
 
+from slm_orchestration.tasks.generators import reasoning_gym
 from slm_orchestration.tasks.sources.row import Row
 
 
@@ -23,13 +26,13 @@ class ReasoningGym:
     settings: Sequence[Mapping[str, Any]] = field(default_factory=lambda: [{}])
 
     def rows(self) -> Iterator[Row]:
-        import reasoning_gym  # takes a second to import, and few callers need it
-
+        library = reasoning_gym()
         for level, settings in enumerate(self.settings):
             chosen = dict(settings)
-            made = reasoning_gym.create_dataset(self.generator, size=self.size, seed=self.seed + level, **chosen)
+            made = library.create_dataset(self.generator, size=self.size, seed=self.seed + level, **chosen)
             for index in range(self.size):
-                entry = made[index]
+                with redirect_stdout(StringIO()):  # some generators print
+                    entry = made[index]
                 recipe = {"generator": self.generator, "settings": chosen, "size": self.size, "seed": self.seed + level}
                 fields = {
                     "question": entry["question"],

@@ -1,0 +1,16 @@
+"""The same text line by line. The reference is the text."""
+
+from __future__ import annotations
+
+from slm_orchestration.tasks.scoring.extraction import code_block
+from slm_orchestration.tasks.task import Task
+
+
+def score(task: Task, answer: str) -> float:
+    """Return 1 if the answer's code block has the reference's lines; white space at the end of a line does not count."""
+    return float(_lines(code_block(answer)) == _lines(code_block(task.reference)))
+
+
+def _lines(text: str) -> list[str]:
+    lines = [line.rstrip() for line in text.strip("\n").splitlines()]
+    return lines
