@@ -7,8 +7,8 @@ won <- 8; lost <- 2
 p <- c(0.010, 0.013, 0.014, 0.19, 0.35, 0.5)
 wilson <- prop.test(7, 20, correct = FALSE)$conf.int
 wilson_none <- prop.test(0, 10, correct = FALSE)$conf.int
-needed <- power.t.test(delta = 0.02, sd = 0.5, power = 0.8, type = "paired")$n
-detectable <- power.t.test(n = 250, sd = 0.5, power = 0.8, type = "paired")$delta
+needed <- power.t.test(delta = 0.02, sd = 0.5, power = 0.8, type = "paired", tol = 1e-12)$n
+detectable <- power.t.test(n = 250, sd = 0.5, power = 0.8, type = "paired", tol = 1e-12)$delta
 number <- function(x) paste0("[", paste(sprintf("%.15g", x), collapse = ", "), "]")
 lines <- c(
   sprintf('"r": "%s"', R.version.string),

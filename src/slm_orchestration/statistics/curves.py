@@ -1,0 +1,182 @@
+"""Metrics of whole curves: of quality over the share of calls to the dearest model, and of quality over cost.
+
+Their names and definitions are other projects'; where a published code computes something else than its paper says,
+both stand here. All take plain arrays and refuse, in words, what they cannot answer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slm_orchestration.statistics.intervals import UndefinedStatistic
+
+Floats = NDArray[np.float64]
+
+# RouterArena's range of dollars per 1,000 tasks, and the weight of cost against accuracy.
+ARENA_COSTS, ARENA_BETA = (0.0044, 200.0), 0.1
+
+
+def deferral_curve(score: Floats, cheap: Floats, dear: Floats) -> tuple[Floats, Floats]:
+    """Return share of calls to the dear model and mean quality, from none to all, at every distinct breakpoint.
+
+    Tasks of the highest `score` go to the dear model first; tasks of equal score go together, so that a straight line
+    joins the points before and after them. `cheap` and `dear` are the qualities of both models on each task.
+    """
+    if not score.size == cheap.size == dear.size > 0:
+        raise ValueError(f"score, cheap and dear need the same tasks, got {score.size}, {cheap.size} and {dear.size}")
+    order = np.argsort(-score, kind="stable")
+    last_of_tie = np.append(np.flatnonzero(np.diff(score[order])), score.size - 1)
+    gains = np.cumsum((dear - cheap)[order])[last_of_tie]
+    share = np.append(0.0, (last_of_tie + 1) / score.size)
+    return share, cheap.mean() + np.append(0.0, gains / score.size)
+
+
+def pgr(quality: Floats, cheap: float, dear: float) -> Floats:
+    """Return the performance gap recovered, (q - q_S) / (q_L - q_S) (Ong et al. 2024, RouteLLM, equation 5)."""
+    if dear == cheap:
+        raise UndefinedStatistic("there is no gap in quality to recover: both models are equally good")
+    return (np.asarray(quality) - cheap) / (dear - cheap)
+
+
+def apgr(share: Floats, quality: Floats) -> float:
+    """Return the exact area of PGR over the share of calls, of a curve from no call to all (`deferral_curve`)."""
+    _check_whole(share)
+    return float(np.trapezoid(pgr(quality, quality[0], quality[-1]), share))
+
+
+def apgr_of_ten(share: Floats, quality: Floats) -> float:
+    """Return the mean PGR at ten shares spread evenly from 0 to 1: APGR as RouteLLM's paper words it.
+
+    The paper does not name the ten shares; with these, random routing scores the 0.5 that it reports.
+    """
+    _check_whole(share)
+    at = np.interp(np.linspace(0, 1, 10), share, quality)
+    return float(np.mean(pgr(at, quality[0], quality[-1])))
+
+
+def apgr_of_quantiles(score: Floats, cheap: Floats, dear: Floats, *, bins: int = 10) -> float:
+    """Return APGR as RouteLLM's published code computes it (evals/evaluate.py, commit 0b64fda).
+
+    Thresholds are the edges of equally filled bins of the score; the area is the trapezoid's between the shares that
+    these reach, and both constants' areas are taken over the same range.
+    """
+    edges = np.quantile(score, np.linspace(0, 1, bins + 1))
+    # The highest edge sends no task to the dear model.
+    called = np.vstack([score >= edge for edge in edges[:-1]] + [score > edges[-1]])
+    share = called.mean(axis=1)[::-1]
+    quality = np.where(called, dear, cheap).mean(axis=1)[::-1]
+    width = share[-1] - share[0]
+    return float(pgr(np.trapezoid(quality, share) / width, cheap.mean(), dear.mean()))
+
+
+def cpt(share: Floats, quality: Floats, recovered: float) -> float:
+    """Return the smallest share of calls at which PGR reaches `recovered`: the call-performance threshold, exactly."""
+    _check_whole(share)
+    gap = pgr(quality, quality[0], quality[-1]) - recovered
+    reached = np.flatnonzero(gap >= 0)
+    if not reached.size:
+        raise UndefinedStatistic(f"the curve never recovers {recovered:g} of the gap")
+    first = int(reached[0])
+    if first == 0:
+        return float(share[0])
+    rise = gap[first] - gap[first - 1]
+    return float(share[first] - gap[first] / rise * (share[first] - share[first - 1]))
+
+
+def cpt_interpolated(share: Floats, quality: Floats, recovered: float) -> float:
+    """Return RouteLLM's CPT: the share interpolated in quality, right only where quality never falls with the share."""
+    _check_whole(share)
+    return float(np.interp(quality[0] + recovered * (quality[-1] - quality[0]), quality, share))
+
+
+def upper_hull(cost: Floats, quality: Floats) -> tuple[Floats, Floats]:
+    """Return the vertices of the non-decreasing upper hull of points (cost, quality), cheapest first."""
+    hull: list[tuple[float, float]] = []
+    for x, y in sorted(zip(cost.tolist(), quality.tolist(), strict=True), key=lambda point: (point[0], -point[1])):
+        if hull and y <= hull[-1][1]:
+            continue
+        while len(hull) >= 2 and _under(hull[-1], hull[-2], (x, y)):
+            hull.pop()
+        hull.append((x, y))
+    vertices = np.array(hull)
+    return vertices[:, 0], vertices[:, 1]
+
+
+def aiq(cost: Floats, quality: Floats, *, largest_cost: float) -> float:
+    """Return the average improvement in quality (Hu et al. 2024, RouterBench): the hull's area over the largest cost.
+
+    As in the published code (evaluation/AIQ.py) the area begins at the hull's cheapest vertex, ends flat at the
+    largest cost of all routers compared, and is divided by that cost, not by the range. Vertices are chosen on
+    calibration: the hull over every threshold of the reported tasks is biased upwards.
+    """
+    x, y = upper_hull(cost, quality)
+    if not largest_cost >= x[-1] > 0:
+        raise UndefinedStatistic(f"the largest cost must be above 0 and no less than {x[-1]:g}, got {largest_cost:g}")
+    return float(np.trapezoid(np.append(y, y[-1]), np.append(x, largest_cost)) / largest_cost)
+
+
+def routing_auc(cost: Floats, quality: Floats, *, costs: tuple[float, float], lowest_quality: float) -> float:
+    """Return the mean quality of a cost-quality curve between the cheapest and dearest model's mean cost, `costs`.
+
+    The right end is flat; on the left the line starts at the cheapest cost and the lowest model quality; beyond the
+    dearest cost the curve is cut (Dekoninck et al. 2024, cascade routing; selection/utils.py, auc_all).
+    """
+    low, high = costs
+    if not low < high:
+        raise UndefinedStatistic(f"the cost range is empty: cheapest {low:g}, dearest {high:g}")
+    order = np.lexsort((quality, cost))
+    x, y = cost[order], quality[order]
+    if x[0] > low:
+        x, y = np.append(low, x), np.append(lowest_quality, y)
+    inside = (x > low) & (x < high)
+    ends = np.interp([low, high], x, y)
+    return float(np.trapezoid(np.r_[ends[0], y[inside], ends[1]], np.r_[low, x[inside], high]) / (high - low))
+
+
+def arena_score(accuracy: float, cost_usd: float) -> float:
+    """Return RouterArena's score of mean quality and mean US dollars per task (RouterArena 2025, equation 3).
+
+    A weighted harmonic mean of accuracy and of cost on a log scale, cost per 1,000 tasks between 0.0044 and 200
+    dollars. Not comparable with the public leaderboard, whose tasks are others.
+    """
+    cheapest, dearest = ARENA_COSTS
+    per_thousand = 1000 * cost_usd
+    if not cheapest <= per_thousand <= dearest:
+        raise UndefinedStatistic(f"{per_thousand:g} USD per 1,000 tasks lies outside {cheapest:g} to {dearest:g}")
+    thrift = (np.log2(dearest) - np.log2(per_thousand)) / (np.log2(dearest) - np.log2(cheapest))
+    weighted = ARENA_BETA * accuracy + thrift
+    return float((1 + ARENA_BETA) * accuracy * thrift / weighted) if weighted > 0 else 0.0
+
+
+def ibc_lift(routed: tuple[float, float], cheap: tuple[float, float], dear: tuple[float, float]) -> float:
+    """Return AutoMix's ΔIBC from (quality, cost) of the router and both models (Aggarwal et al. 2024, equation 2).
+
+    The slope from the cheap model to the router over that to the dear one, less 1.
+    """
+    if dear[1] == cheap[1] or routed[1] == cheap[1]:
+        raise UndefinedStatistic("a slope over no difference in cost is undefined")
+    base = (dear[0] - cheap[0]) / (dear[1] - cheap[1])
+    if base == 0:
+        raise UndefinedStatistic("the dear model is no better than the cheap one, so there is no slope to lift")
+    return ((routed[0] - cheap[0]) / (routed[1] - cheap[1]) - base) / base
+
+
+def qnc(cost: Floats, quality: Floats, *, best_quality: float, best_cost: float) -> float:
+    """Return the quality-neutral cost (Jitkrittum et al. 2025): the least without loss of quality, relative."""
+    enough = quality >= best_quality
+    if not enough.any():
+        raise UndefinedStatistic("no point of the curve reaches the best single model's quality")
+    if best_cost <= 0:
+        raise UndefinedStatistic("the best single model costs nothing")
+    return float(cost[enough].min() / best_cost)
+
+
+def _under(middle: tuple[float, float], left: tuple[float, float], right: tuple[float, float]) -> bool:
+    rise, run = right[1] - left[1], right[0] - left[0]
+    return (middle[1] - left[1]) * run <= rise * (middle[0] - left[0])
+
+
+def _check_whole(share: Floats) -> None:
+    if share[0] != 0 or share[-1] != 1 or np.any(np.diff(share) < 0):
+        raise UndefinedStatistic("the curve must run from no call of the dearest model to all of them")
