@@ -13,7 +13,7 @@ from tests.tasks.hostile import ESCAPES, EXHAUSTING, LIES, SQUARE
 
 CHECK = "def check(candidate):\n    assert candidate(3) == 9\n    assert candidate(4) == 16\n"
 # The odd number of bytes marks the processes of this session among all on the machine.
-LIMITS = Limits(cpu_seconds=1, seconds=3, memory=(1 << 30) + 4096 * os.getpid())
+LIMITS = Limits(cpu_seconds=1, seconds=3, memory=(1 << 28) + 4096 * os.getpid())
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +131,19 @@ def test_a_program_that_exhausts_or_ends_its_process_fails_in_time(when, program
     assert not judge(whole).passed
     assert time.monotonic() - started < LIMITS.seconds + 5
     assert processes_left() == 0
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("10 GB", "MemoryError"),
+        ("10 GB in pieces", "MemoryError"),
+        ("print 1 GB", "OSError"),
+        ("print 1 GB past Python", "OSError"),
+    ],
+)
+def test_memory_and_output_are_capped(program, reason):
+    assert judge(f"def square(x):\n{indented(EXHAUSTING[program])}").reason == f"{reason}: raised by the candidate"
 
 
 @pytest.mark.parametrize("lie", LIES)
