@@ -9,16 +9,16 @@ Run it while nothing else runs. A router without a row is measured by its first 
 from __future__ import annotations
 
 import datetime
-import platform
+import os
 from pathlib import Path
 
 import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from slm_orchestration.models.prices import read_prices, usd_per_device_second
 
 from experiments import inputs
 from experiments.config import entry
+from slm_orchestration.models.prices import read_prices, usd_per_second
 from slm_orchestration.routing import overhead
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.replay import Overhead
@@ -44,22 +44,23 @@ def overhead_of(cfg: DictConfig, strategy: FittedStrategy, calibration: OutcomeM
         print(f"measuring the overhead of {strategy.name} into {cfg.paths.overhead}")
         _measure(cfg, strategy, calibration)
     profile = overhead.read(Path(cfg.paths.overhead))
-    prices = read_prices(Path(cfg.pool.prices))
-    usd_per_s = usd_per_device_second(prices, str(profile.loc[strategy.name, "device"]))
+    row = profile.loc[strategy.name].to_dict()
+    usd_per_s = usd_per_second(read_prices(Path(cfg.pool.prices)), str(row["device"]), int(row["threads"]))
     return overhead.overhead(profile, strategy.name, usd_per_s=usd_per_s)
 
 
 def _measure(cfg: DictConfig, strategy: FittedRoutedStrategy, outcomes: OutcomeMatrix) -> dict:
     path = Path(cfg.paths.overhead)
     row = overhead.measure(strategy.router, outcomes) | {
-        "device": cfg.pool.router_device,
+        "device": "cpu",
+        "threads": os.cpu_count(),
         "measured_on": datetime.date.today().isoformat(),
     }
     profile = overhead.read(path)
     others = profile[profile.index != strategy.name]
     fresh = pd.DataFrame([row], index=pd.Index([strategy.name], name="strategy"))
     overhead.write(path, fresh if others.empty else pd.concat([others, fresh]))
-    return row | {"machine": platform.machine()}
+    return row
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from slm_orchestration.routing.router import Router
 from slm_orchestration.routing.rules import Called
 from slm_orchestration.routing.strategy import guarded, readable_answers
 
-COLUMNS = ["strategy", "single_p50_s", "single_p99_s", "batched_s", "tasks", "device", "measured_on"]
+COLUMNS = ["strategy", "single_p50_s", "single_p99_s", "batched_s", "tasks", "device", "threads", "measured_on"]
 
 
 def measure(router: Router, outcomes: OutcomeMatrix, *, most: int = 200) -> dict[str, float | int]:
