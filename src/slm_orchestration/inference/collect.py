@@ -14,7 +14,7 @@ from slm_orchestration.inference import store
 from slm_orchestration.inference.batching import plan
 from slm_orchestration.inference.journal import Answer, ConfigurationChanged, Journal, checksum, differences
 from slm_orchestration.models.model import CallError, Completion, Model
-from slm_orchestration.tables import OUTCOMES
+from slm_orchestration.tables import OUTCOMES, conform
 from slm_orchestration.tasks.task import Task
 
 Grade = Callable[[Task, str], float]
@@ -73,7 +73,7 @@ def regrade(frame: pd.DataFrame, metadata: Mapping[str, str], tasks: Sequence[Ta
     answers = [_recorded_answer(rows[task.task_id], marks[task.task_id]) for task in tasks]
     models = [rows[task.task_id]["model"] for task in tasks]
     graded = [outcome(*row, grade) for row in zip(tasks, models, answers, strict=True)]
-    return pd.DataFrame(graded, columns=OUTCOMES.names)
+    return conform(pd.DataFrame(graded, columns=OUTCOMES.names), OUTCOMES)
 
 
 def outcome(task: Task, model: str, answer: Answer, grade: Grade) -> dict[str, object]:
@@ -99,7 +99,7 @@ def _recorded(folder: Path, model: str, identity: dict[str, str], checksums: dic
     frame, metadata = store.recorded(folder, model)
     kept = {}
     for row, mark in zip(frame.to_dict("records"), store.recorded_checksums(metadata), strict=True):
-        if row["error"] is None and checksums.get(row["task_id"]) == mark:
+        if pd.isna(row["error"]) and checksums.get(row["task_id"]) == mark:
             kept[row["task_id"]] = _recorded_answer(row, mark)
     changed = differences(store.recorded_identity(metadata), identity)
     if len(kept) == len(checksums):
@@ -112,7 +112,7 @@ def _recorded(folder: Path, model: str, identity: dict[str, str], checksums: dic
 
 
 def _recorded_answer(row: dict, mark: str) -> Answer:
-    if row["error"] is not None:
+    if pd.notna(row["error"]):
         return Answer(row["task_id"], mark, None, row["error"])
     completion = Completion(
         answer=row["answer"],

@@ -1,0 +1,176 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from slm_orchestration.inference import store
+from slm_orchestration.inference.collect import Settings, collect, regrade
+from slm_orchestration.inference.journal import Answer, ConfigurationChanged, Journal, checksum
+from slm_orchestration.inference.store import OutcomesError, read_outcomes
+from slm_orchestration.models.scripted import ScriptedModel
+from slm_orchestration.tasks.task import Task
+
+# Each prompt has two words and one is to be written, so that two tasks fill a batch.
+SETTINGS = Settings(token_budget=6, attempts=2, seed=0)
+
+
+def make_task(number: int, text: str = "Which letter?") -> Task:
+    messages = [{"role": "user", "content": text}]
+    return Task(
+        f"logic/made/{number}", "logic", "made", str(number), "fit", text, messages, ["A", "B"], "A", "exact", 4
+    )
+
+
+TASKS = [make_task(number) for number in range(4)]
+ANSWERS = {"logic/made/0": "A", "logic/made/1": "A", "logic/made/2": "B", "logic/made/3": "A"}
+
+
+def exact(task: Task, answer: str) -> float:
+    return float(answer == task.reference)
+
+
+def collected(folder, model: ScriptedModel, tasks=TASKS) -> pd.DataFrame:
+    collect(model, tasks, folder, grade=exact, settings=SETTINGS)
+    return read_outcomes(folder, [model.name])
+
+
+def test_every_task_is_answered_graded_and_listed_in_the_manifest(tmp_path):
+    outcomes = collected(tmp_path, ScriptedModel("small", ANSWERS))
+    assert outcomes["task_id"].tolist() == [task.task_id for task in TASKS]
+    assert outcomes["quality"].tolist() == [1.0, 1.0, 0.0, 1.0]
+    assert json.loads(outcomes["signals"][2]) == pytest.approx({"label:A": 0.1, "label:B": 0.9, "label_mass": 1.0})
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert (manifest["small"]["rows"], manifest["small"]["failed"]) == (4, 0)
+    assert manifest["small"]["weights_sha256"] == "scripted"
+
+
+def test_a_complete_table_asks_the_model_nothing(tmp_path):
+    collected(tmp_path, ScriptedModel("small", ANSWERS))
+    again = ScriptedModel("small")
+    assert collect(again, TASKS, tmp_path, grade=exact, settings=SETTINGS) == 0
+    assert again.calls == []
+
+
+def test_only_tasks_that_look_different_to_the_model_are_answered_again(tmp_path):
+    collected(tmp_path, ScriptedModel("small", ANSWERS))
+    changed = [replace(TASKS[0], reference="B", split="evaluation"), make_task(1, "Other letter?"), *TASKS[2:3]]
+    model = ScriptedModel("small", {"logic/made/1": "B"})
+    outcomes = collected(tmp_path, model, changed)
+    assert model.calls == [["logic/made/1"]]
+    # The first is graded by its new reference, the second was answered anew, the fourth is gone.
+    assert outcomes[["answer", "quality"]].to_dict("list") == {"answer": ["A", "B", "B"], "quality": [0.0, 0.0, 0.0]}
+    assert outcomes["split"].tolist() == ["evaluation", "fit", "fit"]
+
+
+def test_a_failed_call_is_tried_again_and_its_batch_is_not_lost(tmp_path):
+    model = ScriptedModel("small", ANSWERS, fails_on=["logic/made/1"])
+    assert collected(tmp_path, model)["quality"].tolist() == [1.0, 1.0, 0.0, 1.0]
+    assert model.calls[:4] == [["logic/made/0", "logic/made/1"], ["logic/made/0"], ["logic/made/1"], ["logic/made/1"]]
+
+
+def test_a_call_that_keeps_failing_has_null_quality_and_an_error_and_is_tried_again_next_time(tmp_path):
+    outcomes = collected(tmp_path, ScriptedModel("small", ANSWERS, fails_on=["logic/made/1"], fails_always=True))
+    assert outcomes["quality"].isna().tolist() == [False, True, False, False]
+    assert outcomes["error"][1] == "logic/made/1: scripted to fail"
+    mended = ScriptedModel("small", ANSWERS)
+    assert collected(tmp_path, mended)["quality"].tolist() == [1.0, 1.0, 0.0, 1.0]
+    assert mended.calls == [["logic/made/1"]]
+
+
+def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
+    collected(tmp_path / "whole", ScriptedModel("small", ANSWERS))
+    stopped = ScriptedModel("small", ANSWERS)
+
+    def stop_at_third(tasks, *, seed):
+        if tasks[0].task_id == "logic/made/2":
+            raise KeyboardInterrupt
+        return ScriptedModel.complete(stopped, tasks, seed=seed)
+
+    stopped.complete = stop_at_third
+    with pytest.raises(KeyboardInterrupt):
+        collected(tmp_path / "parts", stopped)
+    rest = ScriptedModel("small", ANSWERS)
+    collected(tmp_path / "parts", rest)
+    assert rest.calls == [["logic/made/2", "logic/made/3"]]
+    for name in ("small.parquet", "manifest.json"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == ["manifest.json", "small.parquet"]
+
+
+def test_a_torn_last_line_of_the_journal_is_answered_again(tmp_path):
+    collected(tmp_path / "whole", ScriptedModel("small", ANSWERS))
+    model = ScriptedModel("small", ANSWERS)
+    journal = Journal(store.journal_path(tmp_path, "small"), {**model.identity(), "seed": "0"})
+    given = model.complete(TASKS[:2], seed=0)
+    journal.append(Answer(task.task_id, checksum(task), one) for task, one in zip(TASKS, given, strict=False))
+    journal.path.write_bytes(journal.path.read_bytes()[:-20])
+    model.calls.clear()
+    collected(tmp_path, model)
+    assert model.calls == [["logic/made/1", "logic/made/2"], ["logic/made/3"]]
+    assert (tmp_path / "small.parquet").read_bytes() == (tmp_path / "whole" / "small.parquet").read_bytes()
+
+
+def test_other_weights_are_named_and_the_recorded_answers_stay(tmp_path):
+    collected(tmp_path, ScriptedModel("small", ANSWERS))
+    before = (tmp_path / "small.parquet").read_bytes()
+    with pytest.raises(ConfigurationChanged, match="weights_sha256 was 'scripted' and is 'other'"):
+        collected(tmp_path, ScriptedModel("small", weights_sha256="other"))
+    assert (tmp_path / "small.parquet").read_bytes() == before
+
+
+def test_a_table_that_was_changed_by_hand_is_refused(tmp_path):
+    collected(tmp_path, ScriptedModel("small", ANSWERS))
+    collected(tmp_path, ScriptedModel("large", ANSWERS))
+    (tmp_path / "small.parquet").write_bytes((tmp_path / "large.parquet").read_bytes())
+    with pytest.raises(OutcomesError, match=r"small\.parquet is not the file that .*manifest\.json lists"):
+        read_outcomes(tmp_path, ["small", "large"])
+
+
+def test_missing_outcomes_name_the_command_that_makes_them(tmp_path):
+    with pytest.raises(OutcomesError, match="small has not answered this suite; run `python -m"):
+        read_outcomes(tmp_path / "quick", ["small"])
+
+
+def test_grading_again_changes_qualities_only(tmp_path):
+    before = collected(tmp_path, ScriptedModel("small", ANSWERS))
+    _, metadata = store.recorded(tmp_path, "small")
+    after = regrade(before, metadata, TASKS, grade=lambda task, answer: float(answer == "B"))
+    assert after["quality"].tolist() == [0.0, 0.0, 1.0, 0.0]
+    pd.testing.assert_frame_equal(after.drop(columns="quality"), before.drop(columns="quality"))
+
+
+SLOW_RUN = """
+import sys, time
+from pathlib import Path
+from slm_orchestration.inference.collect import collect
+from slm_orchestration.models.scripted import ScriptedModel
+from tests.inference.test_collect import ANSWERS, SETTINGS, exact, make_task
+class Slow(ScriptedModel):
+    def complete(self, tasks, *, seed):
+        time.sleep(0.02)
+        return super().complete(tasks, seed=seed)
+collect(Slow("small", ANSWERS), [make_task(n) for n in range(40)], Path(sys.argv[1]), grade=exact, settings=SETTINGS)
+"""
+
+
+def test_a_run_killed_at_any_moment_goes_on_and_ends_with_the_same_table(tmp_path):
+    tasks = [make_task(number) for number in range(40)]
+    collected(tmp_path / "whole", ScriptedModel("small", ANSWERS), tasks)
+    folder = tmp_path / "killed"
+    for lines in (1, 12, 25):
+        process = subprocess.Popen([sys.executable, "-c", SLOW_RUN, str(folder)], stderr=subprocess.DEVNULL)
+        journal = store.journal_path(folder, "small")
+        while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > lines):
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    rest = ScriptedModel("small", ANSWERS)
+    collected(folder, rest, tasks)
+    assert 0 < sum(len(call) for call in rest.calls) < 20
+    assert (folder / "small.parquet").read_bytes() == (tmp_path / "whole" / "small.parquet").read_bytes()

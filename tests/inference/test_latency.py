@@ -1,0 +1,106 @@
+import pandas as pd
+import pytest
+
+from slm_orchestration.inference.latency import fit, measure, price, read_profile, write_profile
+from slm_orchestration.models.prices import read_prices, usd_per_second
+from slm_orchestration.models.scripted import ScriptedModel
+from tests.inference.test_collect import TASKS
+
+
+def calls(rows: list[tuple[int, int, int, float, bool]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["calls", "prompt_tokens", "later_tokens", "seconds", "held_out"])
+
+
+# 1 s a call, 0.1 s a prompt token, 0.5 s a token after the first.
+EXACT = [(1, 10, 0, 2.0, False), (1, 20, 0, 3.0, False), (1, 10, 4, 4.0, False), (1, 30, 2, 5.0, False)]
+PROFILE = pd.DataFrame(
+    {
+        "model": ["small", "small"],
+        "concurrency": ["one", "saturated"],
+        "fixed_s": [1.0, 0.0],
+        "prefill_s_per_token": [0.1, 0.01],
+        "decode_s_per_token": [0.5, 0.05],
+        "device": "cpu",
+        "threads": 4,
+    }
+)
+PRICES = pd.DataFrame({"device": ["cpu", "gpu"], "threads": [2.0, None], "usd_per_hour": [7.2, 3.6]})
+
+
+def test_the_fit_finds_the_seconds_that_made_the_calls():
+    found = fit(calls([*EXACT, (1, 40, 2, 6.0, True)]))
+    assert found["fixed_s"] == pytest.approx(1.0)
+    assert found["prefill_s_per_token"] == pytest.approx(0.1)
+    assert found["decode_s_per_token"] == pytest.approx(0.5)
+    assert (found["training_calls"], found["heldout_calls"]) == (4, 1)
+
+
+def test_the_error_is_the_median_of_held_out_calls():
+    # Predicted 6 s each; measured 6, 5 and 8: off by 0, 20 % and 25 %.
+    held_out = [(1, 40, 2, seconds, True) for seconds in (6.0, 5.0, 8.0)]
+    assert fit(calls([*EXACT, *held_out]))["heldout_error"] == pytest.approx(0.2)
+
+
+def test_latency_is_modelled_alone_and_cost_at_a_full_batch():
+    outcomes = pd.DataFrame(
+        {
+            "model": "small",
+            "prompt_tokens": [100, None],
+            "completion_tokens": [3, None],
+            "latency_s": None,
+            "latency_source": None,
+            "device_s": None,
+            "cost_usd": None,
+        }
+    )
+    priced = price(outcomes, PROFILE, PRICES)
+    # Alone 1 + 10 + 1 seconds; in a full batch 1 + 0.1; four threads at 7.2 USD an hour for two are 0.004 USD a second.
+    assert priced["latency_s"][0] == pytest.approx(12.0)
+    assert priced["device_s"][0] == pytest.approx(1.1)
+    assert priced["cost_usd"][0] == pytest.approx(0.0044)
+    assert priced["latency_source"][0] == "modelled"
+    assert priced.loc[1, ["latency_s", "device_s", "cost_usd", "latency_source"]].isna().all()
+
+
+def test_a_whole_device_has_one_price_and_an_unknown_one_is_named():
+    assert usd_per_second(PRICES, "gpu", threads=64) == pytest.approx(0.001)
+    with pytest.raises(ValueError, match="no price for the device 'tpu'"):
+        usd_per_second(PRICES, "tpu", threads=1)
+
+
+def test_a_model_that_was_never_timed_is_named():
+    outcomes = pd.DataFrame({"model": ["large"], "prompt_tokens": [1], "completion_tokens": [1]})
+    with pytest.raises(ValueError, match="0 rows for large at concurrency one"):
+        price(outcomes, PROFILE, PRICES)
+
+
+def test_measuring_gives_training_and_held_out_calls_of_both_kinds():
+    measured = measure(ScriptedModel("small", default="A B"), TASKS * 10, rows=3, seed=0)
+    assert measured.groupby(["concurrency", "held_out"]).size().to_dict() == {
+        ("one", False): 20,
+        ("one", True): 8,
+        ("saturated", False): 6,
+        ("saturated", True): 2,
+    }
+    assert set(measured.loc[measured["concurrency"] == "saturated", "calls"]) == {3}
+
+
+def test_a_profile_survives_the_file_and_is_sorted(tmp_path):
+    assert read_profile(tmp_path / "none.csv").empty
+    full = PROFILE.assign(
+        training_calls=20,
+        heldout_calls=8,
+        heldout_error=0.1,
+        measured_on="2026-11-22",
+        processor="made",
+        dtype="float32",
+    ).assign(torch="2.0", transformers="5.0")
+    write_profile(full.iloc[::-1], tmp_path / "profile.csv")
+    assert read_profile(tmp_path / "profile.csv")["concurrency"].tolist() == ["one", "saturated"]
+
+
+def test_a_price_table_says_what_is_wrong_with_it(tmp_path):
+    path = tmp_path / "prices.csv"
+    path.write_text("device,usd_per_hour\ncpu,1\n")
+    with pytest.raises(ValueError, match="expected device, threads, usd_per_hour, as_of, source, note"):
+        read_prices(path)

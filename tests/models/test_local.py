@@ -1,0 +1,94 @@
+"""The smallest packaged model, for real: its answers must not depend on how they are batched."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from experiments.config import load_config
+from slm_orchestration.models.local import LocalModel, resolved_device, resolved_dtype
+from slm_orchestration.models.model import CallError
+from slm_orchestration.tasks.task import Task
+
+
+def make_task(number: int, text: str, choices: list[str] | None = None, max_tokens: int = 12) -> Task:
+    messages = [{"role": "user", "content": text}]
+    return Task(
+        f"logic/made/{number}", "logic", "made", str(number), "fit", text, messages, choices, "A", "exact", max_tokens
+    )
+
+
+TASKS = [
+    make_task(0, "Which is the capital of France?\nA. Berlin\nB. Paris\nC. Rome", ["A", "B", "C"]),
+    make_task(1, "Say hello in French."),
+    make_task(2, "What is 2 + 2? Answer with the number only.", max_tokens=24),
+    make_task(3, "Is water wet?\nA. yes\nB. no", ["A", "B"]),
+    make_task(4, "Count from one to ten, in words, and say of each whether you like it.", max_tokens=6),
+]
+
+
+@pytest.fixture(scope="module")
+def smallest() -> LocalModel:
+    cfg = load_config("pool=packaged")
+    return instantiate(cfg.pool.models[0], device="cpu", dtype="float32")
+
+
+@pytest.mark.real
+def test_a_batch_answers_as_one_at_a_time_does(smallest):
+    together = smallest.complete(TASKS, seed=0)
+    for task, expected in zip(TASKS, together, strict=True):
+        alone = smallest.complete([task], seed=0)[0]
+        assert alone.answer == expected.answer
+        assert alone.completion_tokens == expected.completion_tokens
+        assert alone.signals == pytest.approx(expected.signals, abs=1e-3)
+    assert [completion.finish_reason for completion in together] == ["choice", "length", "stop", "choice", "length"]
+    assert together[4].completion_tokens == 6
+
+
+@pytest.mark.real
+def test_label_probabilities_are_those_of_a_plain_forward_pass(smallest):
+    completion = smallest.complete(TASKS[:1], seed=0)[0]
+    tokenizer, network = smallest._tokenizer, smallest._network
+    prompt = tokenizer.apply_chat_template(TASKS[0].messages, tokenize=False, add_generation_prompt=True) + "Answer:"
+    with torch.inference_mode():
+        logits = network(tokenizer(prompt, return_tensors="pt", add_special_tokens=False)["input_ids"]).logits[0, -1]
+    expected = {label: logits.softmax(-1)[tokenizer.encode(f" {label}")[0]].item() for label in "ABC"}
+    assert {label: completion.signals[f"label:{label}"] for label in "ABC"} == pytest.approx(expected, rel=1e-3)
+    assert completion.signals["label_mass"] == pytest.approx(sum(expected.values()), rel=1e-3)
+    assert completion.answer == max(expected, key=expected.__getitem__)
+
+
+@pytest.mark.real
+def test_greedy_decoding_equals_that_of_transformers(smallest):
+    completion = smallest.complete([TASKS[2]], seed=0)[0]
+    tokenizer, network = smallest._tokenizer, smallest._network
+    prompt = tokenizer.apply_chat_template(TASKS[2].messages, tokenize=False, add_generation_prompt=True)
+    encoded = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
+    written = network.generate(**encoded, max_new_tokens=24, do_sample=False)[0, encoded["input_ids"].shape[1] :]
+    assert completion.answer == tokenizer.decode(written, skip_special_tokens=True)
+    assert completion.completion_tokens == len(written)
+
+
+@pytest.mark.real
+def test_a_prompt_beyond_the_context_is_a_failed_call_and_is_never_cut(smallest):
+    with pytest.raises(CallError, match=r"logic/made/9: \d+ prompt tokens exceed smollm2-135m's context of 8192"):
+        smallest.complete([make_task(9, "word " * 9000)], seed=0)
+
+
+@pytest.mark.real
+def test_labels_that_begin_alike_are_a_failed_call(smallest):
+    with pytest.raises(CallError, match="begin alike"):
+        smallest.complete([replace(TASKS[3], choices=["yes", "yes indeed"])], seed=0)
+
+
+def test_a_device_or_number_type_that_is_not_there_is_named_with_the_ones_that_are():
+    with pytest.raises(ValueError, match=r"inference\.device is 'tpu'; this machine offers auto, cpu"):
+        resolved_device("tpu")
+    with pytest.raises(ValueError, match=r"inference\.dtype is 'int8'; allowed are auto, float32"):
+        resolved_dtype("int8", "cpu")
+
+
+def test_construction_only_stores():
+    model = LocalModel("none", weights=None)
+    assert model.name == "none"
