@@ -64,12 +64,17 @@ figures paper: $(INSTALLED)  ## figures, tables and paper/paper.pdf from what wa
 mlflow-ui: $(INSTALLED)  ## browse the logged runs
 	@MLFLOW_DISABLE_TELEMETRY=true $(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
+# One version of a package for every Python, so that results compare. graphene: without the bound an older one is chosen,
+# from before its limit on python-dateutil. pycosat needs a C compiler and serves only puzzles that no domain uses.
+COMPILE = uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 --extra dev \
+  --no-header --no-annotate --constraint .lock/constraint --override .lock/override
 lock:  ## resolve requirements.lock anew (needs uv; torch and what only torch needs stay out)
-	@uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-annotate --upgrade pyproject.toml \
-	  | sed -n 's/^\(torch\|triton\|nvidia-[a-z0-9-]*\|cuda-[a-z0-9-]*\)==.*/--no-emit-package \1/p' | sort -u > .lock-without
-	@uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-annotate --upgrade \
-	  --generate-hashes --no-emit-index-url $$(cat .lock-without) --output-file requirements.lock pyproject.toml
-	@rm .lock-without
+	@mkdir -p .lock
+	@echo 'graphene>=3.4.3' > .lock/constraint
+	@echo 'pycosat; python_version < "3"' > .lock/override
+	@$(COMPILE) pyproject.toml | sed -n 's/^\(torch\|triton\|nvidia-[a-z0-9-]*\|cuda-[a-z0-9-]*\)==.*/--no-emit-package \1/p' | sort -u > .lock/without
+	@$(COMPILE) $$(cat .lock/without) --generate-hashes --no-emit-index-url --output-file requirements.lock pyproject.toml
+	@rm -r .lock
 
 clean:  ## remove what reproduce makes; keeps .venv, recorded and live outcomes, and downloaded weights
 	rm -rf data/tasks data/results figures/*.pdf figures/*.png paper/generated paper/paper.pdf mlflow.db mlruns .hydra
