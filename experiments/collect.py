@@ -1,7 +1,7 @@
 """Let every model of the pool answer the suite; what is recorded already is kept, and a stopped run goes on.
 
 python -m experiments.collect suite=quick                      every model of the pool
-python -m experiments.collect suite=quick +model=smollm2-135m   one of them
+python -m experiments.collect suite=quick model=smollm2-135m   one of them
 
 Models that the latency profile lacks are timed at the end; remove their rows from it to time them again, while nothing
 else runs.

@@ -52,9 +52,9 @@ def load_tasks(cfg: DictConfig) -> list[Task]:
 
 
 def chosen_models(cfg: DictConfig) -> list[DictConfig]:
-    """Return the models to run: those of the pool, or the one that `+model=` names."""
+    """Return the models to run: those of the pool, or the one that `model=` names."""
     names = [node.name for node in cfg.pool.models]
-    wanted = cfg.get("model")
+    wanted = cfg.model
     if wanted is not None and wanted not in names:
         raise ValueError(f"model={wanted}: the pool {cfg.pool.name} has {', '.join(names)}")
     return [node for node in cfg.pool.models if wanted in (None, node.name)]

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,23 +107,26 @@ def _download(wheel: Wheel, folder: Path) -> None:
     command += ["-d", str(folder / "found")]
     # pip's own temporary files lie beside the target: they go with the folder, and a full disk is the cache's disk.
     environment = {**os.environ, "TMPDIR": str(folder / "temporary")}
-    with (folder / "errors.txt").open("w+", encoding="utf-8") as errors:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process:
-            assert process.stdout is not None
-            _show_progress(process.stdout, wheel.package)
-        errors.seek(0)
-        complaint = errors.read()
+    both = subprocess.STDOUT
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=both, text=True, env=environment) as process:
+        assert process.stdout is not None
+        said = _show_progress(process.stdout, wheel.package)
     if process.returncode:
-        raise ArtifactError(_reason(wheel, complaint, folder.parent))
+        raise ArtifactError(_reason(wheel, said, folder.parent))
 
 
-def _show_progress(lines: Iterator[str], label: str) -> None:
+def _show_progress(lines: Iterable[str], label: str) -> str:
+    """Draw pip's progress as it comes, and return the other lines that pip wrote."""
+    others = []
     with tqdm(desc=label, unit="B", unit_scale=True, unit_divisor=1024, leave=False, disable=None) as bar:
         for line in lines:
             words = line.split()
             if len(words) == 4 and words[0] == "Progress":
                 bar.total = int(words[3]) or None
                 bar.update(int(words[1]) - bar.n)
+            else:
+                others.append(line)
+    return "".join(others)
 
 
 def _reason(wheel: Wheel, complaint: str, folder: Path) -> str:

@@ -38,7 +38,7 @@ class LocalFile:
 
     def fetch(self, target: Path) -> Path:
         if not self.folder:
-            raise ArtifactError("no local folder is named")
+            raise ArtifactError(f"no folder of your own is configured for {self.name}")
         path = Path(self.folder).expanduser() / self.name
         if not path.is_file():
             raise ArtifactError(f"there is no {path}")
