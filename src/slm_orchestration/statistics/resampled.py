@@ -99,10 +99,11 @@ class Resampled:
         return weights
 
 
-def resample(panel: Panel, *, resamples: int, seed: int) -> dict[str, Resampled]:
+def resample(panel: Panel, *, resamples: int, seed: int, per_domain: bool = True) -> dict[str, Resampled]:
     """Return the resampled means of "overall" and of each domain: the same draws for all strategies and domains."""
     design = panel.design()
-    domains = [_domain(panel, design, name, rows) for name, rows in panel.domains().items()]
+    wanted = panel.domains() if per_domain else {"overall": panel.domains()["overall"]}
+    domains = [_domain(panel, design, name, rows) for name, rows in wanted.items()]
     width = len(COLUMNS) * len(panel.strategies)
     drawn = {domain.name: np.empty((resamples, width)) for domain in domains}
     medians = {domain.name: np.empty((1 + resamples, len(panel.strategies))) for domain in domains}
