@@ -129,7 +129,7 @@ def _profile_row(profile: pd.DataFrame, model: str, concurrency: str) -> pd.Seri
     if len(rows) != 1:
         raise ValueError(
             f"the latency profile has {len(rows)} rows for {model} at concurrency {concurrency}, not one; "
-            "remove its rows and run `python -m experiments.collect` to measure it again"
+            f"remove them, if any, and run `python -m experiments.collect model={model}`, which times the model"
         )
     return rows.iloc[0]
 
