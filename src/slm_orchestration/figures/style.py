@@ -133,10 +133,12 @@ def point(strategy: str) -> dict[str, Any]:
 
 
 def panels(number: int, *, height: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure of the text's width with `number` equal panels that share their axes; call it inside `look`."""
-    columns = min(max(number, 1), 3 if number <= 6 or number == 9 else 4)
+    """Return a figure with `number` equal panels that share their axes, as wide as the text; call it inside `look`."""
+    columns = max(1, number) if number <= 4 else 3 if number in (5, 6, 9) else 4
     rows = max(1, -(-number // columns))
-    figure = Figure(figsize=(TEXT_WIDTH, 0.3 + (height + 0.2) * rows), layout="constrained")
+    figure = Figure(
+        figsize=(TEXT_WIDTH if number > 1 else COLUMN_WIDTH, 0.3 + (height + 0.2) * rows), layout="constrained"
+    )
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     shown = list(grid.flat)[:number]
     for axes in list(grid.flat)[number:]:

@@ -140,8 +140,7 @@ def _reported(claim: Claim, comparisons: pd.DataFrame) -> list[dict[str, object]
         return [_result(claim, NOT_TESTABLE, claim.experiment)]
     words = "effect_name" if claim.metric == "effect_size" else "test"
     return [
-        _result(claim, NO_VERDICT, "the claim names no metric and no comparison")
-        | {"estimate": row[claim.metric], "reading": f"{row['metric']}, {row[words]}"}
+        _result(claim, NO_VERDICT, "") | {"estimate": row[claim.metric], "reading": f"{row['metric']}, {row[words]}"}
         for _, row in rows.iterrows()
     ]
 

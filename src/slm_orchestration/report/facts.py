@@ -141,6 +141,8 @@ def _sentence(standing: dict[str, list[str]]) -> str:
         named = len(undecided) <= _NAMED or not (beating or short)
         who = _listed(undecided) if named else "the others"
         parts.append(f"for {who} the interval of the gain includes zero, so neither is shown")
+    if alike := standing.get(strategies.NO_INTERVAL):
+        parts.append(f"for {_listed(alike)} no interval can be formed, as on these tasks the gain does not vary")
     return "; ".join(parts)
 
 

@@ -109,7 +109,7 @@ def claims(numbers: Mapping[str, Number], evaluated: pd.DataFrame) -> PrintedTab
         stem = claim_stem(row["claim"], row["verdict"], row["reading"])
         measured = _with_interval(numbers, f"{stem}.estimate") if f"{stem}.estimate" in numbers else "–"
         ceiling = times(row["ceiling"]) if pd.notna(row["ceiling"]) else "–"
-        reading = row["reading"].replace("_usd,", ",").replace("_s,", ",").replace("_", " ")
+        reading = _words(row["reading"])
         rows.append(
             (
                 row["quote"],
@@ -140,6 +140,12 @@ def text(table: PrintedTable) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def _words(reading: str) -> str:
+    for code, words in (("_usd,", ","), ("_s,", ","), ("paired_t", "paired t-test"), ("cohen_", "Cohen’s ")):
+        reading = reading.replace(code, words)
+    return reading
 
 
 def _group(name: str) -> int:

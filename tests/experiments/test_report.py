@@ -1,0 +1,74 @@
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from experiments import report
+from slm_orchestration import tables
+from tests.experiments.by_hand import configured
+from tests.figures import tables_by_hand as by_hand
+
+
+@pytest.fixture
+def cfg(tmp_path: Path) -> DictConfig:
+    cfg = configured(tmp_path)
+    results = Path(cfg.paths.results)
+    tables.write(by_hand.estimates(), tables.ESTIMATES, results / "estimates.parquet", metadata={})
+    tables.write(by_hand.comparisons(), tables.COMPARISONS, results / "comparisons.parquet", metadata={})
+    tables.write(by_hand.curves(), tables.CURVES, results / "all/curves.parquet", metadata={})
+    points = results / "all/operating_points.parquet"
+    tables.write(by_hand.operating_points(), tables.OPERATING_POINTS, points, metadata={})
+    (results / "all/config.yaml").write_text("routing: by hand\n")
+    (results / "hull.json").write_text(json.dumps(by_hand.HULL))
+    return cfg
+
+
+def contents(cfg: DictConfig) -> dict[str, bytes]:
+    folders = [Path(cfg.paths.figures), Path(cfg.paths.paper)]
+    return {str(path): path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_report_prints_its_summary_and_where_everything_lies(cfg: DictConfig, capsys: pytest.CaptureFixture):
+    report.main(cfg)
+    printed = capsys.readouterr().out
+    adaptive = next(line for line in printed.splitlines() if line.startswith("adaptive"))
+    for cell in ("60.0\u00a0%", "0.875 [0.787, 0.962]", "2.00×", "+0.170 [+0.050, +0.300]", "beats the mixture"):
+        assert cell in adaptive
+    for path in (Path(cfg.paths.paper) / "paper.pdf", Path(cfg.paths.figures) / "cost_quality.pdf"):
+        assert str(path) in printed
+        assert path.read_bytes().startswith(b"%PDF")
+    assert {path.suffix for path in Path(cfg.paths.figures).iterdir()} == {".pdf", ".png"}
+
+
+def test_reporting_twice_gives_the_same_bytes(cfg: DictConfig):
+    report.main(cfg)
+    first = contents(cfg)
+    report.main(cfg)
+    assert contents(cfg) == first
+    assert len(first) == 5 * 2 + 5 * 2 + 1 + 1  # figures in two formats, tables in two, numbers.json, paper.pdf
+
+
+def test_missing_estimates_name_the_command_that_makes_them(cfg: DictConfig):
+    (Path(cfg.paths.results) / "estimates.parquet").unlink()
+    with pytest.raises(
+        ValueError, match=r"estimates\.parquet: not there yet; `python -m experiments\.analyze` makes it"
+    ):
+        report.main(cfg)
+
+
+def test_results_without_a_competing_strategy_are_refused(cfg: DictConfig):
+    alone = by_hand.estimates(["always_small", "always_large"])
+    path = Path(cfg.paths.results) / "estimates.parquet"
+    tables.write(alone, tables.ESTIMATES, path, metadata={})
+    with pytest.raises(ValueError, match="needs the constants and one more strategy"):
+        report.main(cfg)
+
+
+def test_the_published_claims_are_the_fourteen_of_the_list():
+    claims = {claim.name: claim for claim in report.published_claims()}
+    assert len(claims) == 14
+    assert claims["small_share"].target == 0.712
+    assert claims["cost"].target == 8.3
+    assert 1 / (1 - claims[claims["cost"].ceiling_from].target) == pytest.approx(3.47, abs=0.005)
+    assert claims["together"].all_of == ("small_share", "latency", "cost", "quality_relative")
