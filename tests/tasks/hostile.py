@@ -45,7 +45,6 @@ EXHAUSTING = {
     "loop": "while True: pass",
     "loop in one call": "9 ** 9 ** 9",
     "loop in a regular expression": "import re; re.match('(a+)+$', 'a' * 60 + 'b')",
-    "sleep": "import time; time.sleep(3600)",
     "fork bomb": "import os\nwhile True: os.fork()",
     "stubborn fork bomb": "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
     "10 GB": "x = bytearray(10 * 2**30)",

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from tests.tasks.hostile import ESCAPES, EXHAUSTING, LIES, SQUARE
 
 CHECK = "def check(candidate):\n    assert candidate(3) == 9\n    assert candidate(4) == 16\n"
 # The odd number of bytes marks the processes of this session among all on the machine.
-LIMITS = Limits(cpu_seconds=1, seconds=3, memory=(1 << 28) + 4096 * os.getpid())
+LIMITS = Limits(cpu_seconds=1, seconds=60, memory=(1 << 28) + 4096 * os.getpid())
+IN_TIME = 90  # seconds, generous: the machine may be busy
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +131,15 @@ def test_a_program_that_exhausts_or_ends_its_process_fails_in_time(when, program
     whole = f"{code}\n{SQUARE}" if when == "defined" else f"def square(x):\n{indented(code)}    return x * x\n"
     started = time.monotonic()
     assert not judge(whole).passed
-    assert time.monotonic() - started < LIMITS.seconds + 5
+    assert time.monotonic() - started < IN_TIME
+    assert processes_left() == 0
+
+
+def test_code_that_sleeps_is_woken_by_an_alarm_that_it_cannot_switch_off():
+    program = "import time\nwhile True:\n    time.sleep(3600)\n"
+    started = time.monotonic()
+    assert not run_tests(Job([("", program)], "", CHECK, "square"), replace(LIMITS, seconds=3)).passed
+    assert 3 <= time.monotonic() - started < IN_TIME / 2
     assert processes_left() == 0
 
 
@@ -151,11 +161,13 @@ def test_a_lie_does_not_pass(lie):
     assert not judge(LIES[lie]).passed
 
 
-def test_what_the_trusted_tests_take_is_limited_too():
+@pytest.mark.parametrize("test", ["while True:\n    square(1)", "assert square(1) ** square(1) ** square(1)"])
+def test_what_the_trusted_tests_take_is_limited_too(test):
     started = time.monotonic()
-    assert judge("def square(x):\n    return x\n", "while True:\n    square(1)").reason == "not done after 3 s"
-    assert not judge("def square(x):\n    return 2**20\n", "assert square(1) ** square(1) ** square(1)").passed
-    assert time.monotonic() - started < 2 * (LIMITS.seconds + 5)
+    assert judge("def square(x):\n    return 2**20\n", test) == Verdict(
+        False, "not done after 1 s of CPU or 60 s in all"
+    )
+    assert time.monotonic() - started < IN_TIME
     assert processes_left() == 0
 
 
@@ -164,13 +176,13 @@ def test_a_killed_grader_leaves_no_process():
     limits = f"Limits(cpu_seconds=60, seconds=60, memory={LIMITS.memory})"
     code = f"from slm_orchestration.tasks.sandbox import *\nrun_tests({job}, {limits})"
     grader = subprocess.Popen([sys.executable, "-c", code])
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + IN_TIME
     while processes_left() < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert processes_left() == 3  # the grader, the tests, the code
     grader.kill()
     grader.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + IN_TIME
     while processes_left() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert processes_left() == 0

@@ -55,10 +55,11 @@ def main() -> None:
     """Read the job from standard input, run its tests and end the process with the verdict."""
     import resource  # not on Windows, where sandbox.py still has to import this module to say that it runs no code
 
-    requests, replies, seconds, memory = (int(argument) for argument in sys.argv[1:])
+    requests, replies, cpu_seconds, seconds, memory = (int(argument) for argument in sys.argv[1:])
     os.environ.clear()
     random.seed(0)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     job = decode(sys.stdin.buffer.read())

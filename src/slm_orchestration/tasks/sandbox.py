@@ -89,11 +89,12 @@ def require() -> None:
 def _run_tests(job: Job, limits: Limits) -> Verdict:
     programs = [list(program) for program in job.programs]
     message = {"programs": programs, "prompt": job.prompt, "test": job.test, "entry_point": job.entry_point}
+    late = Verdict(False, f"not done after {limits.cpu_seconds} s of CPU or {limits.seconds} s in all")
     with candidate_process(limits) as process:
         pipes = (process.stdin.fileno(), process.stdout.fileno())
         try:
             ended = subprocess.run(
-                [*python("asserts"), *map(str, pipes), str(limits.seconds), str(limits.memory)],
+                [*python("asserts"), *map(str, (*pipes, limits.cpu_seconds, limits.seconds, limits.memory))],
                 input=encode(message),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -102,9 +103,9 @@ def _run_tests(job: Job, limits: Limits) -> Verdict:
                 timeout=limits.seconds + 5,
             )
         except subprocess.TimeoutExpired:
-            return Verdict(False, f"not done after {limits.seconds} s")
-    if ended.returncode == -signal.SIGALRM:
-        return Verdict(False, f"not done after {limits.seconds} s")
+            return late
+    if ended.returncode in (-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL):
+        return late
     reason = " ".join(ended.stderr.decode(errors="replace").split())
     if ended.returncode == asserts.BROKEN:
         raise ValueError(f"the task's own prompt or test fails: {reason}")
