@@ -100,3 +100,7 @@ def test_the_one_sided_test_is_scipys():
 def test_the_centred_bootstrap_counts_resamples_as_far_as_zero():
     # Around 2, the resamples 0 and 5 lie at least 2 away, and 1 and 3 do not: (1 + 2) / (1 + 4).
     assert paired.centred_bootstrap(np.array([2.0]), np.array([[0.0, 1.0, 3.0, 5.0]]))[0] == pytest.approx(3 / 5)
+
+
+def test_resamples_that_differ_by_rounding_alone_have_no_p():
+    assert np.isnan(paired.centred_bootstrap(np.array([0.3]), np.array([[0.3, 0.1 + 0.2, 0.3]]))[0])

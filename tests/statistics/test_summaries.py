@@ -123,3 +123,13 @@ def test_few_groups_come_with_a_warning():
     table = estimates_of(panel(make_decisions(tasks), tasks, pool()))
     assert "fewer than 30 groups" in pick(table, "clever", "quality", "domain-0").method
     assert "fewer" not in pick(table, "clever", "quality").method
+
+
+def test_a_strategy_that_always_answers_as_the_dearest_model_has_no_interval_of_its_pgr():
+    quality = {
+        "always_tiny": [0] * 6, "always_mid": [1] * 6, "always_big": [1, 1, 1, 0, 1, 1],
+        "guess": [0] * 6, "router": [1, 1, 1, 0, 1, 1],
+    }  # fmt: skip
+    row = pick(estimates_of(small_panel(quality, COSTS)), "router", "pgr")
+    assert row.estimate == 1.0 and np.isnan(row.low)
+    assert row.method == "no interval: the same in every resample"

@@ -76,7 +76,8 @@ def centred_bootstrap(observed: Floats, resampled: Floats) -> Floats:
     distance = np.abs(observed)[:, None] * _SLACK
     strays = np.count_nonzero(np.abs(resampled - observed[:, None]) >= distance, axis=1)
     p = (1 + strays) / (1 + resampled.shape[1])
-    return np.where(np.ptp(resampled, axis=1) > 0, p, np.nan)
+    varies = np.ptp(resampled, axis=1) > 1e-12 * np.max(np.abs(resampled), axis=1)
+    return np.where(varies, p, np.nan)
 
 
 def one_sided_t(differences: Floats, design: Design) -> tuple[Floats, Floats]:

@@ -106,8 +106,11 @@ def _ratio_rows(part: Resampled, metric: str, level: float) -> list[Row]:
             continue
         if metric == "retention":
             rows.append(bootstrapped[index])
-        elif strategy in floor or strategy == references.dearest:
-            rows.append(_row(part, index, metric, ratio[0] / ratio[1], method="no interval: fixed by definition"))
+        elif ends[1] - ends[0] <= 1e-9:
+            # The strategy answers every task as the dearest model does, or as the floor: nothing is left to vary.
+            rows.append(
+                _row(part, index, metric, ratio[0] / ratio[1], method="no interval: the same in every resample")
+            )
         else:
             rows.append(_row(part, index, metric, ratio[0] / ratio[1], ends, "Fieller" + _few(part)))
     return rows

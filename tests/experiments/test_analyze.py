@@ -1,0 +1,57 @@
+"""`experiments.analyze` on runs of a suite by hand: from decisions to estimates and comparisons."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments import analyze, run
+from slm_orchestration import tables
+from tests.experiments.by_hand import MODELS, configured, write_suite
+
+ROUTINGS = ("constant", "guess", "mixture", "heuristic")
+
+
+def analysed(folder: Path, *overrides: str) -> Path:
+    cfg = configured(folder, "statistics=quick", "statistics.resamples=200", *overrides)
+    analyze.main(cfg)
+    return Path(cfg.paths.results)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    write_suite(configured(folder))
+    for routing in ROUTINGS:
+        run.main(configured(folder, f"routing={routing}"))
+    return folder
+
+
+def test_every_strategy_is_estimated_and_compared(runs):
+    results = analysed(runs)
+    estimates = tables.read(results / "estimates.parquet", tables.ESTIMATES)
+    comparisons = tables.read(results / "comparisons.parquet", tables.COMPARISONS)
+    assert set(estimates["strategy"]) == {*(f"always_{model}" for model in MODELS), "guess", "mixture", "heuristic"}
+    assert set(comparisons["baseline"]) == {f"always_{list(MODELS)[-1]}", "mixture"}
+    quality = estimates.query("strategy == 'heuristic' and domain == 'overall' and metric == 'quality'").iloc[0]
+    assert 0 <= quality["low"] <= quality["estimate"] <= quality["high"] <= 1
+
+
+def test_the_tables_say_how_they_were_made(runs):
+    metadata = tables.read_metadata(analysed(runs, "seed=3") / "estimates.parquet")
+    assert (metadata["seed"], metadata["resamples"], metadata["level"]) == ("3", "200", "0.95")
+    assert metadata["models"] == ",".join(MODELS)
+
+
+def test_analysing_twice_gives_the_same_bytes(runs):
+    first = [(analysed(runs) / f"{name}.parquet").read_bytes() for name in ("estimates", "comparisons")]
+    assert first == [(analysed(runs) / f"{name}.parquet").read_bytes() for name in ("estimates", "comparisons")]
+
+
+def test_without_runs_the_command_to_make_them_is_named(tmp_path):
+    with pytest.raises(ValueError, match="no runs to analyse; run `make sweep`"):
+        analyze.operating_decisions(tmp_path)
+
+
+def test_without_a_hull_the_command_to_make_it_is_named(tmp_path):
+    with pytest.raises(ValueError, match="routing=mixture first"):
+        analyze.read_hull(tmp_path)
