@@ -5,6 +5,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from slm_orchestration.figures import style
 from slm_orchestration.figures.cost_quality import cost_quality, cost_quality_panels
 from slm_orchestration.figures.domain_heatmap import domain_heatmap
 from slm_orchestration.figures.forest import forest
@@ -116,3 +117,23 @@ def test_the_forest_ranks_by_gain_and_says_what_each_interval_shows():
     ]
     assert plotted(axes, "gain:confidence") == [pytest.approx((-0.17, 2))]
     assert plotted(axes, "interval:confidence") == [pytest.approx((-0.3, 2)), pytest.approx((-0.05, 2))]
+
+
+@pytest.mark.parametrize("name", ["plane", "panels", "sweep", "heatmap", "forest"])
+def test_nothing_is_cut_off_at_the_edge(name: str):
+    curves, estimates = by_hand.curves(), by_hand.estimates()
+    figure = {
+        "plane": lambda: cost_quality(curves, estimates, by_hand.HULL),
+        "panels": lambda: cost_quality_panels(curves, estimates, by_hand.HULL),
+        "sweep": lambda: threshold_sweep(curves, estimates, by_hand.operating_points()),
+        "heatmap": lambda: domain_heatmap(estimates),
+        "forest": lambda: forest(estimates),
+    }[name]()
+    with style.look():
+        figure.draw_without_rendering()
+        drawn = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert drawn.x0 >= -0.01
+    assert drawn.y0 >= -0.01
+    assert drawn.x1 <= width + 0.01
+    assert drawn.y1 <= height + 0.01

@@ -137,7 +137,7 @@ def panels(number: int, *, height: float) -> tuple[Figure, list[Axes]]:
     columns = max(1, number) if number <= 4 else 3 if number in (5, 6, 9) else 4
     rows = max(1, -(-number // columns))
     figure = Figure(
-        figsize=(TEXT_WIDTH if number > 1 else COLUMN_WIDTH, 0.3 + (height + 0.2) * rows), layout="constrained"
+        figsize=(TEXT_WIDTH if number > 1 else COLUMN_WIDTH, 0.4 + (height + 0.2) * rows), layout="constrained"
     )
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     shown = list(grid.flat)[:number]

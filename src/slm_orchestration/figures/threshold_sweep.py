@@ -30,7 +30,7 @@ def threshold_sweep(curves: pd.DataFrame, estimates: pd.DataFrame, operating_poi
     chosen = operating_points.set_index("strategy")["threshold"]
     names = [name for name in strategies.contenders(estimates) if name in set(swept["strategy"])]
     with style.look():
-        figure, panels = style.panels(len(names), height=1.15)
+        figure, panels = style.panels(len(names), height=1.25)
         for axes, name in zip(panels, names, strict=True):
             _sweep(axes, swept[swept["strategy"] == name])
             if name in chosen.index and pd.notna(chosen[name]):
@@ -41,7 +41,7 @@ def threshold_sweep(curves: pd.DataFrame, estimates: pd.DataFrame, operating_poi
             panels[0].set(xlim=(0, 1), ylim=(0, 1.05 * top))
         _key(figure)
         figure.supxlabel("Threshold", fontsize=7)
-        figure.supylabel("Share of the dearest model’s; share of tasks", fontsize=7)
+        figure.supylabel("Share", fontsize=7)
     return figure
 
 
