@@ -31,11 +31,9 @@ def main(cfg: DictConfig) -> None:
     for node in chosen_models(cfg):
         model = instantiate(node)
         answered = collect(model, tasks, folder, grade=score, settings=settings)
-        timed = node.name in set(read_profile(profile)["model"])
-        if not timed:
+        if node.name not in set(read_profile(profile)["model"]):
             time_model(cfg, model, tasks)
-        if answered or not timed:
-            price_recorded(cfg, node.name)
+        price_recorded(cfg, node.name)
         print(f"{node.name}: {answered} answered now, {len(tasks)} in all" if answered else f"{node.name}: complete")
 
 

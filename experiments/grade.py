@@ -28,7 +28,8 @@ def main(cfg: DictConfig) -> None:
     for node in chosen_models(cfg):
         before, metadata = store.recorded(folder, node.name)
         after = regrade(before, metadata, tasks, grade=score)
-        _write_if_changed(cfg, node.name, before, priced(cfg, after))
+        if not _write_if_changed(cfg, node.name, before, priced(cfg, after)):
+            print(f"{node.name}: unchanged")
 
 
 def price_recorded(cfg: DictConfig, model: str) -> None:
@@ -60,17 +61,17 @@ def chosen_models(cfg: DictConfig) -> list[DictConfig]:
     return [node for node in cfg.pool.models if wanted in (None, node.name)]
 
 
-def _write_if_changed(cfg: DictConfig, model: str, before: pd.DataFrame, after: pd.DataFrame) -> None:
+def _write_if_changed(cfg: DictConfig, model: str, before: pd.DataFrame, after: pd.DataFrame) -> bool:
     if after.equals(before):
-        print(f"{model}: unchanged")
-        return
+        return False
     store.rewrite_outcomes(after, Path(cfg.paths.outcomes), model)
     for name in _GRADED + _PRICED:
         old, new = before[name], after[name]
         changed = int((old.ne(new) & (old.notna() | new.notna())).sum())
         if changed:
-            means = f"mean {old.mean():.6g} to {new.mean():.6g}"
-            print(f"{model}: {name} changed in {changed} of {len(after)} rows, {means}")
+            was = f"{old.mean():.6g}" if old.notna().any() else "none"
+            print(f"{model}: {name} changed in {changed} of {len(after)} rows, mean {was} to {new.mean():.6g}")
+    return True
 
 
 if __name__ == "__main__":
