@@ -106,7 +106,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
 def test_a_torn_last_line_of_the_journal_is_answered_again(tmp_path):
     collected(tmp_path / "whole", ScriptedModel("small", ANSWERS))
     model = ScriptedModel("small", ANSWERS)
-    journal = Journal(store.journal_path(tmp_path, "small"), {**model.identity(), "seed": "0"})
+    journal = Journal(store.journal_path(tmp_path, "small"), model.identity())
     given = model.complete(TASKS[:2], seed=0)
     journal.append(Answer(task.task_id, checksum(task), one) for task, one in zip(TASKS, given, strict=False))
     journal.path.write_bytes(journal.path.read_bytes()[:-20])

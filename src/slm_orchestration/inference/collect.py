@@ -38,7 +38,7 @@ def collect(model: Model, tasks: Sequence[Task], folder: Path, *, grade: Grade, 
     tasks that are gone are dropped. Raises ConfigurationChanged if recorded answers come from another model,
     prompt form or number type; they stay as they are.
     """
-    identity = {**model.identity(), "seed": str(settings.seed)}
+    identity = model.identity()
     journal = Journal(store.journal_path(folder, model.name), identity)
     checksums = {task.task_id: checksum(task) for task in tasks}
     kept = _recorded(folder, model.name, identity, checksums)
