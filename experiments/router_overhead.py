@@ -28,7 +28,9 @@ from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrat
 def main(cfg: DictConfig) -> None:
     """Measure the configured router anew, replacing its row."""
     outcomes = inputs.load_outcomes(cfg)
-    strategy = instantiate(cfg.routing.strategy).fit(outcomes.where("fit"), outcomes.where("calibration"))
+    strategy = instantiate(cfg.routing.strategy, _convert_="all").fit(
+        outcomes.where("fit"), outcomes.where("calibration")
+    )
     if not isinstance(strategy, FittedRoutedStrategy):
         print(f"{cfg.routing.name} asks no router: nothing to measure")
         return

@@ -48,7 +48,7 @@ def main(cfg: DictConfig) -> None:
 def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
     outcomes = inputs.load_outcomes(cfg)
     calibration = outcomes.where("calibration")
-    strategy = instantiate(cfg.routing.strategy).fit(outcomes.where("fit"), calibration)
+    strategy = instantiate(cfg.routing.strategy, _convert_="all").fit(outcomes.where("fit"), calibration)
     overhead = overhead_of(cfg, strategy, calibration)
     asked = inputs.fingerprint(cfg)  # after the overhead, which a first run measures into the table it reads
     results = _replayed(cfg, strategy, outcomes, overhead)
@@ -64,7 +64,7 @@ def _replayed(
     cfg: DictConfig, strategy: FittedStrategy, outcomes: OutcomeMatrix, overhead: Overhead
 ) -> dict[str, pd.DataFrame]:
     calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
-    rule = instantiate(cfg.operating_point)
+    rule = instantiate(cfg.operating_point, _convert_="all")
     thresholds = np.unique([*cfg.thresholds, *rule.extra_thresholds()])
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     tuned = strategy.choose(calibration, thresholds)

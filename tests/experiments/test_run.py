@@ -9,6 +9,10 @@ from slm_orchestration import tables
 from tests.experiments.by_hand import MODELS, configured, write_suite
 
 STRATEGIES = {
+    **{
+        name: [name]
+        for name in ("answer_scorer", "boosting", "bradley_terry", "knn", "length", "logistic", "matrix_factorization")
+    },
     "adaptive": ["adaptive"],
     "confidence": ["confidence"],
     "constant": [f"always_{model}" for model in MODELS],

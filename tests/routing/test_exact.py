@@ -8,6 +8,7 @@ import pytest
 from slm_orchestration.routing import exact
 from slm_orchestration.routing.adaptive import AdaptiveRouter
 from slm_orchestration.routing.confidence import ConfidenceRouter
+from slm_orchestration.routing.prompt_vectors import LatentSemantics, TaskAnalysis
 from slm_orchestration.routing.replay import Overhead, replay
 from slm_orchestration.routing.rules import Cascade, Utility
 from slm_orchestration.routing.strategy import RoutedStrategy
@@ -52,7 +53,7 @@ def test_two_tasks_whose_changes_a_reader_can_add_up():
     ("router", "rule"),
     [
         (ConfidenceRouter(), Cascade()),
-        (AdaptiveRouter(dimensions=4, seed=0), Utility()),
+        (AdaptiveRouter(TaskAnalysis(LatentSemantics(dimensions=4, seed=0))), Utility()),
         (Known(np.random.default_rng(1).random((60, 3))), Utility()),
     ],
     ids=["cascade", "sequential utility", "utility"],

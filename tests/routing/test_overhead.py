@@ -12,7 +12,8 @@ def test_the_profile_is_written_read_and_charged(tmp_path):
         "single_p99_s": 0.004,
         "batched_s": 0.001,
         "tasks": 5,
-        "device": "cpu", "threads": 2,
+        "device": "cpu",
+        "threads": 2,
         "measured_on": "2026-01-01",
     }
     path = tmp_path / "overhead.csv"

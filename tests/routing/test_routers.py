@@ -1,14 +1,24 @@
 """Each router's predictions on tasks whose right prediction a reader can see."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from slm_orchestration.routing.adaptive import AdaptiveRouter
+from slm_orchestration.routing.answer_scorer import AnswerScorerRouter
+from slm_orchestration.routing.bradley_terry import BradleyTerryRouter
 from slm_orchestration.routing.confidence import ConfidenceRouter
 from slm_orchestration.routing.domain_table import DomainTableRouter
 from slm_orchestration.routing.features import FEATURES, analyse, complexity
 from slm_orchestration.routing.heuristic import HeuristicRouter
+from slm_orchestration.routing.knn import NearestTasksRouter
+from slm_orchestration.routing.length import LengthRouter
+from slm_orchestration.routing.matrix_factorization import MatrixFactorizationRouter
+from slm_orchestration.routing.prompt_vectors import LatentSemantics, TaskAnalysis
+from slm_orchestration.routing.quality_model import QualityModel
+from slm_orchestration.routing.regression import BoostedTrees, RegressionRouter
 from slm_orchestration.routing.rules import Cascade, Utility
 from slm_orchestration.routing.strategy import RoutedStrategy, fit_table, guarded
 from tests.routing.tables_by_hand import matrix
@@ -29,12 +39,30 @@ QUALITY, QUESTIONS, DOMAINS = _two_kinds(200)
 OUTCOMES = matrix(
     QUALITY, questions=QUESTIONS, domains=DOMAINS, confidence=[[0.9 if q else 0.1 for q in row] for row in QUALITY]
 )
-ROUTERS = [
-    HeuristicRouter(),
-    ConfidenceRouter(),
-    DomainTableRouter(dimensions=8, seed=0),
-    AdaptiveRouter(dimensions=8, seed=0),
+
+
+def _words():
+    return LatentSemantics(dimensions=8, seed=0)
+
+
+def _analysis():
+    return TaskAnalysis(_words())
+
+
+FITTED = [
+    DomainTableRouter(_analysis()),
+    AdaptiveRouter(_analysis()),
+    RegressionRouter(_analysis(), QualityModel()),
+    RegressionRouter(_analysis(), BoostedTrees(trees=60, learning_rate=0.1, leaf_tasks=10, seed=0)),
+    NearestTasksRouter(_words(), neighbours=(5, 20)),
+    MatrixFactorizationRouter(_analysis(), rank=2, penalty=0.001, seed=0),
 ]
+FROM_ANSWERS = [ConfidenceRouter(), AnswerScorerRouter(_analysis(), _words())]
+ROUTERS = [HeuristicRouter(), LengthRouter(), BradleyTerryRouter(_words(), base=10.0), *FITTED, *FROM_ANSWERS]
+
+
+def _name(router):
+    return type(getattr(router, "regression", router)).__name__
 
 
 def _prompts(*texts: str) -> pd.DataFrame:
@@ -68,9 +96,9 @@ def test_confidence_of_a_called_model_replaces_its_mean():
     assert predicted[0, 1:] == pytest.approx(mean[1:])
 
 
-@pytest.mark.parametrize("router", [DomainTableRouter(dimensions=8, seed=0), AdaptiveRouter(dimensions=8, seed=0)])
+@pytest.mark.parametrize("router", FITTED, ids=_name)
 def test_a_fitted_router_tells_easy_from_hard_prompts(router):
-    fitted = router.fit(fit_table(OUTCOMES))
+    fitted = copy.deepcopy(router).fit(fit_table(OUTCOMES))
     easy, hard = fitted.predict_quality(_prompts(EASY + " 7", HARD + " 7"), fit_table(OUTCOMES).iloc[:0])
     assert easy[0] > 0.7
     assert hard[0] < 0.3
@@ -78,21 +106,21 @@ def test_a_fitted_router_tells_easy_from_hard_prompts(router):
 
 
 def test_adaptive_believes_a_doubtful_answer_over_an_easy_prompt():
-    fitted = AdaptiveRouter(dimensions=8, seed=0).fit(fit_table(OUTCOMES))
+    fitted = AdaptiveRouter(_analysis()).fit(fit_table(OUTCOMES))
     answers = pd.DataFrame({"row": [0], "model": ["small"], "confidence": [0.1]})
     quality = fitted.predict_quality(_prompts(EASY + " 7"), answers)
     assert quality[0, 0] == 0.1
 
 
-@pytest.mark.parametrize("router", ROUTERS, ids=lambda router: type(router).__name__)
+@pytest.mark.parametrize("router", ROUTERS, ids=_name)
 def test_equal_fits_give_equal_bytes(router):
-    rule = Cascade() if isinstance(router, ConfidenceRouter) else Utility()
+    rule = Cascade() if router in FROM_ANSWERS else Utility()
     strategy, grid = RoutedStrategy("s", router, rule), np.linspace(0, 1, 11)
     one, two = (strategy.fit(OUTCOMES, OUTCOMES).choose(OUTCOMES, grid)["s"] for _ in range(2))
     assert one.called.tobytes() == two.called.tobytes()
 
 
-@pytest.mark.parametrize("router", ROUTERS, ids=lambda router: type(router).__name__)
+@pytest.mark.parametrize("router", ROUTERS, ids=_name)
 def test_fitting_leaves_the_configured_router_as_it_was(router):
     before = repr(router)
     RoutedStrategy("s", router, Utility()).fit(OUTCOMES, OUTCOMES)
@@ -103,8 +131,70 @@ def test_fitting_leaves_the_configured_router_as_it_was(router):
 def test_a_fitted_router_bears_models_that_are_always_right_or_wrong(constant):
     outcomes = matrix([[constant] * 3] * 12, questions=QUESTIONS[:12])
     quality = (
-        AdaptiveRouter(dimensions=8, seed=0)
+        AdaptiveRouter(_analysis())
         .fit(fit_table(outcomes))
         .predict_quality(_prompts(EASY), fit_table(outcomes).iloc[:0])
     )
     assert quality[0] == pytest.approx([13 / 14 if constant else 1 / 14] * 3)
+
+
+def test_longer_prompts_get_a_lower_predicted_quality_from_cheaper_models_only():
+    outcomes = matrix([[1, 1, 1]] * 4, questions=["a", "bb", "ccc", "dddd"])
+    short, long = LengthRouter().fit(fit_table(outcomes)).predict_quality(_prompts("a", "dddd"), pd.DataFrame())
+    # none of the four fit prompts is shorter than "a"; three are shorter than "dddd"
+    assert short.tolist() == [1.0, 1.0, 1.0]
+    assert long.tolist() == [0.25, 0.625, 1.0]
+
+
+def test_nearest_tasks_fall_back_to_the_means_where_neighbours_tell_nothing():
+    rng = np.random.default_rng(0)
+    noise = matrix(rng.integers(0, 2, (200, 3)), questions=QUESTIONS)
+    router = NearestTasksRouter(_words(), neighbours=(5, 20)).fit(fit_table(noise))
+    assert router.k == 0
+    assert router.predict_quality(_prompts(EASY), pd.DataFrame())[0] == pytest.approx(noise.quality.mean(axis=0))
+
+
+def test_bradley_terry_gives_the_dearest_model_a_tie_with_itself_and_losers_less():
+    quality = (
+        BradleyTerryRouter(_words(), base=10.0)
+        .fit(fit_table(OUTCOMES))
+        .predict_quality(_prompts(EASY, HARD), pd.DataFrame())
+    )
+    assert quality[:, 2] == pytest.approx([0.5, 0.5])
+    assert (quality[:, :2] < 0.5).all()
+    assert quality[1, 0] < quality[0, 0]
+
+
+def test_bradley_terry_of_two_models_is_the_weighted_share_of_wins():
+    # every task is alike, so all weigh the same: the small model wins 1, ties 1 and loses 2 of 4 -> 1.5 wins of 4
+    outcomes = matrix([[1, 0], [1, 1], [0, 1], [0, 1]], questions=["same words here"] * 4)
+    quality = (
+        BradleyTerryRouter(_words(), base=10.0)
+        .fit(fit_table(outcomes))
+        .predict_quality(_prompts("same words here"), pd.DataFrame())
+    )
+    assert quality[0, 0] == pytest.approx(1.5 / 4, abs=1e-3)
+
+
+def test_the_gradient_of_the_matrix_factorisation_is_that_of_its_loss():
+    from scipy.optimize import check_grad
+
+    router = MatrixFactorizationRouter(_words(), rank=2, penalty=0.01, seed=0).fit(fit_table(OUTCOMES))
+    points = router.vectors.transform(pd.Series(QUESTIONS))
+    start = np.random.default_rng(1).normal(size=router._parameters.size)
+    error = check_grad(
+        lambda x: router._loss(x, points, OUTCOMES.quality)[0],
+        lambda x: router._loss(x, points, OUTCOMES.quality)[1],
+        start,
+    )
+    assert error < 1e-5
+
+
+def test_the_answer_scorer_learns_that_some_answers_are_wrong():
+    outcomes = matrix(QUALITY, questions=["same question"] * 200)
+    said = np.where(outcomes.quality.ravel() > 0, "certainly yes", "perhaps no")
+    outcomes.answers["answer"] = said
+    fitted = AnswerScorerRouter(_analysis(), _words()).fit(fit_table(outcomes))
+    predicted = guarded(fitted, outcomes)((0,))[:, 0]
+    assert predicted[outcomes.quality[:, 0] == 1].min() > 0.8
+    assert predicted[outcomes.quality[:, 0] == 0].max() < 0.2

@@ -1,9 +1,9 @@
-"""Prompts as short dense vectors, learnt from the words of the fit tasks alone."""
+"""Prompts as numbers: what fitted routers read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,19 @@ from numpy.typing import NDArray
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from slm_orchestration.routing.features import analyse
+
+
+class Vectors(Protocol):
+    """Turns prompts into prompts × dimensions; what it learns, it learns from fit tasks."""
+
+    def fit(self, prompts: pd.Series) -> Self: ...
+
+    def transform(self, prompts: pd.Series) -> NDArray[np.float64]: ...
+
 
 @dataclass
-class PromptVectors:
+class LatentSemantics:
     """TF-IDF of words and word pairs, reduced to `dimensions` by a truncated SVD (latent semantic analysis)."""
 
     dimensions: int
@@ -36,3 +46,30 @@ class PromptVectors:
         if self._projection is None:
             return np.zeros((len(prompts), 0))
         return self._projection.transform(self._words.transform(prompts))
+
+
+@dataclass
+class TaskAnalysis:
+    """The features of task analysis beside other vectors, standardised on fit tasks."""
+
+    vectors: Vectors
+
+    def fit(self, prompts: pd.Series) -> Self:
+        """Fit the vectors and note each feature's mean and spread."""
+        self.vectors.fit(prompts)
+        raw = self._raw(prompts)
+        self._centre, spread = raw.mean(axis=0), raw.std(axis=0)
+        self._spread = np.where(spread > 1e-12, spread, 1.0)  # a feature that never varied on fit tasks stays near 0
+        return self
+
+    def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
+        """Return prompts × (features + dimensions), standardised and kept within ±10 spreads."""
+        return np.clip((self._raw(prompts) - self._centre) / self._spread, -10.0, 10.0)
+
+    def _raw(self, prompts: pd.Series) -> NDArray[np.float64]:
+        return np.hstack([analyse(prompts).to_numpy(float), self.vectors.transform(prompts)])
+
+
+def unit_length(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the points at length 1, so that products are cosines; a point at 0 stays there."""
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 _FOLDS = 5
 
@@ -19,8 +17,8 @@ _FOLDS = 5
 class QualityModel:
     """Logistic regression on graded quality; cross-validated log loss over groups of fit tasks chooses the penalty.
 
-    A quality of 0.3 counts as 0.3 of a right and 0.7 of a wrong answer. Features are standardised; with qualities that
-    are all 0 or all 1 the smoothed mean is predicted.
+    A quality of 0.3 counts as 0.3 of a right and 0.7 of a wrong answer. Features come standardised; where all qualities
+    are 0 or all are 1, the smoothed mean is predicted.
     """
 
     inverse_penalties: tuple[float, ...] = (0.003, 0.03, 0.3)
@@ -47,20 +45,18 @@ class QualityModel:
         return float(losses.mean())
 
 
-def _fitted(features: NDArray, quality: NDArray, penalty: float) -> Pipeline | float:
+def _fitted(features: NDArray, quality: NDArray, penalty: float) -> LogisticRegression | float:
     smoothed = float((quality.sum() + 1) / (len(quality) + 2))
     weights = np.concatenate([quality, 1 - quality])
     labels = np.repeat([1, 0], len(quality))
     kept = weights > 0
     if len(np.unique(labels[kept])) < 2:
         return smoothed
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=2000))
-    return model.fit(
-        np.concatenate([features, features])[kept], labels[kept], logisticregression__sample_weight=weights[kept]
-    )
+    model = LogisticRegression(C=penalty, max_iter=2000)
+    return model.fit(np.concatenate([features, features])[kept], labels[kept], sample_weight=weights[kept])
 
 
-def _predict(model: Pipeline | float, features: NDArray) -> NDArray[np.float64]:
+def _predict(model: LogisticRegression | float, features: NDArray) -> NDArray[np.float64]:
     if isinstance(model, float):
         return np.full(len(features), model)
     return np.clip(model.predict_proba(features)[:, 1], 1e-6, 1 - 1e-6)

@@ -1,0 +1,63 @@
+"""Quality as the product of a model's vector and a projection of the prompt's: RouteLLM's matrix factorisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from slm_orchestration.routing.prompt_vectors import Vectors
+from slm_orchestration.routing.training import training
+
+
+@dataclass
+class MatrixFactorizationRouter:
+    """P(correct) = σ(u_m · W v + b_m), with `rank` latent dimensions, fitted on graded quality by L-BFGS.
+
+    Source: Ong et al. 2024, RouteLLM, section 4.2: there on preferences between two models, here on each one's quality.
+    """
+
+    vectors: Vectors
+    rank: int
+    penalty: float
+    seed: int
+    reads = frozenset({"prompt"})
+
+    def fit(self, outcomes: pd.DataFrame) -> Self:
+        """Minimise mean log loss + penalty · (|U|² + |W|²)."""
+        seen = training(outcomes)
+        points = self.vectors.fit(seen.prompts).transform(seen.prompts)
+        models, dimensions = len(seen.models), points.shape[1]
+        self._shapes = [(models, self.rank), (self.rank, dimensions), (models,)]
+        start = np.random.default_rng(self.seed).normal(scale=0.1, size=sum(int(np.prod(s)) for s in self._shapes))
+        found = minimize(self._loss, start, args=(points, seen.quality), jac=True, method="L-BFGS-B")
+        self._parameters = found.x
+        return self
+
+    def predict_quality(self, prompts: pd.DataFrame, answers: pd.DataFrame) -> NDArray[np.float64]:
+        """Return tasks × models in [0, 1]."""
+        model, projection, bias = self._split(self._parameters)
+        return expit(self.vectors.transform(prompts["prompt"]) @ projection.T @ model.T + bias)
+
+    def _loss(self, parameters: NDArray, points: NDArray, quality: NDArray) -> tuple[float, NDArray[np.float64]]:
+        model, projection, bias = self._split(parameters)
+        latent = points @ projection.T
+        logits = latent @ model.T + bias
+        error = (expit(logits) - quality) / quality.size
+        loss = (np.logaddexp(0, logits) - quality * logits).sum() / quality.size
+        gradient = [
+            error.T @ latent + 2 * self.penalty * model,
+            (error @ model).T @ points + 2 * self.penalty * projection,
+            error.sum(axis=0),
+        ]
+        loss += self.penalty * ((model**2).sum() + (projection**2).sum())
+        return float(loss), np.concatenate([part.ravel() for part in gradient])
+
+    def _split(self, parameters: NDArray) -> list[NDArray[np.float64]]:
+        ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])[:-1]
+        return [part.reshape(shape) for part, shape in zip(np.split(parameters, ends), self._shapes, strict=True)]
