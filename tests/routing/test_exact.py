@@ -62,13 +62,13 @@ def test_the_exact_curve_meets_every_replayed_threshold(router, rule):
     outcomes, overhead = _random_matrix(60), Overhead(latency_s=0.01, cost_usd=0.02)
     fitted = RoutedStrategy("s", router, rule).fit(outcomes, outcomes)
     curve = exact.curve(exact.changes(fitted, outcomes, overhead=overhead))
-    for threshold in np.linspace(0.001, 0.999, 237):
-        one = replay("s", fitted.choose(outcomes, np.array([threshold]))["s"], outcomes, overhead=overhead)
-        piece = np.searchsorted(curve.threshold, threshold, side="right") - 1
-        assert curve["quality"][piece] == pytest.approx(one.quality.mean())
-        assert curve["cost_usd"][piece] == pytest.approx(one.cost_usd.mean())
-        assert curve["latency_s"][piece] == pytest.approx(one.latency_s.mean())
-        assert curve["small_share"][piece] == pytest.approx(1 - one.escalated.mean())
+    grid = np.linspace(0.001, 0.999, 237)
+    replayed = replay("s", fitted.choose(outcomes, grid)["s"], outcomes, overhead=overhead)
+    piece = np.searchsorted(curve.threshold, grid, side="right") - 1
+    assert curve["quality"][piece] == pytest.approx(replayed.quality.mean(axis=1))
+    assert curve["cost_usd"][piece] == pytest.approx(replayed.cost_usd.mean(axis=1))
+    assert curve["latency_s"][piece] == pytest.approx(replayed.latency_s.mean(axis=1))
+    assert curve["small_share"][piece] == pytest.approx(1 - replayed.escalated.mean(axis=1))
 
 
 def test_tasks_that_change_at_the_same_threshold_make_one_point():
