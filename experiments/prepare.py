@@ -104,10 +104,9 @@ def _report(collection: Collection, datasets: Datasets, tasks: list[Task], *, sk
     made = table[table["generated"]].groupby("domain")["tasks"].sum()
     totals["generated"] = made.reindex(totals.index).fillna(0).astype(int)
     print(totals.to_string())
-    print(
-        f"removed: {len(collection.repeated)} exact duplicates, {len(collection.contradictory)} tasks whose duplicate has "
-        f"another answer; sharing a group: {collection.near_duplicates} near duplicates; groups in two splits: 0"
-    )
+    removed, clashing = len(collection.repeated), len(collection.contradictory)
+    print(f"removed: {removed} exact duplicates, {clashing} tasks whose duplicate has another answer")
+    print(f"in one group: {collection.near_duplicates} near duplicates; groups in more than one split: 0")
 
 
 def _fingerprint(cfg: DictConfig) -> str:

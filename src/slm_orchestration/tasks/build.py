@@ -10,6 +10,7 @@ import pandas as pd
 
 from slm_orchestration.tasks.dataset import Dataset, Drafted, Refused, read
 from slm_orchestration.tasks.duplicates import groups, without_duplicates
+from slm_orchestration.tasks.scoring import scorer_module
 from slm_orchestration.tasks.splits import select, split_of
 from slm_orchestration.tasks.task import Task
 
@@ -46,6 +47,7 @@ def collect(datasets: Datasets, *, skip_invalid: bool, watched: Callable[[Iterab
     drafts: list[Drafted] = []
     refused: dict[tuple[str, str], list[Refused]] = {}
     for key in watched(list(datasets)):
+        scorer_module(getattr(datasets[key].form, "scorer", "choice"))
         items = list(read(*key, datasets[key]))
         drafts += [item for item in items if isinstance(item, Drafted)]
         refused[key] = [item for item in items if isinstance(item, Refused)]

@@ -71,6 +71,8 @@ def read(domain: str, name: str, dataset: Dataset) -> Iterator[Drafted | Refused
 
 
 def _draft(domain: str, name: str, dataset: Dataset, row: Row) -> Drafted:
+    if isinstance(broken := row.fields.get(""), RowError):
+        raise broken
     fields = {**row.fields, **_extracted(dataset.extract, row.fields)}
     task_id = _task_id(domain, name, row)
     prompt = dataset.form.prompt(fields, task_id)

@@ -11,9 +11,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Any, Protocol
 
-from slm_orchestration.tasks.sources.row import RowError
+from slm_orchestration.tasks.sources.row import RowError, is_missing
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # Options that speak of others by their place or letter mean something only in the order they were written in.
@@ -46,7 +47,8 @@ class Choice:
 
     The options are `options` (the same in every row), the list in the row's field `options_field`, or they are cut out
     of the question with `option_pattern`, whose first group is the label. `answer_pattern` cuts the right one out of
-    `answer`: a label, or the text or number of an option.
+    `answer`; `answer_is` says how it names an option: by its "label" (A, B, ... or as in the question), by its "text", or
+    by its "number" from 0.
     """
 
     question: str = "{user}"
@@ -55,19 +57,24 @@ class Choice:
     options: Sequence[str] | None = None
     options_field: str | None = None
     option_pattern: str = r"(?:^|\n)\s*\(?([A-Z])[.:)]\s*"
+    answer_is: str = "label"
     remove: Sequence[str] = ()
     instruction: str = "Answer with the letter of the correct option."
 
     def prompt(self, fields: Mapping[str, Any], key: str) -> Prompt:
         text = fill(self.question, fields, self.remove)
-        labels: list[str] = []
         if self.options is not None:
             options = list(self.options)
+            labels = list(LETTERS[: len(options)])
         elif self.options_field is not None:
             options = _option_list(fields, self.options_field)
+            labels = list(LETTERS[: len(options)])
         else:
             text, labels, options = split_options(text, self.option_pattern)
-        right = _right_option(cut(self.answer_pattern, fill(self.answer, fields)), labels, options)
+        named = {"label": labels, "text": options, "number": [str(place) for place in range(len(options))]}[
+            self.answer_is
+        ]
+        right = _right_option(cut(self.answer_pattern, fill(self.answer, fields)), named, options)
         order = _shuffled(options, key)
         shown = [f"{LETTERS[place]}. {options[index]}" for place, index in enumerate(order)]
         question = "\n".join([text, *shown])
@@ -138,8 +145,11 @@ class Free:
 def fill(template: str, fields: Mapping[str, Any], remove: Sequence[str] = ()) -> str:
     """Return the template filled with the row's fields, without what matches `remove`, stripped. Never empty."""
     try:
+        used = {name for _, name, _, _ in Formatter().parse(template) if name}
+        if missing := sorted(name for name in used if name in fields and is_missing(fields[name])):
+            raise RowError(f"field {missing[0]!r} is null")
         text = template.format_map(fields)
-    except (KeyError, IndexError, AttributeError) as error:
+    except (KeyError, IndexError, AttributeError, TypeError) as error:
         raise RowError(f"the row has no field {error}") from None
     for pattern in remove:
         text = re.sub(pattern, "", text)
@@ -173,19 +183,13 @@ def split_options(text: str, pattern: str) -> tuple[str, list[str], list[str]]:
     return stem, labels, options
 
 
-def _right_option(answer: str, labels: list[str], options: list[str]) -> int:
+def _right_option(answer: str, named: list[str], options: list[str]) -> int:
     if len(set(options)) != len(options):
         raise RowError("two options are the same")
-    if answer.upper() in labels:
-        return labels.index(answer.upper())
-    folded = [option.casefold() for option in options]
-    if not labels and answer.casefold() in folded:
-        return folded.index(answer.casefold())
-    if not labels and answer.isdigit() and int(answer) < len(options):
-        return int(answer)
-    if not labels and len(answer) == 1 and answer in LETTERS[: len(options)]:
-        return LETTERS.index(answer)
-    raise RowError(f"the answer {answer[:60]!r} is none of the options")
+    folded = [name.casefold() for name in named]
+    if answer.casefold() not in folded:
+        raise RowError(f"the answer {answer[:60]!r} is none of {', '.join(named)[:120]}")
+    return folded.index(answer.casefold())
 
 
 def _shuffled(options: Sequence[str], key: str) -> list[int]:

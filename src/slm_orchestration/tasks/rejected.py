@@ -21,6 +21,7 @@ REJECTED = {
     "product-matching rules and fewshot": "the pairs of product-matching zeroshot with another prompt",
     "schelling_point, make_me_say, bugged_tools, already_said_that, text_compression": "no single answer to grade",
     "raven-matrices, mazes, chess, osm_mapping": "prompts far beyond the length that small models read",
+    "reasoning-gym zebra_puzzles": "its solver needs a C compiler, and a puzzle takes a tenth of a second to make",
     "abstract2title, consensus_summary": "free text that no scorer here grades fairly",
     "positive-binary-operations, formal_logic, sarcasm": "used in part (`limit`), so that no template fills its domain",
 }

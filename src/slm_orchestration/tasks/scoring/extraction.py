@@ -50,9 +50,12 @@ def json_value(text: str) -> Any:
 
 
 def bracketed(text: str) -> str:
-    """Return what the outermost square brackets of `text` hold, or the final answer if there are none."""
+    """Return what the outermost square brackets of `text` hold; without any, what follows the last "Answer:", or all."""
     start, end = text.find("["), text.rfind("]")
-    return text[start + 1 : end] if 0 <= start < end else final_answer(text)
+    if 0 <= start < end:
+        return text[start + 1 : end]
+    markers = list(_MARKER.finditer(text))
+    return text[markers[-1].end() :] if markers else text
 
 
 def _first_line(text: str) -> str:

@@ -51,7 +51,9 @@ def parsed(query: str) -> Query | None:
     if len(query) > _LONGEST or max(depths) > _DEEPEST:
         return None
     try:
-        trees = [tree for tree in sqlglot.parse(query, read="sqlite") if tree is not None]
+        # Some references are cut into words, so that "<=" is "< =".
+        joined = re.sub(r"([<>!])\s+=", r"\1=", query)
+        trees = [tree for tree in sqlglot.parse(joined, read="sqlite") if tree is not None]
         if not trees or not isinstance(trees[0], exp.Query):
             return None
         tables = list(trees[0].find_all(exp.Table))

@@ -30,17 +30,26 @@ class BfclLines:
                 answer = parsed(line, where)
                 answers[answer["id"]] = answer["ground_truth"]
         for number, (where, line) in enumerate(member_lines(self.wheel, [f"bfcl_eval/data/{name}"])):
-            yield Row(number, where, _fields(parsed(line, where), answers, where, calls_expected=self.calls_expected))
+            row = parsed(line, where)
+            try:
+                fields = _fields(row, answers[row["id"]] if self.calls_expected else [])
+            except RowError as error:
+                fields = {"": error}
+            except KeyError as error:
+                fields = {"": RowError(f"no {error} in the row or the accepted answers")}
+            yield Row(number, where, fields)
 
 
-def _fields(row: dict[str, Any], answers: dict[str, Any], where: str, *, calls_expected: bool) -> dict[str, Any]:
+def _fields(row: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
     turns = row["question"]
     if len(turns) != 1:
-        raise RowError(f"{where}: a conversation of {len(turns)} turns")
-    if calls_expected and row["id"] not in answers:
-        raise RowError(f"{where}: no accepted answer for {row['id']!r}")
+        raise RowError(f"a conversation of {len(turns)} turns")
+    offered = {function["name"]: function for function in row["function"]}
+    for call in calls:
+        for name, accepted in call.items():
+            _check_answerable(offered, name, accepted)
     said = "\n".join(message["content"] for message in turns[0])
-    expected = {"functions": row["function"], "calls": answers.get(row["id"], [])}
+    expected = {"functions": row["function"], "calls": calls}
     return {
         "question": said,
         "functions": "\n".join(_shown(function) for function in row["function"]),
@@ -50,3 +59,18 @@ def _fields(row: dict[str, Any], answers: dict[str, Any], where: str, *, calls_e
 
 def _shown(function: dict[str, Any]) -> str:
     return json.dumps(function, ensure_ascii=False, separators=(",", ":"))
+
+
+def _check_answerable(offered: dict[str, Any], name: str, accepted: dict[str, list[Any]]) -> None:
+    """Raise RowError if no call can meet both the function's description and the accepted values."""
+    if name not in offered:
+        raise RowError(f"the expected function {name!r} is not offered")
+    parameters = offered[name]["parameters"]
+    for parameter in parameters.get("required", []):
+        if not any(value != "" for value in accepted.get(parameter, [])):
+            raise RowError(f"the required parameter {parameter!r} of {name!r} has no accepted value")
+    for parameter, values in accepted.items():
+        if not values:
+            raise RowError(f"the parameter {parameter!r} of {name!r} has no accepted value")
+        if parameter not in parameters["properties"] and "" not in values:
+            raise RowError(f"the expected parameter {parameter!r} of {name!r} is not in its description")

@@ -1,0 +1,68 @@
+"""Rows of the user's own file: JSON lines, CSV or Parquet."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from slm_orchestration.tasks.sources.row import Row, RowError
+from slm_orchestration.tasks.sources.wheels import parsed
+
+# A row longer than this is not a task that any model here could read.
+_LONGEST_LINE = 5_000_000
+
+
+@dataclass(frozen=True)
+class LocalRows:
+    """The rows of one file, told by its ending: .jsonl, .csv or .parquet. Columns or keys become fields."""
+
+    path: str
+
+    def rows(self) -> Iterator[Row]:
+        path = Path(self.path).expanduser()
+        readers = {".jsonl": _json_lines, ".csv": _csv, ".parquet": _parquet}
+        if path.suffix not in readers:
+            raise ValueError(f"{path}: unknown ending; {', '.join(readers)} can be read")
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file; `source.path` names it")
+        for number, (where, fields) in enumerate(readers[path.suffix](path)):
+            yield Row(number, where, fields)
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with path.open("rb") as stream:
+        for count, line in enumerate(stream, start=1):
+            where = f"{path.name}:{count}"
+            if len(line) > _LONGEST_LINE:
+                yield where, {"": RowError(f"the row has {len(line)} bytes; at most {_LONGEST_LINE} are read")}
+            elif line.strip():
+                yield where, _object(line, where)
+
+
+def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        for fields in reader:
+            where = f"{path.name}:{reader.line_num}"
+            whole = None not in fields and None not in fields.values()
+            yield where, fields if whole else {"": RowError("the row has more or fewer cells than the header")}
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    number = 0
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=1024):
+        for fields in batch.to_pylist():
+            number += 1
+            yield f"{path.name}:row {number}", fields
+
+
+def _object(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        return parsed(line, where)
+    except RowError as error:
+        return {"": error}

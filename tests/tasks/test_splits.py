@@ -1,0 +1,50 @@
+"""Splits follow from the group alone, and suites nest."""
+
+from collections import Counter
+
+from slm_orchestration.tasks.splits import select, split_of
+from slm_orchestration.tasks.task import Task
+
+
+def task(dataset: str, number: int) -> Task:
+    name = f"logic/{dataset}/{number:05d}"
+    return Task(
+        name, "logic", dataset, name, split_of(name), "q", [{"role": "user", "content": "q"}], None, "r", "exact", 4
+    )
+
+
+TASKS = [
+    task(dataset, number) for dataset, count in (("big", 900), ("middle", 200), ("tiny", 12)) for number in range(count)
+]
+
+
+def test_splits_have_their_shares():
+    counts = Counter(split_of(str(number)) for number in range(20_000))
+    expected = {"pilot": 1_000, "fit": 5_700, "calibration": 3_800, "evaluation": 9_500}  # 5 %, then 3 : 2 : 5
+    assert all(abs(counts[split] - count) < 200 for split, count in expected.items())
+
+
+def test_a_suite_of_twenty_holds_six_four_and_ten_and_no_pilot_task():
+    chosen = select(TASKS, size=20, first=["big"], first_size=20)
+    assert Counter(task.split for task in chosen) == {"fit": 6, "calibration": 4, "evaluation": 10}
+    assert {task.dataset for task in chosen} == {"big"}
+
+
+def test_suites_nest_and_all_but_pilot_tasks_are_the_largest():
+    small, middle = (
+        {task.task_id for task in select(TASKS, size=size, first=["big"], first_size=20)} for size in (20, 200)
+    )
+    whole = {task.task_id for task in select(TASKS, size=None, first=["big"], first_size=20)}
+    assert small < middle < whole == {task.task_id for task in TASKS if task.split != "pilot"}
+
+
+def test_datasets_take_turns_so_that_none_fills_a_domain():
+    counts = Counter(task.dataset for task in select(TASKS, size=200, first=["big"], first_size=20))
+    assert counts["tiny"] == sum(task.split != "pilot" for task in TASKS if task.dataset == "tiny")
+    assert counts["middle"] > 70 and counts.total() == 200
+
+
+def test_a_new_dataset_leaves_the_first_tasks_as_they_are():
+    more = [*TASKS, *(task("new", number) for number in range(300))]
+    before, after = (select(tasks, size=20, first=["big", "tiny"], first_size=20) for tasks in (TASKS, more))
+    assert before == after
