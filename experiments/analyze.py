@@ -1,5 +1,8 @@
 """Estimate every metric of every strategy at its operating point, with intervals and tests.
 
+    python -m experiments.analyze suite=quick
+    python -m experiments.analyze statistics=quick        fewer resamples, for a first look
+
 Reads all run folders of paths.results, and writes estimates.parquet and comparisons.parquet there.
 """
 
@@ -55,7 +58,7 @@ def operating_decisions(results: Path) -> pd.DataFrame:
         raise ValueError(
             f"{results}: no runs to analyse; run `make sweep`, or python -m experiments.run routing=<strategy>"
         )
-    frames, seen = [], {}
+    frames, seen = [], dict[str, Path]()
     for folder in folders:
         points = tables.read(folder / "operating_points.parquet", tables.OPERATING_POINTS)
         decisions = tables.read(folder / "decisions.parquet", tables.DECISIONS)

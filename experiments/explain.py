@@ -35,7 +35,7 @@ def help_text(name: str, purpose: str, conf: Path) -> str:
     """Return what `python -m name --help` prints: the module's own words, then those of the command line."""
     config = OmegaConf.load(conf / "config.yaml")
     defaults = {
-        key.split()[-1]: chosen
+        str(key).split()[-1]: chosen
         for item in config.defaults
         if isinstance(item, DictConfig)
         for key, chosen in item.items()

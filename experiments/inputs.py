@@ -34,6 +34,7 @@ def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
 def fingerprint(cfg: DictConfig) -> str:
     """Return YAML that changes whenever a result may: the configuration, the tables read and the code."""
     asked = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(asked, dict)
     asked.pop("tracking", None)  # where runs are logged changes no result
     models = [model.name for model in cfg.pool.models]
     read = [

@@ -13,9 +13,9 @@ def show(curves: pd.DataFrame, points: pd.DataFrame) -> None:
     for strategy, curve in overall.groupby("strategy", sort=False):
         print(f"\n{strategy}, {int(curve['tasks'].iloc[0])} evaluation tasks")
         print(_text(curve).to_string(index=False))
-    for point in points.itertuples(index=False):
-        if pd.notna(point.threshold):
-            print(f"\n* {point.strategy}: threshold {point.threshold:g}, {point.chosen_by}")
+    for strategy, threshold, reason in zip(points["strategy"], points["threshold"], points["chosen_by"], strict=True):
+        if pd.notna(threshold):
+            print(f"\n* {strategy}: threshold {threshold:g}, {reason}")
 
 
 def _text(curve: pd.DataFrame) -> pd.DataFrame:

@@ -121,6 +121,7 @@ def _log_values(client: MlflowClient, run: str, rows: pd.DataFrame, params: Mapp
 def _params(cfg: DictConfig) -> dict[str, str]:
     """Return what one compares between runs; the whole configuration is kept as an artifact."""
     asked = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(asked, dict)
     compared = {key: asked[key] for key in ("seed", "routing", "operating_point", "statistics")}
     compared |= {key: {"name": asked[key]["name"]} for key in ("suite", "pool", "inference")}
     return dict(_leaves(compared))

@@ -97,8 +97,8 @@ def coverage(whole: Population, groups: int, *, simulations: int, resamples: int
     for number in range(simulations):
         parts = resample(sample(whole, groups, rng), resamples=resamples, seed=seed + number, per_domain=False)
         rows = summarise(parts, level=LEVEL).query("strategy == 'router'").dropna(subset=["low", "high"])
-        for row in rows.itertuples():
-            held.loc[row.metric] += [row.low <= truth[row.metric] <= row.high, 1]
+        for metric, low, high in zip(rows["metric"], rows["low"], rows["high"], strict=True):
+            held.loc[metric] += [low <= truth[metric] <= high, 1]
     return pd.DataFrame(
         {
             "statistic": held.index,

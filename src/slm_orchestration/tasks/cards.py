@@ -27,7 +27,8 @@ def cards(collection: Collection, datasets: Datasets) -> str:
         key = (task.domain, task.dataset)
         pilot[key] += task.split == "pilot"
         first.setdefault(key, task.task_id)
-    counts = {(row.domain, row.dataset): int(row.tasks) + pilot[row.domain, row.dataset] for row in table.itertuples()}
+    rows = zip(table["domain"], table["dataset"], table["tasks"], strict=True)
+    counts = {(domain, dataset): int(tasks) + pilot[domain, dataset] for domain, dataset, tasks in rows}
     parts = [_HEAD]
     for domain in dict.fromkeys(domain for domain, _ in datasets):
         keys = [key for key in datasets if key[0] == domain]

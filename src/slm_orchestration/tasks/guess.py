@@ -26,7 +26,8 @@ def guess_quality(tasks: Sequence[Task]) -> NDArray[np.float64]:
 
 
 def _guess(task: Task, counts: dict[tuple[str, ...], Counter[str]]) -> str:
-    if task.choices is None:
+    labels = task.choices
+    if labels is None:
         return ""
-    seen = counts.get(tuple(task.choices), Counter())
-    return max(task.choices, key=lambda label: (seen[label], -task.choices.index(label)))
+    seen = counts.get(tuple(labels), Counter())
+    return max(labels, key=lambda label: (seen[label], -labels.index(label)))
