@@ -58,7 +58,7 @@ def test_the_configuration_has_41_thresholds_from_0_to_1_and_fits_on_a_page() ->
 def stops(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words: str) -> str:
     """Run an entry point that would do nothing, and return the one line with which it stops."""
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    monkeypatch.setattr(sys, "argv", ["probe", *words, ONE_DOMAIN])
+    monkeypatch.setattr(sys, "argv", ["probe", *words, *([] if words[0].startswith("domain") else [ONE_DOMAIN])])
     with pytest.raises(SystemExit) as stopped:
         entry(lambda cfg: None, "experiments.probe")
     assert stopped.value.code == 2
