@@ -23,16 +23,16 @@ def right_answer(task: Task) -> str:
 
 
 def calls_text(expected: list[dict[str, Any]], functions: list[dict[str, Any]]) -> str:
-    """Return the calls as Python text, each parameter with the first value that is accepted, optional ones only if first."""
+    """Return the calls as Python text, each parameter with the first value that is accepted, optional ones left out."""
     required = {function["name"]: function["parameters"].get("required", []) for function in functions}
     calls = (_call_text(name, accepted, required[name]) for call in expected for name, accepted in call.items())
     return f"[{', '.join(calls)}]"
 
 
 def _call_text(name: str, accepted: dict[str, list[Any]], required: list[str]) -> str:
-    meant = {key: [value for value in values if value != ""] if key in required else values for key, values in accepted.items()}
-    given = {key: values[0] for key, values in meant.items() if values and values[0] != ""}
-    return f"{name}({', '.join(f'{key}={_value(value)!r}' for key, value in given.items())})"
+    given = {key: values for key, values in accepted.items() if key in required or "" not in values}
+    first = {key: next(value for value in values if value != "") for key, values in given.items()}
+    return f"{name}({', '.join(f'{key}={_value(value)!r}' for key, value in first.items())})"
 
 
 def _value(value: Any) -> Any:

@@ -47,8 +47,8 @@ class Choice:
 
     The options are `options` (the same in every row), the list in the row's field `options_field`, or they are cut out
     of the question with `option_pattern`, whose first group is the label. `answer_pattern` cuts the right one out of
-    `answer`; `answer_is` says how it names an option: by its "label" (A, B, ... or as in the question), by its "text", or
-    by its "number" from 0.
+    `answer`; `answer_is` says how it names an option: by its "label" (A, B, ... or as in the question), by its "text",
+    or by its "number" from 0.
     """
 
     question: str = "{user}"

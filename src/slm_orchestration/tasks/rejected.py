@@ -10,6 +10,7 @@ REJECTED = {
     "infiniteloop-match": "references contradict the code (a loop without end is said to stop)",
     "spanish-lexicon, brazilian-lexicon, french-lexicon": "every answer is Y",
     "irish-lexicon": "51,927 of 52,031 answers are Y",
+    "next-val-series": "nothing decides how most of the series go on",
     "diabetes": "84.6 % of the answers are the same, and the survey answers given do not decide the label",
     "logic-statements": "every answer is NO",
     "soc_codes": "asks for one title of a list that is not given",
