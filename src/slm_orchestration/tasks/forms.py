@@ -67,8 +67,7 @@ class Choice:
             options = list(self.options)
             labels = list(LETTERS[: len(options)])
         elif self.options_field is not None:
-            options = _option_list(fields, self.options_field)
-            labels = list(LETTERS[: len(options)])
+            labels, options = _option_list(fields, self.options_field)
         else:
             text, labels, options = split_options(text, self.option_pattern)
         named = {"label": labels, "text": options, "number": [str(place) for place in range(len(options))]}[
@@ -132,14 +131,15 @@ class Free:
     def _reference(self, fields: Mapping[str, Any]) -> str:
         if self.reference_as == "fields":
             return json.dumps({name: _field(fields, name) for name in self.reference_fields}, sort_keys=True)
-        if self.reference_as == "accepted" and self.reference == "{ideal}":
-            accepted = [cut(self.answer_pattern, ideal) for ideal in _field(fields, "ideals")]
+        if self.reference_as == "accepted":
+            given = _field(fields, "ideals") if self.reference == "{ideal}" else _listed(self.reference, fields)
+            accepted = [cut(self.answer_pattern, text) for text in given]
             return json.dumps(list(dict.fromkeys(accepted)), ensure_ascii=False)
         found = cut(self.answer_pattern, fill(self.reference, fields))
         if self.reference_as == "items":
             items = [item.strip() for item in found.split(self.separator)]
             return json.dumps([item for item in items if item], ensure_ascii=False)
-        return json.dumps([found], ensure_ascii=False) if self.reference_as == "accepted" else found
+        return found
 
 
 def fill(template: str, fields: Mapping[str, Any], remove: Sequence[str] = ()) -> str:
@@ -198,12 +198,27 @@ def _shuffled(options: Sequence[str], key: str) -> list[int]:
     return sorted(range(len(options)), key=lambda index: hashlib.sha256(f"{key}|{index}".encode()).digest())
 
 
-def _option_list(fields: Mapping[str, Any], name: str) -> list[str]:
+def _listed(template: str, fields: Mapping[str, Any]) -> list[str]:
+    """Return every element where `template` is one field that holds a list, else the filled template alone."""
+    parts = list(Formatter().parse(template))
+    if len(parts) == 1 and not parts[0][0] and parts[0][1]:
+        try:
+            value, _ = Formatter().get_field(parts[0][1], (), fields)
+        except (KeyError, IndexError, AttributeError, TypeError) as error:
+            raise RowError(f"the row has no field {error}") from None
+        if isinstance(value, list) and value:
+            return [str(element) for element in value]
+    return [fill(template, fields)]
+
+
+def _option_list(fields: Mapping[str, Any], name: str) -> tuple[list[str], list[str]]:
+    """Return labels and options of a field: a list, or an object with the lists `text` and `label`, as ARC has it."""
     values = _field(fields, name)
-    values = values.get("text", values) if isinstance(values, Mapping) else values
+    labels = values.get("label") if isinstance(values, Mapping) else None
+    values = values.get("text") if isinstance(values, Mapping) else values
     if isinstance(values, str) or not isinstance(values, Sequence) or not 2 <= len(values) <= len(LETTERS):
         raise RowError(f"field {name!r} is not a list of 2 to {len(LETTERS)} options")
-    return [str(value).strip() for value in values]
+    return list(labels or LETTERS[: len(values)]), [str(value).strip() for value in values]
 
 
 def _field(fields: Mapping[str, Any], name: str) -> Any:
