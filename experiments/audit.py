@@ -1,0 +1,57 @@
+"""Ask the real models again about a random sample of the recorded tasks, and report how often they say the same.
+
+python -m experiments.audit n=50                      every model of the pool
+python -m experiments.audit n=20 model=smollm2-135m   one of them
+
+Fails where less than inference.audit_agreement of a model's answers come out with the recorded quality. Another number
+type or another processor may change a few answers; forged outcomes change more.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from experiments.config import entry
+from experiments.grade import chosen_models, load_tasks
+from slm_orchestration.inference.agreement import Agreement, agreement
+from slm_orchestration.inference.collect import Settings, collect
+from slm_orchestration.inference.store import read_outcomes
+from slm_orchestration.tasks.scoring import score
+from slm_orchestration.tasks.task import Task
+
+
+def main(cfg: DictConfig) -> None:
+    tasks = _drawn(load_tasks(cfg), n=cfg.n, seed=cfg.seed)
+    found = {node.name: _audit(cfg, node, tasks) for node in chosen_models(cfg)}
+    for model, result in found.items():
+        print(f"{model}: {result}")
+    limit = cfg.inference.audit_agreement
+    if failed := [model for model, result in found.items() if result.same_quality < limit]:
+        raise ValueError(
+            f"the recorded outcomes of {', '.join(failed)} are not what the models say: less than {limit:.0%} agree"
+        )
+
+
+def _drawn(tasks: list[Task], *, n: int, seed: int) -> list[Task]:
+    rows = np.random.default_rng(seed).permutation(len(tasks))[:n]
+    return [tasks[row] for row in sorted(rows)]
+
+
+def _audit(cfg: DictConfig, node: DictConfig, tasks: list[Task]) -> Agreement:
+    recorded = read_outcomes(Path(cfg.paths.outcomes), [node.name])
+    settings = Settings(token_budget=cfg.inference.token_budget, attempts=cfg.inference.attempts, seed=cfg.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        collect(instantiate(node), tasks, Path(folder), grade=score, settings=settings)
+        again = read_outcomes(Path(folder), [node.name])
+    drawn = recorded.set_index("task_id").loc[[task.task_id for task in tasks]].reset_index()
+    return agreement(drawn, pd.DataFrame(again))
+
+
+if __name__ == "__main__":
+    entry(main, "experiments.audit")

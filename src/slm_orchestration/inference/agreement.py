@@ -1,0 +1,38 @@
+"""How far two recordings of the same model on the same tasks agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from slm_orchestration.statistics.intervals import wilson
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Shares of tasks with the same answer, and with the same quality and its 95 % interval (Wilson)."""
+
+    tasks: int
+    same_answer: float
+    same_quality: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tasks} tasks, {self.same_answer:.1%} with the same answer, {self.same_quality:.1%} with the same "
+            f"quality (95 % interval {self.low:.1%} to {self.high:.1%})"
+        )
+
+
+def agreement(recorded: pd.DataFrame, again: pd.DataFrame) -> Agreement:
+    """Return the agreement of two OUTCOMES tables. Raises ValueError if they are not about the same tasks in order."""
+    if recorded["task_id"].tolist() != again["task_id"].tolist():
+        raise ValueError("agreement needs the same tasks in the same order on both sides")
+    if recorded.empty:
+        raise ValueError("agreement needs at least one task")
+    answers = (recorded["answer"] == again["answer"]).mean()
+    qualities = (recorded["quality"] == again["quality"]).mean()
+    low, high = wilson(float(qualities), len(recorded), level=0.95)
+    return Agreement(len(recorded), float(answers), float(qualities), low, high)

@@ -1,0 +1,36 @@
+"""The audit asks the models again: honest outcomes pass, forged ones do not."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import open_dict
+
+from experiments import audit, collect
+from slm_orchestration import tables
+from slm_orchestration.inference import store
+from tests.experiments.by_hand import configured, write_suite
+
+
+@pytest.fixture
+def cfg(tmp_path):
+    cfg = configured(tmp_path, "pool=scripted", "n=40")
+    with open_dict(cfg):
+        cfg.paths.profile = str(tmp_path / "latency_profile.csv")
+    write_suite(cfg)
+    collect.main(cfg)
+    return cfg
+
+
+def test_recorded_answers_of_the_same_model_agree(cfg, capsys):
+    audit.main(cfg)
+    said = capsys.readouterr().out
+    assert "scripted-small: 40 tasks, 100.0% with the same answer, 100.0% with the same quality" in said
+
+
+def test_forged_outcomes_fail(cfg):
+    folder = Path(cfg.paths.outcomes)
+    recorded, metadata = store.recorded(folder, "scripted-small")
+    forged = tables.conform(recorded.assign(answer=recorded["answer"].map({"A": "B"}), quality=1.0), tables.OUTCOMES)
+    store.write_outcomes(forged, folder, "scripted-small", metadata=metadata)
+    with pytest.raises(ValueError, match="outcomes of scripted-small are not what the models say"):
+        audit.main(cfg)
