@@ -9,6 +9,7 @@ else runs.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -40,8 +41,10 @@ def main(cfg: DictConfig) -> None:
 def time_model(cfg: DictConfig, model: Model, tasks: list[Task]) -> None:
     """Time calls of one model, and put its two rows into the latency profile."""
     path = Path(cfg.paths.profile)
+    # What else was running belongs to the measurement: it should be near 0.
+    about = {"model": model.name, "load_before": round(os.getloadavg()[0], 2), **model.hardware()}
+    about["measured_on"] = f"{pd.Timestamp.now(tz='UTC'):%Y-%m-%d}"
     calls = measure(model, tasks, rows=cfg.inference.timed_rows, seed=cfg.seed)
-    about = {"model": model.name, "measured_on": f"{pd.Timestamp.now(tz='UTC'):%Y-%m-%d}", **model.hardware()}
     fitted = {name: fit(calls[calls["concurrency"] == name]) for name in ("one", "saturated")}
     kept = read_profile(path)
     rows = [{**about, "concurrency": name, **values} for name, values in fitted.items()]

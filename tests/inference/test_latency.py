@@ -92,6 +92,7 @@ def test_a_profile_survives_the_file_and_is_sorted(tmp_path):
         heldout_calls=8,
         heldout_error=0.1,
         measured_on="2026-11-22",
+        load_before=0.1,
         processor="made",
         dtype="float32",
     ).assign(torch="2.0", transformers="5.0")

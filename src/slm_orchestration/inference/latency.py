@@ -26,7 +26,7 @@ from slm_orchestration.tasks.task import Task
 
 COLUMNS = [
     *("model", "concurrency", "fixed_s", "prefill_s_per_token", "decode_s_per_token"),
-    *("training_calls", "heldout_calls", "heldout_error", "measured_on"),
+    *("training_calls", "heldout_calls", "heldout_error", "measured_on", "load_before"),
     *("device", "threads", "processor", "dtype", "torch", "transformers"),
 ]
 _TERMS = ["calls", "prompt_tokens", "later_tokens"]
