@@ -105,6 +105,8 @@ def test_logging_the_same_sweep_again_adds_nothing(cfg: DictConfig) -> None:
     for _ in range(2):
         tracking.log_sweep(cfg, curves("heuristic", [0.0, 1.0]), {}, TAGS)
     assert len(runs(cfg)) == 3
+    history = MlflowClient(cfg.tracking.uri).get_metric_history(runs(cfg).loc["heuristic-abc123", "run"], "quality")
+    assert [point.value for point in history] == [1.0, 0.0]
 
 
 def test_another_configuration_has_runs_of_its_own(cfg: DictConfig) -> None:
