@@ -62,7 +62,8 @@ def configured(cfg: DictConfig) -> dict[tuple[str, str], Dataset]:
 
 def find(task_id: str, datasets: Datasets) -> Task:
     """Return one task, with its split open, as only a whole suite decides that. Raises ValueError if there is none."""
-    key = (*task_id.split("/")[:2], "", "")[:2]
+    domain, _, rest = task_id.partition("/")
+    key = (domain, rest.partition("/")[0])
     if key not in datasets:
         raise ValueError(
             f"show={task_id}: no such dataset; a task id is domain/dataset/number, as in logic/logiqa/00042"

@@ -127,6 +127,12 @@ def test_a_missing_file_and_an_unknown_ending_are_named(tmp_path):
         list(LocalRows(str(tmp_path / "mine.txt")).rows())
 
 
+def test_a_row_whose_reference_is_known_to_be_wrong_is_refused(tmp_path):
+    kept, refused = tasks_of(LocalRows(write(tmp_path, ".jsonl", ROWS)), wrong=[1])
+    assert isinstance(kept, Drafted)
+    assert refused == Refused("mine.jsonl:2", "its reference is known to be wrong")
+
+
 def test_a_limit_keeps_the_same_rows_whatever_their_number(tmp_path):
     rows = [{"question": f"Number {number}?", "answer": "x"} for number in range(40)]
     few, more = (

@@ -48,7 +48,7 @@ def collect(datasets: Datasets, *, skip_invalid: bool, watched: Callable[[Iterab
     refused: dict[tuple[str, str], list[Refused]] = {}
     for key in watched(list(datasets)):
         scorer_module(getattr(datasets[key].form, "scorer", "choice"))
-        items = list(read(*key, datasets[key]))
+        items = list(read(key[0], key[1], datasets[key]))
         drafts += [item for item in items if isinstance(item, Drafted)]
         refused[key] = [item for item in items if isinstance(item, Refused)]
         if not skip_invalid:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slm_orchestration.tasks.build import Collection, Datasets, overview
-from slm_orchestration.tasks.rejected import REJECTED
+from slm_orchestration.tasks.rejected import RECOMPUTED, REJECTED
 
 _HEAD = """# Data
 
@@ -40,7 +40,9 @@ def cards(collection: Collection, datasets: Datasets) -> str:
         parts += [_row(key, counts[key], datasets, first.get(key, "")) for key in keys]
         notes = [f"- {key[1]}: {datasets[key].note}" for key in keys if datasets[key].note]
         parts += ["", *notes, ""] if notes else [""]
-    parts.append("## Read and not used\n")
+    parts.append("## References computed again\n")
+    parts += ["| dataset | result |", "|---|---|", *(f"| {name} | {result} |" for name, result in RECOMPUTED.items())]
+    parts.append("\n## Read and not used\n")
     parts += ["| set | why |", "|---|---|", *(f"| {name} | {reason} |" for name, reason in REJECTED.items())]
     return "\n".join(parts) + "\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ class Dataset:
     """What YAML says about one dataset.
 
     `extract` maps a regular expression to the template it is searched in; its named groups become fields. `context` is
-    the text that several tasks share. `refused` is how many rows of the pinned file are known not to fit the form.
+    the text that several tasks share. `refused` is how many rows of the pinned file are known not to become tasks;
+    `wrong` are the numbers of those among them whose reference is known to be wrong.
     `limit` keeps the rows whose ids have the smallest hashes. `core` datasets make up the quick suite. `templated` ones
     are all alike by design, so looking for near duplicates in them would put them all into one group.
     """
@@ -34,6 +35,7 @@ class Dataset:
     limit: int | None = None
     longest: int = 12_000
     refused: int = 0
+    wrong: Sequence[int] = ()
     generated: bool = False
     core: bool = False
     templated: bool = False
@@ -73,6 +75,8 @@ def read(domain: str, name: str, dataset: Dataset) -> Iterator[Drafted | Refused
 def _draft(domain: str, name: str, dataset: Dataset, row: Row) -> Drafted:
     if isinstance(broken := row.fields.get(""), RowError):
         raise broken
+    if row.number in dataset.wrong:
+        raise RowError("its reference is known to be wrong")
     fields = {**row.fields, **_extracted(dataset.extract, row.fields)}
     task_id = _task_id(domain, name, row)
     prompt = dataset.form.prompt(fields, task_id)
