@@ -54,6 +54,7 @@ class Choice:
 _SHARE, _COUNT = Number(0, 1), Number(1, whole=True)
 ALLOWED: dict[str, Number | Choice] = {
     "seed": Number(0, 2**32 - 1, whole=True),
+    "n": _COUNT,
     "suite.tasks_per_domain": Number(1, whole=True, null=True),
     "suite.first_size": _COUNT,
     "suite.longest": Number(1, whole=True, null=True),
@@ -66,6 +67,8 @@ ALLOWED: dict[str, Number | Choice] = {
     "inference.dtype": Choice(("auto", "float32", "bfloat16", "float16")),
     "inference.token_budget": _COUNT,
     "inference.attempts": _COUNT,
+    "inference.timed_rows": _COUNT,
+    "inference.audit_agreement": _SHARE,
 }
 _ABSENT = object()
 
