@@ -22,7 +22,7 @@ endif
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help reproduce test check setup prepare collect sweep analyze figures paper mlflow-ui lock clean
+.PHONY: help reproduce test check setup prepare collect sweep analyze figures paper audit mlflow-ui notebooks validate-statistics lock clean
 
 help:  ## this list
 	@echo "make TARGET [SUITE=quick|standard|full] [INFERENCE=recorded|live] [ARGS='key=value ...']"
@@ -61,6 +61,16 @@ figures paper: $(INSTALLED)  ## figures, tables and paper/paper.pdf from what wa
 	@echo "== report: figures, tables and paper"
 	@$(RUN) experiments.report $(CONFIG)
 
+audit: $(INSTALLED)  ## ask the real models again about a sample of the recorded tasks (downloads the weights)
+	@$(RUN) experiments.audit $(CONFIG)
+
+notebooks: $(INSTALLED) prepare  ## run every notebook on the recorded outcomes, into build/notebooks
+	@mkdir -p build/notebooks && cp notebooks/*.ipynb build/notebooks
+	@PYTHONPATH="$(CURDIR)" .venv/bin/jupyter-execute --inplace build/notebooks/*.ipynb
+
+validate-statistics: $(INSTALLED)  ## simulate the coverage of intervals and the level of tests (long)
+	@$(RUN) experiments.validate_statistics $(CONFIG)
+
 mlflow-ui: $(INSTALLED)  ## browse the logged runs
 	@MLFLOW_DISABLE_TELEMETRY=true $(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
@@ -77,7 +87,7 @@ lock:  ## resolve requirements.lock anew (needs uv; torch and what only torch ne
 	@rm -r .lock
 
 clean:  ## remove what reproduce makes; keeps .venv, recorded and live outcomes, and downloaded weights
-	rm -rf data/tasks data/results figures/*.pdf figures/*.png paper/generated paper/paper.pdf mlflow.db mlruns .hydra
+	rm -rf data/tasks data/results build figures/*.pdf figures/*.png paper/generated paper/paper.pdf mlflow.db mlruns .hydra
 
 .venv/bin/python:
 	@echo "== setup: a Python environment in .venv"
