@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 from omegaconf import DictConfig
-from slm_orchestration.inference.store import read_outcomes
 
 from experiments.config import entry
 from slm_orchestration import tables
+from slm_orchestration.inference.store import read_outcomes
 from slm_orchestration.statistics.comparisons import compare
 from slm_orchestration.statistics.panel import panel, references
 from slm_orchestration.statistics.resampled import resample

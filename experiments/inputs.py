@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
-from slm_orchestration.inference.store import read_outcomes
 
 import slm_orchestration
 from slm_orchestration import files, tables
 from slm_orchestration.inference.confidence import calibrate_confidence
+from slm_orchestration.inference.store import read_outcomes
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matrix
 from slm_orchestration.tasks.guess import guess_quality
 from slm_orchestration.tasks.task import from_table

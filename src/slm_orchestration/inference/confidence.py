@@ -34,7 +34,7 @@ def calibrate_confidence(outcomes: pd.DataFrame) -> pd.DataFrame:
 
 
 def signal_features(signals: pd.Series) -> NDArray[np.float64]:
-    """Return rows × features of JSON signals: of label probabilities for choices, of token log-probabilities otherwise."""
+    """Return rows × features of JSON signals: label probabilities of choices, else token log-probabilities."""
     return np.array([_features(json.loads(text)) for text in signals], dtype=float)
 
 
