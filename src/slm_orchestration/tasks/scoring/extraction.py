@@ -50,7 +50,7 @@ def json_value(text: str) -> Any:
 
 
 def bracketed(text: str) -> str:
-    """Return what the outermost square brackets of `text` hold; without any, what follows the last "Answer:", or all."""
+    """Return what the outermost square brackets hold; without any, what follows the last "Answer:", or all."""
     start, end = text.find("["), text.rfind("]")
     if 0 <= start < end:
         return text[start + 1 : end]
