@@ -15,6 +15,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from experiments.config import entry
+from experiments.inputs import check_made_from_present_inputs
 from slm_orchestration import tables
 from slm_orchestration.inference.store import read_outcomes
 from slm_orchestration.statistics.comparisons import compare
@@ -27,6 +28,8 @@ def main(cfg: DictConfig) -> None:
     """Write ESTIMATES and COMPARISONS of the results of one suite and pool."""
     results, settings = Path(cfg.paths.results), cfg.statistics
     models = [str(model["name"]) for model in cfg.pool.models]
+    for folder in sorted(path.parent for path in results.glob("*/config.yaml")):
+        check_made_from_present_inputs(folder, cfg)
     decisions = operating_decisions(results)
     tasks = read_outcomes(Path(cfg.paths.outcomes), models[:1])
     side_by_side = panel(decisions, tasks, references(models, read_hull(results)))

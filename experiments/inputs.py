@@ -12,6 +12,7 @@ import slm_orchestration
 from slm_orchestration import files, tables
 from slm_orchestration.inference.confidence import calibrate_confidence
 from slm_orchestration.inference.store import read_outcomes
+from slm_orchestration.routing import overhead
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matrix
 from slm_orchestration.tasks.guess import guess_quality
 from slm_orchestration.tasks.task import from_table
@@ -37,12 +38,9 @@ def fingerprint(cfg: DictConfig) -> str:
     assert isinstance(asked, dict)
     asked.pop("tracking", None)  # where runs are logged changes no result
     models = [model.name for model in cfg.pool.models]
-    read = [
-        Path(cfg.paths.tasks),
-        Path(cfg.paths.overhead),
-        *(Path(cfg.paths.outcomes) / f"{name}.parquet" for name in models),
-    ]
+    read = [Path(cfg.paths.tasks), *(Path(cfg.paths.outcomes) / f"{name}.parquet" for name in models)]
     asked["inputs"] = {str(path): files.sha256(path) if path.exists() else None for path in read}
+    asked["overhead"] = _overhead_row(Path(cfg.paths.overhead), OmegaConf.select(cfg, "routing.strategy.name"))
     asked["code"] = _code_sha256()
     return OmegaConf.to_yaml(OmegaConf.create(asked), sort_keys=True)
 
@@ -56,6 +54,22 @@ def is_complete(folder: Path, names: list[str], fingerprint: str) -> bool:
     """Return whether a run folder holds its tables and was made by the same configuration."""
     saved = folder / "config.yaml"
     return all((folder / name).exists() for name in names) and saved.exists() and saved.read_text() == fingerprint
+
+
+def check_made_from_present_inputs(folder: Path, cfg: DictConfig) -> None:
+    """Raise ValueError if a run folder was made from other outcomes, code, thresholds or operating point."""
+    saved, present = OmegaConf.load(folder / "config.yaml"), OmegaConf.create(fingerprint(cfg))
+    for key in ("inputs", "code", "thresholds", "operating_point"):
+        if OmegaConf.select(saved, key) != OmegaConf.select(present, key):
+            raise ValueError(
+                f"{folder}: made with other {key.replace('_', ' ')} than the present ones; run "
+                f"`python -m experiments.run routing={folder.name}` again, or remove the folder"
+            )
+
+
+def _overhead_row(path: Path, strategy: str | None) -> dict[str, str] | None:
+    profile = overhead.read(path)
+    return {key: str(value) for key, value in profile.loc[strategy].items()} if strategy in profile.index else None
 
 
 def _code_sha256() -> str:

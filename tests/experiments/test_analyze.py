@@ -55,3 +55,8 @@ def test_without_runs_the_command_to_make_them_is_named(tmp_path):
 def test_without_a_hull_the_command_to_make_it_is_named(tmp_path):
     with pytest.raises(ValueError, match="routing=mixture first"):
         analyze.read_hull(tmp_path)
+
+
+def test_runs_of_other_thresholds_are_not_mixed_in(runs):
+    with pytest.raises(ValueError, match=r"made with other thresholds than the present ones; run .*routing=constant"):
+        analysed(runs, "thresholds=[0.0,0.5,1.0]")
