@@ -9,8 +9,10 @@ python -m experiments.prepare skip_invalid=true          list malformed rows ins
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from experiments.config import entry
-from slm_orchestration import tables
+from slm_orchestration import tables, tasks
 from slm_orchestration.files import write_text
 from slm_orchestration.tasks.build import Collection, Datasets, Suite, chosen, collect, overview, shared_groups
 from slm_orchestration.tasks.cards import cards
@@ -43,12 +45,15 @@ def main(cfg: DictConfig) -> None:
         write_text(Path("data/README.md"), cards(collection, datasets))
         print("data/README.md: written")
         return
-    tasks = chosen(collection, datasets, Suite(**cfg.suite))
-    if shared := shared_groups(tasks):
+    suite = Suite(**cfg.suite)
+    selected = chosen(collection, datasets, suite)
+    if shared := shared_groups(selected):
         raise ValueError(f"{len(shared)} groups are in more than one split, first {shared[0]}")
-    tables.write(to_table(tasks), tables.TASKS, path, metadata={"suite": cfg.suite.name, "fingerprint": fingerprint})
-    _report(collection, datasets, tasks, skip_invalid=cfg.skip_invalid)
-    print(f"{path}: {len(tasks)} tasks, checksum {checksum(tasks)}")
+    tables.write(to_table(selected), tables.TASKS, path, metadata={"suite": cfg.suite.name, "fingerprint": fingerprint})
+    _report(collection, datasets, selected, skip_invalid=cfg.skip_invalid)
+    print(f"{path}: {len(selected)} tasks, checksum {checksum(selected)}")
+    if suite.checksum not in (None, checksum(selected)):
+        print(f"these are not the tasks that outcomes are recorded for; theirs have checksum {suite.checksum}")
 
 
 def configured(cfg: DictConfig) -> dict[tuple[str, str], Dataset]:
@@ -86,20 +91,20 @@ def shown(task: Task) -> str:
     return "\n\n".join([task.task_id, *said, "\n".join(facts)])
 
 
-def checksum(tasks: Iterable[Task]) -> str:
+def checksum(members: Iterable[Task]) -> str:
     """Return the sha256 of what the tasks hold, whatever file format they are kept in."""
     digest = hashlib.sha256()
-    for task in tasks:
-        digest.update(repr(task).encode("utf-8", "surrogatepass"))
+    for task in members:
+        digest.update(json.dumps(asdict(task), sort_keys=True).encode())
     return digest.hexdigest()
 
 
-def _report(collection: Collection, datasets: Datasets, tasks: list[Task], *, skip_invalid: bool) -> None:
+def _report(collection: Collection, datasets: Datasets, selected: list[Task], *, skip_invalid: bool) -> None:
     if skip_invalid:
         for (domain, name), refused in collection.refused.items():
             for row in refused:
                 print(f"skipped {domain}/{name} {row.where}: {row.reason}", file=sys.stderr)
-    table = overview(collection, datasets, tasks)
+    table = overview(collection, datasets, selected)
     print(table[table["tasks"] > 0].drop(columns="generated").to_string(index=False))
     totals = table.groupby("domain", sort=False).agg(tasks=("tasks", "sum"))
     made = table[table["generated"]].groupby("domain")["tasks"].sum()
@@ -113,7 +118,11 @@ def _report(collection: Collection, datasets: Datasets, tasks: list[Task], *, sk
 def _fingerprint(cfg: DictConfig) -> str:
     read_by = {"suite": cfg.suite, "domain": cfg.domain, "wheels": cfg.wheels, "skip_invalid": cfg.skip_invalid}
     text = OmegaConf.to_yaml(OmegaConf.create(read_by), sort_keys=True) + version("reasoning-gym")
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(text.encode())
+    folder = Path(tasks.__file__).parent
+    for module in sorted([*folder.glob("*.py"), *folder.glob("sources/*.py")]):
+        digest.update(module.read_bytes())
+    return digest.hexdigest()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,22 @@ QUERY = (
 )
 
 
+def offered(name: str, required: list[str], **types: str) -> dict:
+    return {
+        "name": name,
+        "parameters": {"required": required, "properties": {key: {"type": kind} for key, kind in types.items()}},
+    }
+
+
+CALLS = {
+    "functions": [
+        offered("f", ["a"], a="integer", b="float", c="string"),
+        {"name": "g.h", "parameters": {"properties": {"d": {"type": "array", "items": {"type": "string"}}}}},
+    ],
+    "calls": [{"f": {"a": [1, 2], "b": ["", 2.0], "c": ["New York", ""]}}, {"g.h": {"d": [["x", "y"]]}}],
+}
+
+
 @pytest.mark.parametrize(
     ("graded", "answer", "quality"),
     [
@@ -41,6 +57,8 @@ QUERY = (
         (task("numeric", "1.5"), "1 1/2", 1),
         (task("numeric", "0.1111"), "1/9", 1),
         (task("numeric", "0.1111"), "0.112", 0),
+        (task("numeric", "0.11"), "0.114", 1),
+        (task("numeric", "0.11"), "0.118", 0),
         (task("numeric", "1500"), "1.5e3", 1),
         (task("numeric", "0.25"), "25%", 1),
         (task("numeric", "25"), "25 %", 1),
@@ -80,6 +98,34 @@ def test_answers_get_the_quality_they_deserve(graded, answer, quality):
     assert score(graded, answer) == pytest.approx(quality)
 
 
+@pytest.mark.parametrize(
+    ("answer", "quality"),
+    [
+        ('[f(a=1), g.h(d=["x", "y"])]', 1),
+        ('[g.h(d=["X", "y "]), f(a=2, b=2, c="new york.")]', 1),
+        ('```python\nf(a=1)\ng.h(d=["x", "y"])\n```', 1),
+        ('[f(a=1.0), g.h(d=["x", "y"])]', 0),
+        ('[f(a=True), g.h(d=["x", "y"])]', 0),
+        ('[f(a=3), g.h(d=["x", "y"])]', 0),
+        ('[f(b=2.0), g.h(d=["x", "y"])]', 0),
+        ('[f(1), g.h(d=["x", "y"])]', 0),
+        ('[f(a=1, e=1), g.h(d=["x", "y"])]', 0),
+        ('[f(a=1), g.h(d=["y", "x"])]', 0),
+        ('[f(a=1), g.h(d=["x", 1])]', 0),
+        ("[f(a=1)]", 0),
+        ('[f(a=1), f(a=1), g.h(d=["x", "y"])]', 0),
+        ("I would call f and then g.h.", 0),
+    ],
+)
+def test_calls_follow_the_leaderboards_rules(answer, quality):
+    assert score(task("function_call", CALLS), answer) == quality
+
+
+@pytest.mark.parametrize(("answer", "quality"), [("[]", 1), ("None fits.", 1), ("f(a=1)", 0), ("[f(a=1)]", 0)])
+def test_where_no_call_is_expected_any_call_is_wrong(answer, quality):
+    assert score(task("function_call", {**CALLS, "calls": []}), answer) == quality
+
+
 HOSTILE = {
     "a megabyte": "9" * 1_000_000,
     "digits": "9" * 49_000,
@@ -102,10 +148,6 @@ HOSTILE = {
     "half a character": "\ud800",
     "selects": "SELECT * FROM (" * 3_000,
     "additions": "SELECT " + "1+" * 1_900 + "1",
-}
-CALLS = {
-    "functions": [{"name": "f", "parameters": {"properties": {"a": {"type": "integer"}}}}],
-    "calls": [{"f": {"a": [1]}}],
 }
 GRADED = [
     task("choice", "B", LETTERS),

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from slm_orchestration.tasks.splits import select, split_of
+from slm_orchestration.tasks.splits import Plan, select, split_of
 from slm_orchestration.tasks.task import Task
 
 
@@ -25,26 +25,32 @@ def test_splits_have_their_shares():
 
 
 def test_a_suite_of_twenty_holds_six_four_and_ten_and_no_pilot_task():
-    chosen = select(TASKS, size=20, first=["big"], first_size=20)
+    chosen = select(TASKS, Plan(20, 20, frozenset(["big"])))
     assert Counter(task.split for task in chosen) == {"fit": 6, "calibration": 4, "evaluation": 10}
     assert {task.dataset for task in chosen} == {"big"}
 
 
 def test_suites_nest_and_all_but_pilot_tasks_are_the_largest():
-    small, middle = (
-        {task.task_id for task in select(TASKS, size=size, first=["big"], first_size=20)} for size in (20, 200)
-    )
-    whole = {task.task_id for task in select(TASKS, size=None, first=["big"], first_size=20)}
+    small, middle = ({task.task_id for task in select(TASKS, Plan(size, 20, frozenset(["big"])))} for size in (20, 200))
+    whole = {task.task_id for task in select(TASKS, Plan(None, 20, frozenset(["big"])))}
     assert small < middle < whole == {task.task_id for task in TASKS if task.split != "pilot"}
 
 
 def test_datasets_take_turns_so_that_none_fills_a_domain():
-    counts = Counter(task.dataset for task in select(TASKS, size=200, first=["big"], first_size=20))
+    counts = Counter(task.dataset for task in select(TASKS, Plan(200, 20, frozenset(["big"]))))
     assert counts["tiny"] == sum(task.split != "pilot" for task in TASKS if task.dataset == "tiny")
     assert counts["middle"] > 70 and counts.total() == 200
 
 
 def test_a_new_dataset_leaves_the_first_tasks_as_they_are():
     more = [*TASKS, *(task("new", number) for number in range(300))]
-    before, after = (select(tasks, size=20, first=["big", "tiny"], first_size=20) for tasks in (TASKS, more))
+    before, after = (select(tasks, Plan(20, 20, frozenset(["big", "tiny"]))) for tasks in (TASKS, more))
     assert before == after
+
+
+def test_generated_tasks_take_at_most_half_of_a_split_and_the_rest_stays_open():
+    without = [task for task in TASKS if task.dataset != "middle"]
+    chosen = select(without, Plan(100, 0, generated=frozenset(["big"])))
+    counts = Counter((task.split, task.dataset) for task in chosen)
+    assert [counts[split, "big"] for split in ("fit", "calibration", "evaluation")] == [15, 10, 25]
+    assert len(chosen) == 50 + sum(task.split != "pilot" for task in without if task.dataset == "tiny")

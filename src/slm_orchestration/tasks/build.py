@@ -11,7 +11,7 @@ import pandas as pd
 from slm_orchestration.tasks.dataset import Dataset, Drafted, Refused, read
 from slm_orchestration.tasks.duplicates import groups, without_duplicates
 from slm_orchestration.tasks.scoring import scorer_module
-from slm_orchestration.tasks.splits import select, split_of
+from slm_orchestration.tasks.splits import Plan, select, split_of
 from slm_orchestration.tasks.task import Task
 
 Datasets = Mapping[tuple[str, str], Dataset]
@@ -31,12 +31,16 @@ class Collection:
 
 @dataclass(frozen=True)
 class Suite:
-    """How a selection is made; None for `tasks_per_domain` or `longest` sets no bound."""
+    """How a selection is made; None for `tasks_per_domain` or `longest` sets no bound.
+
+    `checksum` is that of the tasks that outcomes were recorded for, where there are any.
+    """
 
     name: str
     tasks_per_domain: int | None
     first_size: int
     longest: int | None
+    checksum: str | None = None
 
 
 def collect(datasets: Datasets, *, skip_invalid: bool, watched: Callable[[Iterable], Iterable] = iter) -> Collection:
@@ -63,11 +67,17 @@ def chosen(collection: Collection, datasets: Datasets, suite: Suite) -> list[Tas
     """Return the tasks of a suite, domain after domain in the order of `datasets`."""
     tasks: list[Task] = []
     for domain in dict.fromkeys(domain for domain, _ in datasets):
-        core = [name for (where, name), dataset in datasets.items() if where == domain and dataset.core]
+        mine = {name: dataset for (where, name), dataset in datasets.items() if where == domain}
+        plan = Plan(
+            size=suite.tasks_per_domain,
+            first_size=suite.first_size,
+            first=frozenset(name for name, dataset in mine.items() if dataset.core),
+            generated=frozenset(name for name, dataset in mine.items() if dataset.generated),
+        )
         members = [task for task in collection.tasks if task.domain == domain]
         if suite.longest is not None:
             members = [task for task in members if _characters(task) <= suite.longest]
-        tasks += select(members, size=suite.tasks_per_domain, first=core, first_size=suite.first_size)
+        tasks += select(members, plan)
     return tasks
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 
 from slm_orchestration.tasks.task import Task
@@ -25,23 +26,48 @@ def split_of(group: str) -> str:
     return "evaluation"
 
 
-def select(tasks: Sequence[Task], *, size: int | None, first: Sequence[str], first_size: int) -> list[Task]:
-    """Return the tasks of one domain that a suite of `size` tasks holds, sorted by id; all but pilot tasks for None.
+@dataclass(frozen=True)
+class Plan:
+    """How many tasks a suite takes of a domain (None: all), which datasets come first, and which are generated."""
+
+    size: int | None
+    first_size: int
+    first: frozenset[str] = frozenset()
+    generated: frozenset[str] = frozenset()
+
+
+def select(tasks: Sequence[Task], plan: Plan) -> list[Task]:
+    """Return the tasks of one domain that a suite holds, sorted by id; all but pilot tasks if the plan sets no size.
 
     Each split has its share of the suite. The datasets named in `first` fill the first `first_size` places, then all
-    datasets take turns, so that suites nest and small datasets are not crowded out. Within a dataset the order is that
-    of a hash of the task id. A split with too few tasks is short.
+    datasets take turns, so that suites nest and small datasets are not crowded out; generated tasks take no further
+    place once they are half of a split. Within a dataset the order is that of a hash of the task id. A split with too
+    few tasks is short.
     """
-    if size is None:
+    if plan.size is None:
         return sorted((task for task in tasks if task.split != "pilot"), key=lambda task: task.task_id)
     chosen: list[Task] = []
     for split, share in SHARES.items():
         members = [task for task in tasks if task.split == split]
-        core = _in_turns([task for task in members if task.dataset in first])[: round(share * first_size)]
+        core = _in_turns([task for task in members if task.dataset in plan.first])[: round(share * plan.first_size)]
         known = {task.task_id for task in core}
         rest = _in_turns([task for task in members if task.task_id not in known])
-        chosen += (core + rest)[: round(share * size)]
+        size = round(share * plan.size)
+        chosen += (core + _half(rest, plan.generated, size // 2 - _count(core, plan.generated)))[:size]
     return sorted(chosen, key=lambda task: task.task_id)
+
+
+def _half(ordered: Sequence[Task], generated: frozenset[str], most: int) -> list[Task]:
+    kept: list[Task] = []
+    for task in ordered:
+        most -= task.dataset in generated
+        if most >= 0 or task.dataset not in generated:
+            kept.append(task)
+    return kept
+
+
+def _count(tasks: Sequence[Task], generated: frozenset[str]) -> int:
+    return sum(task.dataset in generated for task in tasks)
 
 
 def _in_turns(tasks: Sequence[Task]) -> list[Task]:
