@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from experiments import inputs
 from experiments.config import entry
@@ -90,7 +90,9 @@ def _write_hull(path: Path, calibration: OutcomeMatrix) -> None:
 
 
 def _tags(folder: Path) -> dict[str, str]:
-    return {"configuration": inputs.configuration_hash((folder / "config.yaml").read_text())}
+    made_by = (folder / "config.yaml").read_text()
+    checksums = {f"sha256.{Path(str(path)).name}": value for path, value in OmegaConf.create(made_by)["inputs"].items()}
+    return {"configuration": inputs.configuration_hash(made_by), **checksums}
 
 
 if __name__ == "__main__":
