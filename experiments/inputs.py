@@ -34,9 +34,10 @@ def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
 
 def fingerprint(cfg: DictConfig) -> str:
     """Return YAML that changes whenever a result may: the configuration, the tables read and the code."""
-    asked = OmegaConf.to_container(cfg, resolve=True)
+    # Domains are in the tasks, which are read; where runs are logged changes no result.
+    keys = [str(key) for key in cfg if key not in ("domain", "wheels", "tracking")]
+    asked = OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True)
     assert isinstance(asked, dict)
-    asked.pop("tracking", None)  # where runs are logged changes no result
     models = [model.name for model in cfg.pool.models]
     read = [Path(cfg.paths.tasks), *(Path(cfg.paths.outcomes) / f"{name}.parquet" for name in models)]
     asked["inputs"] = {str(path): files.sha256(path) if path.exists() else None for path in read}
