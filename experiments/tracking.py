@@ -57,6 +57,7 @@ def to_mlflow(sweep: Sweep, *, uri: str, experiment: str) -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     from mlflow import MlflowClient  # takes seconds to import, and runs with tracking=off do without
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -66,7 +67,7 @@ def to_mlflow(sweep: Sweep, *, uri: str, experiment: str) -> None:
         experiment_id = found.experiment_id if found else client.create_experiment(experiment)
         for strategy, curve in sweep.curves.groupby("strategy", sort=False):
             _log_strategy(client, experiment_id, str(strategy), curve, sweep)
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         reason = textwrap.shorten(str(error), 160, placeholder=" …")
         raise OSError(f"MLflow at {uri}: {reason}; set MLFLOW_TRACKING_URI, or tracking=off to do without") from error
 

@@ -152,3 +152,11 @@ def test_a_server_that_does_not_answer_is_one_line_with_the_way_out(
     cfg = load_config("domain=[logic]")
     with pytest.raises(OSError, match=r"MLflow at http://127.0.0.1:9: .* tracking=off to do without"):
         tracking.log_sweep(cfg, curves("heuristic", [0.0]), {}, TAGS)
+
+
+def test_a_damaged_store_is_one_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setattr("mlflow.store.db.utils.time.sleep", lambda seconds: None)  # it would try again for long
+    (tmp_path / "mlflow.db").write_text("this is no database, " * 100)
+    with pytest.raises(OSError, match=r"MLflow at sqlite:.* tracking=off to do without"):
+        tracking.log_sweep(load_config("domain=[logic]"), curves("heuristic", [0.0]), {}, TAGS)
