@@ -53,7 +53,7 @@ def main(cfg: DictConfig) -> None:
     _report(collection, datasets, selected, skip_invalid=cfg.skip_invalid)
     print(f"{path}: {len(selected)} tasks, checksum {checksum(selected)}")
     if suite.checksum not in (None, checksum(selected)):
-        print(f"these are not the tasks that outcomes are recorded for; theirs have checksum {suite.checksum}")
+        print(f"the suite is frozen, and these are other tasks: checksum {suite.checksum}")
 
 
 def configured(cfg: DictConfig) -> dict[tuple[str, str], Dataset]:
@@ -116,7 +116,8 @@ def _report(collection: Collection, datasets: Datasets, selected: list[Task], *,
 
 
 def _fingerprint(cfg: DictConfig) -> str:
-    read_by = {"suite": cfg.suite, "domain": cfg.domain, "wheels": cfg.wheels, "skip_invalid": cfg.skip_invalid}
+    suite = {key: value for key, value in cfg.suite.items() if key != "checksum"}
+    read_by = {"suite": suite, "domain": cfg.domain, "wheels": cfg.wheels, "skip_invalid": cfg.skip_invalid}
     text = OmegaConf.to_yaml(OmegaConf.create(read_by), sort_keys=True) + version("reasoning-gym")
     digest = hashlib.sha256(text.encode())
     folder = Path(tasks.__file__).parent

@@ -30,9 +30,12 @@ def offered(name: str, required: list[str], **types: str) -> dict:
 CALLS = {
     "functions": [
         offered("f", ["a"], a="integer", b="float", c="string"),
-        {"name": "g.h", "parameters": {"properties": {"d": {"type": "array", "items": {"type": "string"}}}}},
+        {
+            "name": "g.h",
+            "parameters": {"required": ["d"], "properties": {"d": {"type": "array", "items": {"type": "string"}}}},
+        },
     ],
-    "calls": [{"f": {"a": [1, 2], "b": ["", 2.0], "c": ["New York", ""]}}, {"g.h": {"d": [["x", "y"]]}}],
+    "calls": [{"f": {"a": [1, 2], "b": ["", 2.0], "c": ["New York", ""]}}, {"g.h": {"d": [["x", "y"], ""]}}],
 }
 
 
@@ -112,6 +115,7 @@ def test_answers_get_the_quality_they_deserve(graded, answer, quality):
         ('[f(a=1, e=1), g.h(d=["x", "y"])]', 0),
         ('[f(a=1), g.h(d=["y", "x"])]', 0),
         ('[f(a=1), g.h(d=["x", 1])]', 0),
+        ("[f(a=1), g.h()]", 0),
         ("[f(a=1)]", 0),
         ('[f(a=1), f(a=1), g.h(d=["x", "y"])]', 0),
         ("I would call f and then g.h.", 0),
