@@ -28,7 +28,7 @@ def _configured(folder: Path, tasks: list, routing: str) -> DictConfig:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_real_answers_become_a_paper(tmp_path, capsys):
     whole = load_config(f"paths.tasks={tmp_path / 'quick.parquet'}")
     prepare.main(whole)
