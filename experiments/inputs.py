@@ -70,7 +70,7 @@ def check_made_from_present_inputs(folder: Path, cfg: DictConfig) -> None:
 
 def _overhead_row(path: Path, strategy: str | None) -> dict[str, str] | None:
     profile = overhead.read(path)
-    return {key: str(value) for key, value in profile.loc[strategy].items()} if strategy in profile.index else None
+    return {str(key): str(value) for key, value in profile.loc[strategy].items()} if strategy in profile.index else None
 
 
 def _code_sha256() -> str:

@@ -91,7 +91,8 @@ def _write_hull(path: Path, calibration: OutcomeMatrix) -> None:
 
 def _tags(folder: Path) -> dict[str, str]:
     made_by = (folder / "config.yaml").read_text()
-    checksums = {f"sha256.{Path(str(path)).name}": value for path, value in OmegaConf.create(made_by)["inputs"].items()}
+    read = OmegaConf.select(OmegaConf.create(made_by), "inputs")
+    checksums = {f"sha256.{Path(str(path)).name}": value for path, value in read.items()}
     return {"configuration": inputs.configuration_hash(made_by), **checksums}
 
 
