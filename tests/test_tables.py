@@ -76,6 +76,16 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_every_column_of_every_table_has_a_meaning():
-    for name in ("TASKS", "OUTCOMES", "DECISIONS", "CURVES", "OPERATING_POINTS", "ESTIMATES", "COMPARISONS"):
+    for name in (
+        "TASKS",
+        "OUTCOMES",
+        "STATES",
+        "SAMPLES",
+        "DECISIONS",
+        "CURVES",
+        "OPERATING_POINTS",
+        "ESTIMATES",
+        "COMPARISONS",
+    ):
         dictionary = tables.describe(getattr(tables, name))
         assert dictionary["meaning"].str.len().gt(5).all()

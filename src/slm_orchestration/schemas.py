@@ -76,6 +76,36 @@ OUTCOMES = _schema(
     ],
 )
 
+STATES = _schema(
+    "STATES",
+    ["task_id", "model"],
+    [
+        _column("task_id", _TEXT, "as in TASKS"),
+        _column("model", _TEXT, "which model read the prompt"),
+        _column(
+            "state", pa.list_(pa.float16()), "final hidden state at the prompt's last token, before the output layer"
+        ),
+    ],
+)
+
+SAMPLES = _schema(
+    "SAMPLES",
+    ["task_id", "model", "repeat"],
+    [
+        _column("task_id", _TEXT, "as in TASKS; free answers only"),
+        _column("model", _TEXT, "which model answered"),
+        _column("repeat", _COUNT, "1.., each drawn with a seed of its own", limits=(1, float("inf"))),
+        _column("answer", _TEXT, "what the model said"),
+        _column("quality", _NUMBER, "graded answer", limits=_SHARE),
+        _column("prompt_tokens", _COUNT, "tokens read", limits=_POSITIVE),
+        _column("completion_tokens", _COUNT, "tokens written", limits=_POSITIVE),
+        _column("latency_s", _NUMBER, "seconds alone on the device, modelled", nullable=True, limits=_POSITIVE),
+        _column("device_s", _NUMBER, "device seconds at saturated batch", nullable=True, limits=_POSITIVE),
+        _column("cost_usd", _NUMBER, "price of the call in US dollars", nullable=True, limits=_POSITIVE),
+        _column("finish_reason", _TEXT, "stop or length"),
+    ],
+)
+
 DECISIONS = _schema(
     "DECISIONS",
     ["strategy", "threshold", "task_id"],

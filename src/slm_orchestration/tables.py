@@ -10,7 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from slm_orchestration.files import replacing
-from slm_orchestration.schemas import COMPARISONS, CURVES, DECISIONS, ESTIMATES, OPERATING_POINTS, OUTCOMES, TASKS
+from slm_orchestration.schemas import (
+    COMPARISONS,
+    CURVES,
+    DECISIONS,
+    ESTIMATES,
+    OPERATING_POINTS,
+    OUTCOMES,
+    SAMPLES,
+    STATES,
+    TASKS,
+)
 
 __all__ = [
     "COMPARISONS",
@@ -19,6 +29,8 @@ __all__ = [
     "ESTIMATES",
     "OPERATING_POINTS",
     "OUTCOMES",
+    "SAMPLES",
+    "STATES",
     "TASKS",
     "TableError",
     "conform",
