@@ -22,13 +22,15 @@ _USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException)
 _INTERRUPTED, _WRONG_USE = 130, 2
 
 
-def entry(run: Callable[[DictConfig], None], name: str) -> None:
+def entry(run: Callable[[DictConfig], None], name: str, config: str = "config") -> None:
     """Run `run` with the configuration that the command line asks for; `name` is the module, as in `python -m name`.
+
+    `config` is the file of `conf` to begin with: only `prepare` also reads the domains, which take a second.
 
     Errors that a user can cause end in one line each and exit code 2; HYDRA_FULL_ERROR=1 keeps their tracebacks.
     """
     if {"--help", "-h"} & set(sys.argv[1:]):
-        print(help_text(name, inspect.getdoc(inspect.getmodule(run)) or "", CONF))
+        print(help_text(name, inspect.getdoc(inspect.getmodule(run)) or "", CONF, config))
         return
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting itself
@@ -43,12 +45,12 @@ def entry(run: Callable[[DictConfig], None], name: str) -> None:
             check(cfg)
             run(cfg)
         except caught as error:
-            failures.setdefault(explain(error, CONF), []).append(jobs[-1])
+            failures.setdefault(explain(error, CONF, config), []).append(jobs[-1])
 
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config)(job)()
     except caught as error:
-        failures[explain(error, CONF)] = []
+        failures[explain(error, CONF, config)] = []
     except KeyboardInterrupt:
         print(f"\n{name}: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(_INTERRUPTED)
@@ -60,12 +62,12 @@ def entry(run: Callable[[DictConfig], None], name: str) -> None:
         sys.exit(_WRONG_USE)
 
 
-def load_config(*overrides: str) -> DictConfig:
+def load_config(*overrides: str, config: str = "config") -> DictConfig:
     """Return the configuration that these words compose, checked. Raises ValueError with one line on what is wrong."""
     try:
         with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-            cfg = hydra.compose("config", overrides=list(overrides))
+            cfg = hydra.compose(config, overrides=list(overrides))
         check(cfg)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(explain(error, CONF)) from error
+        raise ValueError(explain(error, CONF, config)) from error
     return cfg

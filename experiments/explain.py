@@ -12,7 +12,7 @@ from hydra.errors import InstantiationException, MissingConfigException, Overrid
 from omegaconf import DictConfig, OmegaConf
 
 
-def explain(error: Exception, conf: Path) -> str:
+def explain(error: Exception, conf: Path, config: str = "config") -> str:
     """Return one line that says what is wrong and, where that can be known, what is allowed."""
     text = str(error)
     if isinstance(error, MissingConfigException):
@@ -25,20 +25,19 @@ def explain(error: Exception, conf: Path) -> str:
         key = re.search(r"full_key: (\S+)", text)
         return f"{key.group(1)}: {_one_line(error.__cause__)}" if key else _one_line(error.__cause__)
     if unknown := re.match(r"Could not override '([^']+)'", text):
-        return _unknown_key(unknown.group(1), conf)
+        return _unknown_key(unknown.group(1), conf, config)
     if alone := re.match(r"(?:Sweep parameters|Ambiguous value for argument) '([^']+)'", text):
         return f"{alone.group(1)} names several values; add --multirun to run them all"
     return _one_line(error)
 
 
-def help_text(name: str, purpose: str, conf: Path) -> str:
+def help_text(name: str, purpose: str, conf: Path, config: str = "config") -> str:
     """Return what `python -m name --help` prints: the module's own words, then those of the command line."""
-    config = OmegaConf.load(conf / "config.yaml")
+    listed = [
+        item for file in dict.fromkeys(["config", config]) for item in OmegaConf.load(conf / f"{file}.yaml").defaults
+    ]
     defaults = {
-        str(key).split()[-1]: chosen
-        for item in config.defaults
-        if isinstance(item, DictConfig)
-        for key, chosen in item.items()
+        str(key).split()[-1]: chosen for item in listed if isinstance(item, DictConfig) for key, chosen in item.items()
     }
     lines = [f"python -m {name} [group=name ...] [key=value ...]", "", purpose, "", "Groups (the default is marked):"]
     for group, names in groups(conf).items():
@@ -66,9 +65,9 @@ def groups(conf: Path) -> dict[str, list[str]]:
     }
 
 
-def _unknown_key(key: str, conf: Path) -> str:
+def _unknown_key(key: str, conf: Path, config: str) -> str:
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(conf)):
-        known = list(_keys(hydra.compose("config")))
+        known = list(_keys(hydra.compose(config)))
     parent = key.rpartition(".")[0]
     beside = sorted(name for name in known if name.rpartition(".")[0] == parent)
     listed = f" The keys there are {', '.join(beside)}" if beside else ""

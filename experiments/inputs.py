@@ -34,8 +34,8 @@ def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
 
 def fingerprint(cfg: DictConfig) -> str:
     """Return YAML that changes whenever a result may: the configuration, the tables read and the code."""
-    # Domains are in the tasks, which are read; where runs are logged changes no result.
-    keys = [str(key) for key in cfg if key not in ("domain", "wheels", "tracking")]
+    # Where runs are logged changes no result.
+    keys = [str(key) for key in cfg if key != "tracking"]
     asked = OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True)
     assert isinstance(asked, dict)
     models = [model.name for model in cfg.pool.models]

@@ -127,4 +127,4 @@ def _fingerprint(cfg: DictConfig) -> str:
 
 
 if __name__ == "__main__":
-    entry(main, "experiments.prepare")
+    entry(main, "experiments.prepare", config="prepare")

@@ -26,7 +26,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cfg(store: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> DictConfig:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
     monkeypatch.chdir(store)  # artifacts of a local store lie beside it
-    return load_config("domain=[logic]", "routing=heuristic", f"tracking.experiment={request.node.name}")
+    return load_config("routing=heuristic", f"tracking.experiment={request.node.name}")
 
 
 def curves(strategy: str, thresholds: list[float]) -> pd.DataFrame:
@@ -139,7 +139,7 @@ def test_a_sweep_stopped_while_logging_goes_on_where_it_was(cfg: DictConfig, mon
 
 def test_tracking_off_logs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    off = load_config("domain=[logic]", "tracking=off")
+    off = load_config("tracking=off")
     tracking.log_sweep(off, curves("heuristic", [0.0]), {}, TAGS)
     assert list(tmp_path.iterdir()) == []
 
@@ -149,7 +149,7 @@ def test_a_server_that_does_not_answer_is_one_line_with_the_way_out(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    cfg = load_config("domain=[logic]")
+    cfg = load_config()
     with pytest.raises(OSError, match=r"MLflow at http://127.0.0.1:9: .* tracking=off to do without"):
         tracking.log_sweep(cfg, curves("heuristic", [0.0]), {}, TAGS)
 
@@ -159,4 +159,4 @@ def test_a_damaged_store_is_one_line_too(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("mlflow.store.db.utils.time.sleep", lambda seconds: None)  # it would try again for long
     (tmp_path / "mlflow.db").write_text("this is no database, " * 100)
     with pytest.raises(OSError, match=r"MLflow at sqlite:.* tracking=off to do without"):
-        tracking.log_sweep(load_config("domain=[logic]"), curves("heuristic", [0.0]), {}, TAGS)
+        tracking.log_sweep(load_config(), curves("heuristic", [0.0]), {}, TAGS)

@@ -19,7 +19,7 @@ ESCAPES = {
     "read the grader's environment": "open('/proc/{pid}/environ').read()",
     "read its own environment": "import os; os.environ['PATH']",
     "read its own memory map": "open('/proc/self/maps').read()",
-    "read installed packages": "import os; os.listdir(os.path.dirname(os.__file__) + '/site-packages')",
+    "read installed packages": "import os; os.listdir({packages!r})",
     "write beside the secret": "open({secret!r} + '.new', 'w')",
     "write in the working folder": "open('written.txt', 'w')",
     "write in the temporary folder": "open('/tmp/written.txt', 'w')",

@@ -13,7 +13,7 @@ from slm_orchestration.tasks.sources.hub import HubRows
 from tests.tasks.reference_answers import right_answer
 
 datasets = pytest.importorskip("datasets")
-HUB = configured(load_config("domain=[hub]"))
+HUB = configured(load_config("domain=[hub]", config="prepare"))
 ROWS = {
     "gsm8k": {"question": "Ann has 3 pens and buys 2. How many?", "answer": "3 + 2 = <<3+2=5>>5\n#### 5"},
     "mmlu_full": {"question": "Largest?", "choices": ["3", "1", "2", "0"], "answer": 0, "subject": "s"},

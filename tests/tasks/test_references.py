@@ -14,7 +14,7 @@ from slm_orchestration.tasks.task import Task
 from tests.tasks.reference_answers import right_answer
 
 pytestmark = pytest.mark.real
-DATASETS = configured(load_config("suite=quick"))
+DATASETS = configured(load_config("suite=quick", config="prepare"))
 # Unit tests run in the sandbox, which has its own tests.
 PACKAGED = [key for key, dataset in DATASETS.items() if getattr(dataset.form, "scorer", "choice") != "unit_tests"]
 

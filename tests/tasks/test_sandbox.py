@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,7 @@ def test_an_escape_is_refused_by_the_kernel(escape, tmp_path):
     secret.chmod(0o600)
     before = secret.stat()
     places = {"home": str(Path.home()), "secret": str(secret), "project": sandbox.__file__, "pid": os.getpid()}
+    places["packages"] = sysconfig.get_path("purelib")
     verdict = judge(f"def square(x):\n{indented(ESCAPES[escape].format(**places))}    return x * x\n")
     # KeyError: the environment is empty. RuntimeError: no thread, no timer. ValueError: no higher limit.
     refusals = ("PermissionError", "KeyError", "RuntimeError: ", "ValueError: raised by the candidate")
@@ -146,14 +148,15 @@ def test_code_that_sleeps_is_woken_by_an_alarm_that_it_cannot_switch_off():
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
-        ("10 GB", "MemoryError"),
-        ("10 GB in pieces", "MemoryError"),
-        ("print 1 GB", "OSError"),
-        ("print 1 GB past Python", "OSError"),
+        ("10 GB", "MemoryError: raised by the candidate"),
+        # Where the last small piece fails decides whether the interpreter can still say so.
+        ("10 GB in pieces", ("MemoryError: raised by the candidate", "the candidate's process has ended")),
+        ("print 1 GB", "OSError: raised by the candidate"),
+        ("print 1 GB past Python", "OSError: raised by the candidate"),
     ],
 )
 def test_memory_and_output_are_capped(program, reason):
-    assert judge(f"def square(x):\n{indented(EXHAUSTING[program])}").reason == f"{reason}: raised by the candidate"
+    assert judge(f"def square(x):\n{indented(EXHAUSTING[program])}").reason.startswith(reason)
 
 
 @pytest.mark.parametrize("lie", LIES)
