@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from slm_orchestration.files import replacing
+from slm_orchestration.live_schemas import FAULTS, LOAD, LOAD_WINDOWS
 from slm_orchestration.schemas import (
     COMPARISONS,
     CURVES,
@@ -27,6 +28,9 @@ __all__ = [
     "CURVES",
     "DECISIONS",
     "ESTIMATES",
+    "FAULTS",
+    "LOAD",
+    "LOAD_WINDOWS",
     "OPERATING_POINTS",
     "OUTCOMES",
     "SAMPLES",
