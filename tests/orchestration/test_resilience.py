@@ -1,130 +1,126 @@
 """Models that fail, stall or babble: what the caller gets, and what is counted."""
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from circuitbreaker import CircuitBreaker
 
-from slm_orchestration.models.model import CallError
+from slm_orchestration.models.model import CallError, Completion
+from slm_orchestration.models.scripted import ScriptedModel
 from slm_orchestration.orchestration.resilience import (
     Admission,
     BreakerOpen,
     Guard,
+    GuardedCall,
     Overloaded,
     Protection,
-    Unavailable,
-    first_answer,
 )
-
-ONCE = Protection(timeout_s=None, attempts=1, failures_to_open=None)
+from tests.orchestration.by_hand import task
 
 
 class Script:
-    """A model's calls, one after the other: an exception is raised, a number is a stall in seconds, a text answers."""
+    """A model's calls, one after the other: an exception is raised, an event waited for, a text answers."""
 
     def __init__(self, *calls):
         self.calls = list(calls)
         self.called = 0
 
-    async def __call__(self):
+    def __call__(self):
         step = self.calls[min(self.called, len(self.calls) - 1)]
         self.called += 1
         if isinstance(step, Exception):
             raise step
-        if isinstance(step, float):
-            await asyncio.sleep(step)
+        if isinstance(step, threading.Event):
+            step.wait(60)
         return step
 
 
 def test_a_failed_call_is_tried_again():
     work = Script(CallError("down"), ConnectionResetError(), "answer")
-    guard = Guard("small", Protection(attempts=3, backoff_s=0.0))
-    assert asyncio.run(guard.call(work)) == "answer"
+    assert Guard("small", Protection(attempts=3, backoff_s=0.0)).call(work) == "answer"
     assert work.called == 3
 
 
 def test_the_last_failure_is_raised_when_the_attempts_are_used_up():
     work = Script(CallError("first"), CallError("second"))
     with pytest.raises(CallError, match="second"):
-        asyncio.run(Guard("small", Protection(attempts=2, backoff_s=0.0)).call(work))
+        Guard("small", Protection(attempts=2, backoff_s=0.0)).call(work)
     assert work.called == 2
 
 
 def test_a_mistake_in_the_program_is_not_tried_again():
     work = Script(KeyError("bug"), "answer")
     with pytest.raises(KeyError):
-        asyncio.run(Guard("small", Protection(attempts=3, backoff_s=0.0)).call(work))
+        Guard("small", Protection(attempts=3, backoff_s=0.0)).call(work)
     assert work.called == 1
 
 
 def test_a_stalled_call_ends_with_its_timeout_and_says_whose_it_was():
+    stalled = threading.Event()
     with pytest.raises(TimeoutError, match=r"small took longer than 0\.01 s"):
-        asyncio.run(Guard("small", Protection(timeout_s=0.01, attempts=1)).call(Script(60.0)))
-
-
-def test_an_answer_that_is_not_accepted_is_a_failure():
-    work = Script("garbage", "answer")
-    guard = Guard("small", Protection(attempts=2, backoff_s=0.0))
-    assert asyncio.run(guard.call(work, accepts=lambda answer: answer == "answer")) == "answer"
+        Guard("small", Protection(timeout_s=0.01, attempts=1)).call(Script(stalled))
+    stalled.set()
 
 
 def test_after_failures_in_a_row_the_model_is_left_alone(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("circuitbreaker.monotonic", lambda: clock[0])
     work = Script(CallError("down"))
-    guard = Guard("small", Protection(attempts=1, failures_to_open=3, open_s=10))
-
-    async def outcomes(n):
-        return [type(error) for error in await asyncio.gather(*[_error(guard, work) for _ in range(n)])]
-
-    assert asyncio.run(outcomes(3)) == [CallError] * 3
+    guard = Guard("small", Protection(timeout_s=None, attempts=1, failures_to_open=3, open_s=10))
+    assert [_ended(guard, work) for _ in range(5)] == [CallError] * 3 + [BreakerOpen] * 2
     assert guard.is_open
-    assert asyncio.run(outcomes(2)) == [BreakerOpen] * 2
     assert work.called == 3
-    clock[0] = 11.0  # one call finds out that the model is still down, and the others do not wait for it
-    work.calls = [0.01]
-    assert asyncio.run(outcomes(3)) == [type(None), BreakerOpen, BreakerOpen]
+    clock[0] = 11.0  # one call finds out whether the model is back, and the others do not wait for it
+    back = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        work = Script(back)
+        probe = pool.submit(_ended, guard, work)
+        while not work.called:
+            pass
+        assert _ended(guard, work) is BreakerOpen
+        back.set()
+        assert probe.result() is None
     assert not guard.is_open
+
+
+def test_a_model_that_is_still_down_is_left_alone_again(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("circuitbreaker.monotonic", lambda: clock[0])
+    work = Script(CallError("down"))
+    guard = Guard("small", Protection(timeout_s=None, attempts=1, failures_to_open=2, open_s=10))
+    assert [_ended(guard, work) for _ in range(3)] == [CallError, CallError, BreakerOpen]
+    clock[0] = 11.0
+    assert [_ended(guard, work) for _ in range(2)] == [CallError, BreakerOpen]
 
 
 def test_a_success_in_between_starts_the_count_anew():
     work = Script(CallError("down"), CallError("down"), "answer", CallError("down"), CallError("down"), "answer")
     guard = Guard("small", Protection(attempts=3, backoff_s=0.0, failures_to_open=3))
-    assert [asyncio.run(guard.call(work)) for _ in range(2)] == ["answer", "answer"]
+    assert [guard.call(work) for _ in range(2)] == ["answer", "answer"]
     assert not guard.is_open
 
 
-def test_a_caller_who_leaves_neither_opens_nor_closes_the_breaker():
-    async def scene():
-        guard = Guard("small", Protection(timeout_s=None, attempts=1, failures_to_open=2))
-        await _error(guard, Script(CallError("down")))
-        call = asyncio.create_task(guard.call(Script(60.0)))
-        await asyncio.sleep(0)
-        call.cancel()
-        await asyncio.gather(call, return_exceptions=True)
-        assert not guard.is_open
-        await _error(guard, Script(CallError("down")))
-        return guard.is_open
-
-    assert asyncio.run(scene())
+def test_each_model_has_a_guard_of_its_own():
+    call = GuardedCall(Protection(attempts=1, failures_to_open=1))
+    broken = ScriptedModel("small", fails_on=["one"], fails_always=True)
+    for error in (CallError, BreakerOpen):
+        with pytest.raises(error):
+            call(broken, [task("one")], seed=0)
+    assert call(ScriptedModel("large", default="yes"), [task("one")], seed=0)[0].answer == "yes"
 
 
-def test_the_fallback_answers_when_the_chosen_model_does_not():
-    async def ask(model):
-        if model == "small":
-            raise CallError("small is down")
-        return f"from {model}"
+@pytest.mark.parametrize(
+    ("answers", "choices"), [([], None), (["a", "b"], None), ([None], None), (["maybe"], ["yes", "no"])]
+)
+def test_answers_of_the_wrong_form_are_failures(answers, choices):
+    class Babbling(ScriptedModel):
+        def complete(self, tasks, *, seed):
+            return [Completion(answer, 1, 1, 0.0, {}, "stop") for answer in answers]
 
-    answered = asyncio.run(first_answer([Guard("small", ONCE), Guard("large", ONCE)], ask))
-    assert (answered.model, answered.answer, answered.failures) == ("large", "from large", ("small is down",))
-
-
-def test_nobody_answering_names_every_failure():
-    async def ask(model):
-        raise CallError(f"{model} is down")
-
-    with pytest.raises(Unavailable, match="small is down; large is down"):
-        asyncio.run(first_answer([Guard("small", ONCE), Guard("large", ONCE)], ask))
+    with pytest.raises(CallError, match="small gave"):
+        GuardedCall(Protection(attempts=1))(Babbling("small"), [task("one", choices=choices)], seed=0)
 
 
 def test_every_request_is_counted_once_and_the_surplus_is_refused_at_once():
@@ -184,9 +180,9 @@ def test_the_library_counts_as_this_module_assumes():
     assert breaker.opened
 
 
-async def _error(guard, work):
+def _ended(guard, work):
     try:
-        await guard.call(work)
+        guard.call(work)
     except (CallError, OSError) as error:
-        return error
+        return type(error)
     return None

@@ -1,1 +1,1 @@
-"""The routers, live: choose a model for a request, ask it, and survive its failures."""
+"""The routers, running: analyse a request, choose models, call them, and say why."""

@@ -1,4 +1,4 @@
-"""Survive models that fail: timeouts, retries, circuit breakers and fallback per call; a bulkhead around requests.
+"""Survive models that fail: timeouts, retries and circuit breakers around calls; a bulkhead around requests.
 
 Retries are tenacity's, the breaker is that of the package circuitbreaker (Nygard, Release It!, 2007). Every request
 that `Admission` lets in ends answered, failed or abandoned by its client, and is counted as that.
@@ -7,17 +7,19 @@ that `Admission` lets in ends answered, failed or abandoned by its client, and i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future, wait
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from circuitbreaker import STATE_HALF_OPEN, CircuitBreaker
-from tenacity import AsyncRetrying, retry_if_exception_type, retry_if_not_exception_type, stop_after_attempt
+from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from slm_orchestration.models.model import CallError
+from slm_orchestration.models.model import CallError, Completion, Model
+from slm_orchestration.tasks.task import Task
 
 Answer = TypeVar("Answer")
 
@@ -28,10 +30,6 @@ _LONGEST_PAUSE_S = 5.0
 
 class BreakerOpen(CallError):
     """The model failed so often that it is not asked for a while."""
-
-
-class Unavailable(CallError):
-    """Neither the chosen model nor a fallback answered; the message says why for each."""
 
 
 class Overloaded(RuntimeError):
@@ -62,7 +60,7 @@ class Protection:
 
 
 class Guard:
-    """Calls one model under its protection. Belongs to one event loop."""
+    """Calls one model under its protection, from any thread."""
 
     def __init__(self, name: str, protection: Protection) -> None:
         self.name = name
@@ -70,87 +68,104 @@ class Guard:
         limit = protection.failures_to_open
         self._breaker = CircuitBreaker(limit, protection.open_s, FAILURES, name) if limit else None
         self._probing = False
+        self._lock = threading.Lock()
 
     @property
     def is_open(self) -> bool:
         """Whether calls are refused because the model failed too often."""
         return self._breaker is not None and self._breaker.opened
 
-    async def call(
-        self, work: Callable[[], Awaitable[Answer]], *, accepts: Callable[[Answer], bool] | None = None
-    ) -> Answer:
-        """Return what `work()` gives; an answer that `accepts` refuses is a failure too.
+    def call(self, work: Callable[[], Answer], *, timeout_s: float | None = None) -> Answer:
+        """Return what `work()` gives, in at most `timeout_s` (default: the protection's).
 
         Raises BreakerOpen without calling, and the last failure (FAILURES) when every attempt failed.
         """
-        retrying = AsyncRetrying(
+        limit_s = timeout_s or self.protection.timeout_s
+        retrying = Retrying(
             stop=stop_after_attempt(self.protection.attempts),
             wait=wait_random_exponential(multiplier=self.protection.backoff_s, max=_LONGEST_PAUSE_S),
             retry=retry_if_exception_type(FAILURES) & retry_if_not_exception_type(BreakerOpen),
             reraise=True,
         )
-        return await retrying(self._attempt, work, accepts)
+        return retrying(self._attempt, work, limit_s)
 
-    async def _attempt(self, work: Callable[[], Awaitable[Answer]], accepts: Callable[[Answer], bool] | None) -> Answer:
-        breaker = self._breaker
-        if breaker is None:
-            return await self._timed(work, accepts)
-        half_open = breaker.state == STATE_HALF_OPEN
-        if breaker.opened or (half_open and self._probing):
-            raise BreakerOpen(f"{self.name} failed {breaker.failure_count} times in a row and is left alone")
-        self._probing = half_open
+    def _attempt(self, work: Callable[[], Answer], limit_s: float | None) -> Answer:
+        probe = self._enter()
         try:
-            answer = await self._timed(work, accepts)
+            answer = _within(work, limit_s, self.name)
         except FAILURES:
-            with breaker:  # counts the failure
+            with self._lock, self._breaker or nullcontext():  # the breaker counts the failure
                 raise
         finally:
-            # A call that was cancelled says nothing about the model, so it neither counts nor resets.
-            self._probing = self._probing and not half_open
-        breaker.reset()
+            self._probing = self._probing and not probe
+        if self._breaker is not None:
+            with self._lock:
+                self._breaker.reset()
         return answer
 
-    async def _timed(self, work: Callable[[], Awaitable[Answer]], accepts: Callable[[Answer], bool] | None) -> Answer:
+    def _enter(self) -> bool:
+        """Raise BreakerOpen, or return whether this call is the one that finds out if the model is back."""
+        breaker = self._breaker
+        if breaker is None:
+            return False
+        with self._lock:
+            probe = breaker.state == STATE_HALF_OPEN
+            if breaker.opened or (probe and self._probing):
+                raise BreakerOpen(f"{self.name} failed {breaker.failure_count} times in a row and is left alone")
+            self._probing = self._probing or probe
+        return probe
+
+
+class GuardedCall:
+    """Calls models, each under a guard of its own; what an orchestrator is given as its way to call."""
+
+    def __init__(self, protection: Protection) -> None:
+        self.protection = protection
+        self._guards: dict[str, Guard] = {}
+
+    def __call__(self, model: Model, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
+        """Return one usable completion per task; the time limit holds for each task of the call."""
+
+        def work() -> list[Completion]:
+            completions = model.complete(tasks, seed=seed)
+            _check(completions, tasks, model.name)
+            return completions
+
+        limit = self.protection.timeout_s
+        return self.guard(model.name).call(work, timeout_s=limit and limit * max(len(tasks), 1))
+
+    def guard(self, name: str) -> Guard:
+        """Return the guard of the model `name`."""
+        return self._guards.setdefault(name, Guard(name, self.protection))
+
+
+def _within(work: Callable[[], Answer], limit_s: float | None, name: str) -> Answer:
+    """Return what `work()` gives. A call cannot be killed: past the limit it goes on, unheard, in a daemon thread."""
+    if limit_s is None:
+        return work()
+    future: Future[Answer] = Future()
+
+    def run() -> None:
         try:
-            async with asyncio.timeout(self.protection.timeout_s) as limit:
-                answer = await work()
-        except TimeoutError as error:
-            if limit.expired():
-                raise TimeoutError(f"{self.name} took longer than {self.protection.timeout_s:g} s") from error
-            raise
-        if accepts is not None and not accepts(answer):
-            raise CallError(f"{self.name} gave an answer that cannot be used")
-        return answer
+            future.set_result(work())
+        except BaseException as error:  # handed to the caller, whatever it is
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=f"call {name}", daemon=True).start()
+    done, _ = wait([future], timeout=limit_s)
+    if not done:
+        raise TimeoutError(f"{name} took longer than {limit_s:g} s")
+    return future.result()
 
 
-@dataclass(frozen=True)
-class Answered(Generic[Answer]):
-    """An answer, the model that gave it, and why those asked before it did not."""
-
-    model: str
-    answer: Answer
-    failures: tuple[str, ...]
-
-
-async def first_answer(
-    guards: Sequence[Guard],
-    ask: Callable[[str], Awaitable[Answer]],
-    *,
-    accepts: Callable[[Answer], bool] | None = None,
-) -> Answered[Answer]:
-    """Ask the chosen model, the first of `guards`, then each fallback in turn; `ask` takes a model's name.
-
-    Raises Unavailable where none answers.
-    """
-    failures: list[str] = []
-    for guard in guards:
-        try:
-            answer = await guard.call(partial(ask, guard.name), accepts=accepts)
-        except FAILURES as error:
-            failures.append(str(error) or type(error).__name__)
-        else:
-            return Answered(guard.name, answer, tuple(failures))
-    raise Unavailable("; ".join(failures))
+def _check(completions: Sequence[Completion], tasks: Sequence[Task], name: str) -> None:
+    """Raise CallError unless every task has an answer of the right form."""
+    if len(completions) != len(tasks):
+        raise CallError(f"{name} gave {len(completions)} answers to {len(tasks)} tasks")
+    for completion, task in zip(completions, tasks, strict=True):
+        answer = completion.answer
+        if not isinstance(answer, str) or (task.choices is not None and answer not in task.choices):
+            raise CallError(f"{name} gave an answer that cannot be used")
 
 
 @dataclass
