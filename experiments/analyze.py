@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from experiments.config import entry
 from experiments.inputs import check_made_from_present_inputs
+from experiments.results import configuration_of
 from slm_orchestration import tables
 from slm_orchestration.inference.store import read_outcomes
 from slm_orchestration.statistics.comparisons import compare
@@ -37,6 +38,7 @@ def main(cfg: DictConfig) -> None:
     estimates = summarise(parts, level=settings.level)
     comparisons = compare(side_by_side, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
     metadata = {
+        "configuration": configuration_of(results),
         "suite": str(cfg.suite.name),
         "pool": str(cfg.pool.name),
         "models": ",".join(models),

@@ -1,22 +1,22 @@
 """Draw the figures, write the tables, compile the paper, and print what came out and where it lies.
 
     python -m experiments.report
+    python -m experiments.report trace adaptive.retention    where that number of the paper comes from
 
-Reads the tables of `experiments.run` and `experiments.analyze`, and nothing else. Equal tables give equal bytes.
+Reads the tables of `experiments.run` and `experiments.analyze`. Equal tables give equal bytes. The names of all numbers
+are in paper/generated/numbers.json.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 
-import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
+from experiments import trace
 from experiments.config import CONF, entry
-from slm_orchestration import tables
+from experiments.results import Results, read_results
 from slm_orchestration.figures import strategies, style
 from slm_orchestration.figures.cost_quality import cost_quality, cost_quality_panels
 from slm_orchestration.figures.domain_heatmap import domain_heatmap
@@ -27,18 +27,6 @@ from slm_orchestration.report import tables as printed
 from slm_orchestration.report.numbers import Number, Source
 
 PAPER = CONF.parent / "paper"
-
-
-@dataclass(frozen=True)
-class Results:
-    """The tables of one results folder."""
-
-    estimates: pd.DataFrame
-    comparisons: pd.DataFrame
-    curves: pd.DataFrame
-    operating_points: pd.DataFrame
-    hull: list[str]
-    configuration: str
 
 
 def main(cfg: DictConfig) -> None:
@@ -56,26 +44,6 @@ def main(cfg: DictConfig) -> None:
     print(f"figures      {', '.join(str(path) for path in figures if path.suffix == '.pdf')} (and .png)")
     print(f"tables       {generated} (.typ, .tex) and {generated / 'numbers.json'}")
     print(f"paper        {pdf}")
-
-
-def read_results(folder: Path) -> Results:
-    """Return the tables of a results folder. Raises ValueError saying which command makes what is missing."""
-    estimates = _read(folder / "estimates.parquet", tables.ESTIMATES, "experiments.analyze")
-    if not strategies.constants(estimates) or not strategies.contenders(estimates):
-        raise ValueError(
-            f"{folder}: a report needs the constants and one more strategy; `python -m experiments.run` makes them"
-        )
-    runs = sorted(path.parent for path in folder.glob("*/curves.parquet"))
-    return Results(
-        estimates=estimates,
-        comparisons=_read(folder / "comparisons.parquet", tables.COMPARISONS, "experiments.analyze"),
-        curves=pd.concat([tables.read(run / "curves.parquet", tables.CURVES) for run in runs], ignore_index=True),
-        operating_points=pd.concat(
-            [tables.read(run / "operating_points.parquet", tables.OPERATING_POINTS) for run in runs], ignore_index=True
-        ),
-        hull=json.loads((folder / "hull.json").read_text()),
-        configuration=_configuration(runs),
-    )
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
@@ -140,19 +108,6 @@ def _design(cfg: DictConfig, results: Results) -> dict[str, object]:
     }
 
 
-def _configuration(runs: list[Path]) -> str:
-    """Return one short name for the configurations of all runs: what they were asked, which tables they read."""
-    digest = hashlib.sha256()
-    for run in runs:
-        digest.update(f"{run.name}\n{(run / 'config.yaml').read_text(encoding='utf-8')}".encode())
-    return digest.hexdigest()[:12]
-
-
-def _read(path: Path, schema: object, command: str) -> pd.DataFrame:
-    if not path.exists():
-        raise ValueError(f"{path}: not there yet; `python -m {command}` makes it")
-    return tables.read(path, schema)
-
-
 if __name__ == "__main__":
-    entry(main, "experiments.report")
+    name, sys.argv[1:] = trace.asked_for(sys.argv[1:])
+    entry(trace.tracing(name, describe) if name else main, "experiments.report")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, open_dict
 
-from experiments import analyze, collect, prepare, report, run
+from experiments import analyze, collect, prepare, report, run, trace
 from experiments.config import load_config
-from slm_orchestration import tables
+from slm_orchestration import files, tables
 from slm_orchestration.tasks.task import from_table
 from tests.experiments.by_hand import configured
 
@@ -48,6 +48,10 @@ def test_real_answers_become_a_paper(tmp_path, capsys):
     cfg = _configured(tmp_path, tasks, "constant")
     analyze.main(cfg)
     report.main(cfg)
+    links = dict(trace.chain(cfg, "adaptive.retention", report.describe))
+    assert links["run"].startswith(f"{tmp_path / 'results' / 'adaptive'}, configuration ")
+    assert files.sha256(tmp_path / "outcomes" / "smollm2-135m.parquet") in links["outcomes"]
+    assert links["weights"] == f"smollm2-135m sha256 {cfg.pool.models[0].weights.sha256}"
     estimates = tables.read(tmp_path / "results" / "estimates.parquet", tables.ESTIMATES)
     quality = estimates.query("metric == 'quality' and domain == 'overall'").set_index("strategy")["estimate"]
     evaluation = answered[answered["split"] == "evaluation"]

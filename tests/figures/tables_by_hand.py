@@ -56,6 +56,25 @@ def curves() -> pd.DataFrame:
     return tables.conform(pd.DataFrame(rows).astype({"threshold": float}), tables.CURVES)
 
 
+def decisions() -> pd.DataFrame:
+    """DECISIONS: ten tasks, half of each domain, per strategy and threshold; latency rises by a tenth per task.
+
+    The first tasks are right, as many as the curve's quality says, and the last ones are answered by `large`.
+    """
+    rows = []
+    for point in curves().query("domain == 'overall'").to_dict("records"):
+        for number in range(10):
+            large = number >= round(10 * point["small_share"])
+            rows.append(
+                {name: point[name] for name in ("strategy", "threshold", "cost_usd")}
+                | {"task_id": f"task/{number}", "domain": ("code", "logic")[number // 5], "escalated": large}
+                | {"models_called": [("small", "large")[large]], "model": ("small", "large")[large]}
+                | {"quality": float(number < round(10 * point["quality"])), "router_latency_s": 0.0}
+                | {"latency_s": point["latency_s"] * (0.55 + 0.1 * number)}
+            )
+    return tables.conform(pd.DataFrame(rows), tables.DECISIONS)
+
+
 def operating_points() -> pd.DataFrame:
     """OPERATING_POINTS: threshold 0.5 for all that have one."""
     thresholds = [0.5 if name in SWEPT else None for name in STRATEGIES]

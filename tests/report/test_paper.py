@@ -30,6 +30,13 @@ def generated(folder: Path) -> Path:
         "The share was $s = 0.71$.",
         "*42* tasks",
         "#text(size: 8pt)[it saves 3.47]",
+        "A gain of 0.42, which is large (not 7).",
+        "`p = 0.03` was found",
+        '#let gain = "42.3 %"',
+        '#text("42.3 %")',
+        "#str(42.3)",
+        "#let gain = [42.3]",
+        "#figure(table(columns: 2)[42], caption: [it])",
     ],
 )
 def test_a_result_typed_in_digits_is_found(line: str):
@@ -45,6 +52,8 @@ def test_a_result_typed_in_digits_is_found(line: str):
         "#set text(size: 9.5pt)",
         "with $t in [0, 1]$ and $1 - t$",
         "#h(2em)",
+        "#counter(heading).update(0)",
+        '#figure(image("a.pdf", width: 100%), caption: [what])',
         "`make reproduce SEED=3`",
     ],
 )
@@ -80,6 +89,14 @@ def test_a_number_that_was_not_generated_stops_the_build(tmp_path: Path):
     source = tmp_path / "main.typ"
     source.write_text(SOURCE.replace("adaptive.quality", "adaptive.qualty"))
     with pytest.raises(ValueError, match=r"main\.typ does not compile"):
+        compile_paper(source, tmp_path / "paper.pdf", generated=generated(tmp_path / "generated"), figures=tmp_path)
+
+
+@pytest.mark.parametrize("reference", ['#image("no_such_figure.pdf")', "See @no-such-figure.", '#include "no.typ"'])
+def test_a_reference_to_what_does_not_exist_stops_the_build(tmp_path: Path, reference: str):
+    source = tmp_path / "main.typ"
+    source.write_text(f"{SOURCE}\n{reference}\n")
+    with pytest.raises(ValueError, match=r"main\.typ does not compile: .*no"):
         compile_paper(source, tmp_path / "paper.pdf", generated=generated(tmp_path / "generated"), figures=tmp_path)
 
 

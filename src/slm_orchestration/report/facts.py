@@ -44,7 +44,7 @@ def counts(estimates: pd.DataFrame, source: Source) -> Facts:
     ]
     for domain, count in tasks.items():
         name = "count.tasks" if domain == strategies.OVERALL else f"count.tasks.{domain}"
-        _put(facts, name, decimal(count, 0), source, f"strategy={dearest}, domain={domain}, metric=quality: tasks")
+        _put_cell(facts, name, decimal(count, 0), source, (dearest, str(domain), "quality", "tasks"))
     parts = set(estimates["domain"]) - {strategies.OVERALL}
     _put(facts, "count.domains", decimal(len(parts), 0), source, "distinct domains")
     _put(facts, "count.models", decimal(len(strategies.constants(estimates)), 0), source, "constant strategies")
@@ -62,13 +62,8 @@ def verdicts(estimates: pd.DataFrame, source: Source) -> Facts:
     for name, gain in gains.iterrows():
         judged = strategies.is_contender(str(name)) or name in _JUDGED_REFERENCES
         said = strategies.against_mixture(gain["low"], gain["high"]) if judged else "reference"
-        _put(
-            facts,
-            f"{name}.verdict",
-            said,
-            source,
-            f"strategy={name}, domain=overall, metric=gain_over_mixture: low, high",
-        )
+        cell = (str(name), strategies.OVERALL, "gain_over_mixture", "low, high")
+        _put_cell(facts, f"{name}.verdict", said, source, cell)
     for name in strategies.contenders(estimates):
         if name in gains.index:
             standing.setdefault(facts[f"{name}.verdict"].text, []).append(strategies.label(name))
@@ -156,6 +151,13 @@ def _size(metric: str, value: float | None) -> str:
 
 def _put(facts: Facts, name: str, said: str, source: Source, row: str) -> None:
     facts[name] = Number(name, said, None, source.table, row, source.configuration)
+
+
+def _put_cell(facts: Facts, name: str, said: str, source: Source, cell: tuple[str, str, str, str]) -> None:
+    """Put what stands in, or follows from, the columns `cell[3]` of one row of the estimates."""
+    strategy, domain, metric, columns = cell
+    row = f"strategy={strategy}, domain={domain}, metric={metric}: {columns}"
+    facts[name] = Number(name, said, None, source.table, row, source.configuration, (strategy,))
 
 
 def design(values: Mapping[str, object], source: Source) -> Facts:

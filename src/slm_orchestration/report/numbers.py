@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -13,7 +13,10 @@ UNDEFINED = "undefined"
 
 @dataclass(frozen=True)
 class Number:
-    """One number as it is printed, and where it comes from: a column of a row of a table, made by a configuration."""
+    """One number as it is printed, and where it comes from: a column of a row of a table, made by a configuration.
+
+    `strategies` are those that the row is about; none where it sums up all of them.
+    """
 
     name: str
     text: str
@@ -21,6 +24,7 @@ class Number:
     table: str
     row: str
     configuration: str
+    strategies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,10 +110,18 @@ def from_estimates(estimates: pd.DataFrame, source: Source) -> dict[str, Number]
         key = f"strategy={row['strategy']}, domain={row['domain']}, metric={row['metric']}"
         name = f"{where}.{row['metric']}"
         text = {end: format_metric(row["metric"], row[end]) for end in ("estimate", "low", "high")}
-        _add(numbers, Number(name, text["estimate"], _plain(row["estimate"]), source.table, key, source.configuration))
-        ends = interval(text["low"], text["high"])
-        value = f"{row['low']!r} to {row['high']!r}"
-        _add(numbers, Number(f"{name}.interval", ends, value, source.table, f"{key}: low, high", source.configuration))
+        made = Number(
+            name,
+            text["estimate"],
+            _plain(row["estimate"]),
+            source.table,
+            key,
+            source.configuration,
+            (row["strategy"],),
+        )
+        _add(numbers, made)
+        ends, value = interval(text["low"], text["high"]), f"{row['low']!r} to {row['high']!r}"
+        _add(numbers, replace(made, name=f"{name}.interval", text=ends, value=value, row=f"{key}: low, high"))
     return numbers
 
 
@@ -121,21 +133,19 @@ def from_comparisons(comparisons: pd.DataFrame, source: Source) -> dict[str, Num
     numbers: dict[str, Number] = {}
     for row in comparisons[comparisons["domain"] == "overall"].to_dict("records"):
         stem = f"{row['strategy']}.against.{row['baseline']}.{row['metric']}.{row['test'].replace(' ', '_')}"
+        pair = (row["strategy"], row["baseline"])
         key = ", ".join(f"{column}={row[column]}" for column in ("strategy", "baseline", "domain", "metric", "test"))
         for column in ("difference", "low", "high", "statistic", "p_value", "p_adjusted", "effect_size"):
             text = _comparison_text(row["metric"], column, row[column])
-            entry = Number(
-                f"{stem}.{column}", text, _plain(row[column]), source.table, f"{key}: {column}", source.configuration
-            )
-            _add(numbers, entry)
+            value, where = _plain(row[column]), f"{key}: {column}"
+            _add(numbers, Number(f"{stem}.{column}", text, value, source.table, where, source.configuration, pair))
     return numbers
 
 
 def to_json(numbers: dict[str, Number]) -> str:
     """Return the file that the paper reads: by name, with text, value and origin."""
-    entries = {
-        name: {key: value for key, value in asdict(number).items() if key != "name"} for name, number in numbers.items()
-    }
+    kept = ("text", "value", "table", "row", "configuration")
+    entries = {name: {key: getattr(number, key) for key in kept} for name, number in numbers.items()}
     return json.dumps(entries, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 

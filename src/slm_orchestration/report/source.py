@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-# What stands in Typst code, not in the text that a reader sees; blanked in this order, line ends kept.
-_NOT_TEXT = (
-    re.compile(r"//[^\n]*"),  # comments
-    re.compile(r"/\*.*?\*/", re.DOTALL),
-    re.compile(r"`[^`\n]*`"),  # names of files and commands
-    re.compile(r'"[^"\n]*"'),  # strings in code: names of generated numbers, of files
-    re.compile(r"^#(?:set|let|show|import|include)\b[^\n]*$", re.MULTILINE),
+_COMMENTS = (re.compile(r"(?<!:)//[^\n]*"), re.compile(r"/\*.*?\*/", re.DOTALL))
+# Settings of the layout: no reader sees them, but for the content that they hold in brackets.
+_SETTING = re.compile(r"^#(?:set|let|show|import|include)\b[^\n]*$", re.MULTILINE)
+_CONTENT = re.compile(r"\[[^\]]*\]")
+_CALL = re.compile(r"#[A-Za-z][\w\-]*")
+# In the arguments of a call: lengths, named sizes, and the 0 that starts a counter anew.
+_ARGUMENT = re.compile(r"\b\d+(?:\.\d+)?(?:pt|em|cm|mm|in|fr)\b|[a-z\-]+: \d+(?:\.\d+)?%?|(?<=\()0(?=\))")
+_OUTSIDE_TEXT = (
     re.compile(r"@[\w:.\-]+"),  # references and citations
     re.compile(r"<[\w:.\-]+>"),  # labels
-    re.compile(r"\b\d+(?:\.\d+)?(?:pt|em|cm|mm|in|fr|%)?(?=[,)])"),  # bare arguments of a function call
+    re.compile(r"`[^`\n]*=\d+`"),  # a setting of a command
+    re.compile(r"\b[A-Za-z][\w.\-]*"),  # a digit in a word that begins with a letter: SmolLM2, Qwen2.5-Coder, p50
 )
 # Formulas need small whole numbers; a result in a formula is still found.
 _FORMULA = re.compile(r"\$[^$]*\$")
 _SMALL = re.compile(r"(?<![\d.])[0-2](?![\d.])")
-# A digit inside a word that begins with a letter belongs to a name: SmolLM2, Qwen2.5-Coder, p50.
-_NAME = re.compile(r"\b[A-Za-z][\w.\-]*")
 _DIGITS = re.compile(r"\d[\d.,]*")
 
 
 def typed_numbers(source: str) -> list[tuple[int, str]]:
     """Return the digits that a reader would see, as (line number, the line), wherever `source` types them in."""
-    text = _FORMULA.sub(lambda match: _SMALL.sub(" ", match.group()), source)
-    for pattern in (*_NOT_TEXT, _NAME):
-        text = pattern.sub(lambda match: re.sub(r"[^\n]", " ", match.group()), text)
+    text = source
+    for pattern in _COMMENTS:
+        text = pattern.sub(_blank, text)
+    text = _FORMULA.sub(lambda match: _SMALL.sub(" ", match.group()), text)
+    text = _SETTING.sub(_only_content, text)
+    for start, end in list(_arguments(text)):
+        text = text[:start] + _ARGUMENT.sub(_blank, text[start:end]) + text[end:]
+    for pattern in _OUTSIDE_TEXT:
+        text = pattern.sub(_blank, text)
     lines = source.splitlines()
     found = {text.count("\n", 0, match.start()) for match in _DIGITS.finditer(text)}
     return [(line + 1, lines[line].strip()) for line in sorted(found)]
@@ -38,3 +45,38 @@ def refuse_typed_numbers(source: str, name: str) -> None:
     if found := typed_numbers(source):
         line, text = found[0]
         raise ValueError(f"{name}:{line}: a number typed in digits instead of generated/numbers.json's: {text!r}")
+
+
+def _blank(match: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", match.group())
+
+
+def _only_content(match: re.Match[str]) -> str:
+    """Blank a setting but for bracketed content, and for the strings of a `let`, which the text may show later."""
+    line = match.group()
+    kept = [found.span() for found in _CONTENT.finditer(line)]
+    if line.startswith("#let"):
+        kept += [found.span() for found in re.finditer(r'"[^"]*"', line)]
+    return "".join(
+        letter if any(start <= place < end for start, end in kept) else " " for place, letter in enumerate(line)
+    )
+
+
+def _arguments(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the arguments of each call begin and end, those of methods called on its result included."""
+    for call in _CALL.finditer(text):
+        place = call.end()
+        while place < len(text) and text[place] == "(":
+            end = _closing(text, place)
+            yield place, end
+            method = re.compile(r"\.[a-z]+(?=\()").match(text, end)
+            place = method.end() if method else end
+
+
+def _closing(text: str, opening: int) -> int:
+    depth = 0
+    for place in range(opening, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[place], 0)
+        if depth == 0:
+            return place + 1
+    return len(text)

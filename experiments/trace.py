@@ -1,0 +1,116 @@
+"""Follow a printed number back: its row, the table, the run and its configuration, the outcomes, the weights."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.inputs import configuration_hash
+from experiments.results import Results, configuration_of, read_results, run_folders, run_of
+from slm_orchestration import files, tables
+from slm_orchestration.inference.store import recorded_identity
+from slm_orchestration.report.numbers import Number
+from slm_orchestration.report.paper import GENERATED
+
+Describe = Callable[[DictConfig, Results], tuple[dict[str, Number], list]]
+_WORD = "trace"
+
+
+def asked_for(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the name that `trace NAME` or `trace=NAME` asks for, or "", and the other words of the command line."""
+    rest = list(words)
+    for place, word in enumerate(rest):
+        if word.startswith(f"{_WORD}=") and len(word) > len(_WORD) + 1:
+            return word.removeprefix(f"{_WORD}="), rest[:place] + rest[place + 1 :]
+    if rest[:1] != [_WORD] or {"--help", "-h"} & set(rest):
+        return "", rest
+    return (rest[1] if len(rest) > 1 else " "), rest[2:]
+
+
+def tracing(name: str, describe: Describe) -> Callable[[DictConfig], None]:
+    """Return the entry point that prints where the number `name` comes from."""
+
+    def main(cfg: DictConfig) -> None:
+        for title, value in chain(cfg, name, describe):
+            print(f"{title:<14} {value}")
+
+    return main
+
+
+def chain(cfg: DictConfig, name: str, describe: Describe) -> list[tuple[str, str]]:
+    """Return the links from a printed number to the weights, each as (kind, identity), checked against what lies there.
+
+    Raises ValueError naming the first link that does not hold: an unknown name, a number that is printed otherwise than
+    its table has it, a table that is not the one that the run read.
+    """
+    folder, printed_file = Path(cfg.paths.results), Path(cfg.paths.paper) / GENERATED / "numbers.json"
+    number = _printed(name, describe(cfg, read_results(folder))[0], printed_file)
+    about = f" (value {number.value})" if number.value is not None else ""
+    links = [("number", f"{name} = {number.text or 'nothing'}{about}"), ("row", number.row)]
+    table = folder / number.table
+    links.append(("table", f"{table} {_sha(table)}" if table.is_file() else number.table or "none"))
+    runs = [run_of(folder, strategy) for strategy in number.strategies] or run_folders(folder)
+    links.append(("configuration", f"{configuration_of(folder)}, of {len(run_folders(folder))} runs"))
+    inputs: dict[str, str] = {}
+    for run in dict.fromkeys(runs):
+        inputs |= _inputs(run)
+        links.append(("run", f"{run}, configuration {_configuration(run)}"))
+        if number.strategies:
+            links.append(("decisions", f"{run / 'decisions.parquet'} {_sha(run / 'decisions.parquet')}"))
+    return links + _origins(inputs, run_folders(folder)[0])
+
+
+def _printed(name: str, named: Mapping[str, Number], path: Path) -> Number:
+    if name not in named:
+        near = difflib.get_close_matches(name, named, n=3)
+        hint = f"; near are {', '.join(near)}" if near else ""
+        raise ValueError(f"trace: no number is named {name.strip()!r}{hint}; {path} lists them all")
+    if not path.exists():
+        raise ValueError(f"{path}: nothing is printed yet; `python -m experiments.report` makes it")
+    entry = json.loads(path.read_text(encoding="utf-8")).get(name)
+    if entry is None or entry["text"] != named[name].text or entry["configuration"] != named[name].configuration:
+        raise ValueError(
+            f"{path}: prints {name} as {entry and entry['text']!r}, where the tables have {named[name].text!r}, of "
+            f"configuration {named[name].configuration}; `python -m experiments.report` prints it anew"
+        )
+    return named[name]
+
+
+def _configuration(run: Path) -> str:
+    """Return the run's configuration hash. Raises ValueError if its decisions were made by another."""
+    named = configuration_hash((run / "config.yaml").read_text(encoding="utf-8"))
+    made_by = tables.read_metadata(run / "decisions.parquet").get("configuration")
+    if made_by != named:
+        raise ValueError(f"{run}: config.yaml is {named}, and decisions.parquet was made by {made_by}; run it again")
+    return named
+
+
+def _inputs(run: Path) -> dict[str, str]:
+    read = OmegaConf.select(OmegaConf.load(run / "config.yaml"), "inputs")
+    return {str(path): str(checksum) for path, checksum in read.items()}
+
+
+def _origins(inputs: Mapping[str, str], run: Path) -> list[tuple[str, str]]:
+    """Return the tasks and outcomes that a run read, as they still lie there, and the weights behind the outcomes."""
+    links, weights = [], []
+    for path, checksum in inputs.items():
+        if not Path(path).exists() or files.sha256(Path(path)) != checksum:
+            raise ValueError(f"{path}: not the file that {run} read, whose sha256 was {checksum}; run it again")
+        metadata = tables.read_metadata(Path(path))
+        kind = "outcomes" if "identity" in metadata else "tasks"
+        links.append((kind, f"{path} sha256 {checksum}"))
+        if kind == "outcomes":
+            weights.append(("weights", f"{Path(path).stem} sha256 {_weights(metadata)}"))
+    return links + weights
+
+
+def _weights(metadata: dict[str, str]) -> str:
+    return recorded_identity(metadata).get("weights_sha256", "not recorded")
+
+
+def _sha(path: Path) -> str:
+    return f"sha256 {files.sha256(path)}"
