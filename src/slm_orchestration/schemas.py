@@ -121,6 +121,13 @@ DECISIONS = _schema(
         _column("cost_usd", _NUMBER, "of all calls and of the router, in US dollars", limits=_POSITIVE),
         _column("latency_s", _NUMBER, "of all calls and of the router, in seconds", limits=_POSITIVE),
         _column("router_latency_s", _NUMBER, "of the router alone, in seconds", limits=_POSITIVE),
+        _column(
+            "device_s",
+            _NUMBER,
+            "of all calls and of the router, at saturated batch; null where none are recorded",
+            nullable=True,
+            limits=_POSITIVE,
+        ),
     ],
 )
 

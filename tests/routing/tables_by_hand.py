@@ -55,5 +55,6 @@ def matrix(
         quality=values,
         cost_usd=np.tile([COST_USD[model] for model in models], (tasks, 1)),
         latency_s=np.tile([LATENCY_S[model] for model in models], (tasks, 1)),
+        device_s=np.tile([LATENCY_S[model] / 2 for model in models], (tasks, 1)),
         answers=answers,
     )

@@ -11,6 +11,7 @@ def _outcomes(rows):
         repeat=0,
         cost_usd=1.0,
         latency_s=0.1,
+        device_s=0.1,
         answer="A",
         confidence=0.5,
         signals="{}",

@@ -21,6 +21,7 @@ def test_a_cascade_pays_for_every_call_when_it_escalates():
     table = replay.decisions(replay.replay("cascade", choices, OUTCOMES, overhead=Overhead()), OUTCOMES)
     assert table["cost_usd"].tolist() == [1.0, 4.0, 14.0, 14.0]
     assert table["latency_s"].tolist() == pytest.approx([0.1, 0.4, 1.4, 1.4])
+    assert table["device_s"].tolist() == pytest.approx([0.05, 0.2, 0.7, 0.7])
     assert table["quality"].tolist() == [1.0, 1.0, 1.0, 0.0]
     assert table["escalated"].tolist() == [False, False, True, True]
     assert [list(names) for names in table["models_called"]][1:3] == [["small", "middle"], ["small", "middle", "large"]]
@@ -28,9 +29,10 @@ def test_a_cascade_pays_for_every_call_when_it_escalates():
 
 def test_a_router_pays_for_its_own_time():
     choices = _cascade([[True, False, False]] * 3 + [[True, True, False]])
-    paid = replay.replay("cascade", choices, OUTCOMES, overhead=Overhead(latency_s=0.01, cost_usd=0.5))
+    paid = replay.replay("cascade", choices, OUTCOMES, overhead=Overhead(latency_s=0.01, cost_usd=0.5, device_s=0.25))
     assert paid.router_latency_s.tolist() == [[0.01, 0.01, 0.01, 0.02]]
     assert paid.cost_usd.tolist() == [[1.5, 1.5, 1.5, 5.0]]
+    assert paid.device_s[0] == pytest.approx([0.3, 0.3, 0.3, 0.7])
     assert paid.latency_s[0] == pytest.approx([0.11, 0.11, 0.11, 0.42])
 
 

@@ -12,11 +12,11 @@ MODELS = ["tiny", "mid", "big"]
 
 
 def decide(strategy: str, tasks: pd.DataFrame, quality, cost_usd, escalated=False) -> pd.DataFrame:
-    """One strategy's decisions; latency is a thousand times the cost, and half a second."""
+    """One strategy's decisions; latency is the task's number and the cost, device seconds twice the cost."""
     cost = np.broadcast_to(np.asarray(cost_usd, dtype=float), len(tasks))
     columns = {"strategy": strategy, "threshold": np.nan, "task_id": tasks["task_id"], "domain": tasks["domain"]}
     outcome = {"quality": np.asarray(quality, dtype=float), "cost_usd": cost, "latency_s": np.arange(len(tasks)) + cost}
-    return pd.DataFrame({**columns, **outcome, "escalated": escalated, "router_latency_s": 0.0})
+    return pd.DataFrame({**columns, **outcome, "escalated": escalated, "router_latency_s": 0.0, "device_s": 2 * cost})
 
 
 def make_tasks(count: int, *, domains: int = 2, datasets: int = 2, per_group: int = 1) -> pd.DataFrame:

@@ -11,7 +11,7 @@ STRATEGIES = ["always_big", "always_tiny", "guess", "router"]
 
 
 def means(quality, cost_usd, latency_s=(4.0, 1.0, 0.0, 2.0), small_share=(0.0, 1.0, 1.0, 0.75)) -> Means:
-    columns = (quality, cost_usd, latency_s, small_share)
+    columns = (quality, cost_usd, latency_s, small_share, [2 * value for value in latency_s])
     return Means(STRATEGIES, pool(), *(np.array([column], dtype=float) for column in columns))
 
 
@@ -26,6 +26,7 @@ def test_metrics_add_up_by_hand():
     assert of_router("pgr", table) == pytest.approx(0.3 / 0.4)
     assert of_router("cost_saving", table) == 2.5
     assert of_router("latency_reduction", table) == 2.0
+    assert of_router("device_seconds_saved", table) == 0.5
     # At a cost of 4, a quarter of the way from 2 to 10, mixing gives 0.4 + 0.1.
     assert of_router("gain_over_mixture", table) == pytest.approx(0.2)
 

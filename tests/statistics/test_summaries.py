@@ -39,7 +39,8 @@ def test_estimates_are_the_plain_means_of_the_tasks(estimates):
 def test_every_strategy_has_every_metric_in_every_domain(estimates):
     metrics = {
         "quality", "cost_usd", "latency_s", "small_share", "retention", "retention_corrected", "cost_saving",
-        "cost_saving_ceiling", "latency_reduction", "latency_reduction_p50", "gain_over_mixture", "pgr",
+        "cost_saving_ceiling", "device_seconds_saved", "latency_reduction", "latency_reduction_p50",
+        "gain_over_mixture", "pgr",
     }  # fmt: skip
     assert set(estimates["metric"]) == metrics
     assert len(estimates) == 6 * 3 * len(metrics)

@@ -83,6 +83,7 @@ def per_million(value: float | None) -> str:
 _FORMATS = {
     "small_share": percent,
     "cost_saving": times,
+    "device_seconds_saved": percent,
     "cost_saving_ceiling": times,
     "latency_reduction": times,
     "latency_reduction_p50": times,

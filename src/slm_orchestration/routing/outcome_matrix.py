@@ -27,6 +27,7 @@ class OutcomeMatrix:
     quality: NDArray[np.float64]
     cost_usd: NDArray[np.float64]
     latency_s: NDArray[np.float64]
+    device_s: NDArray[np.float64]
     answers: pd.DataFrame
 
     def __len__(self) -> int:
@@ -46,6 +47,7 @@ class OutcomeMatrix:
             quality=self.quality[rows],
             cost_usd=self.cost_usd[rows],
             latency_s=self.latency_s[rows],
+            device_s=self.device_s[rows],
             answers=self.answers.iloc[answer_rows].reset_index(drop=True),
         )
 
@@ -84,5 +86,6 @@ def outcome_matrix(
         quality=table["quality"].to_numpy(float).reshape(shape),
         cost_usd=table["cost_usd"].to_numpy(float).reshape(shape),
         latency_s=table["latency_s"].to_numpy(float).reshape(shape),
+        device_s=table["device_s"].to_numpy(float).reshape(shape),
         answers=table[["model", *ANSWER_COLUMNS]],
     )

@@ -50,9 +50,10 @@ def write(path: Path, profile: pd.DataFrame) -> None:
 
 
 def overhead(profile: pd.DataFrame, strategy: str, *, usd_per_s: float) -> Overhead:
-    """Return what one prediction takes: seconds one at a time, dollars at a batch's device seconds."""
+    """Return what one prediction takes: seconds one at a time, and a batch's device seconds with their price."""
     row = profile.loc[strategy].to_dict()
-    return Overhead(latency_s=float(row["single_p50_s"]), cost_usd=float(row["batched_s"]) * usd_per_s)
+    device_s = float(row["batched_s"])
+    return Overhead(latency_s=float(row["single_p50_s"]), cost_usd=device_s * usd_per_s, device_s=device_s)
 
 
 def _seconds(router: Router, outcomes: OutcomeMatrix, states: list[Called]) -> float:

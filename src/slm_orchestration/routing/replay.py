@@ -21,6 +21,7 @@ class Overhead:
 
     latency_s: float = 0.0
     cost_usd: float = 0.0
+    device_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Replayed:
     cost_usd: NDArray[np.float64]
     latency_s: NDArray[np.float64]
     router_latency_s: NDArray[np.float64]
+    device_s: NDArray[np.float64]
     escalated: NDArray[np.bool_]
 
 
@@ -54,6 +56,7 @@ def replay(strategy: str, choices: Choices, outcomes: OutcomeMatrix, *, overhead
         cost_usd=_paid(choices, outcomes.cost_usd) + choices.predictions * overhead.cost_usd,
         latency_s=_paid(choices, outcomes.latency_s) + router_latency_s,
         router_latency_s=router_latency_s,
+        device_s=_paid(choices, outcomes.device_s) + choices.predictions * overhead.device_s,
         escalated=(choices.called & large).any(axis=2),
     )
 
@@ -78,6 +81,7 @@ def decisions(replayed: Replayed, outcomes: OutcomeMatrix) -> pd.DataFrame:
             "cost_usd": replayed.cost_usd.ravel(),
             "latency_s": replayed.latency_s.ravel(),
             "router_latency_s": replayed.router_latency_s.ravel(),
+            "device_s": replayed.device_s.ravel(),
         }
     )
     return tables.conform(frame, tables.DECISIONS)

@@ -23,6 +23,7 @@ class Means:
     cost_usd: Floats
     latency_s: Floats
     small_share: Floats
+    device_s: Floats
 
     def of(self, name: str, values: Floats) -> Floats:
         """One strategy's column of `values`, as resamples × 1."""
@@ -89,6 +90,11 @@ def latency_reduction(means: Means) -> Floats:
     return divide(means.of(means.references.dearest, means.latency_s), means.latency_s)
 
 
+def device_seconds_saved(means: Means) -> Floats:
+    """Share of the dearest model's device seconds that the strategy does not need: 1 - its sum over that sum."""
+    return 1.0 - divide(means.device_s, means.of(means.references.dearest, means.device_s))
+
+
 def gain_over_mixture(means: Means) -> Floats:
     """Mean quality less what mixing constant models at random gives at the same mean cost: the primary metric."""
     costs, qualities = hull(means)
@@ -149,6 +155,7 @@ METRICS: dict[str, Callable[[Means], Floats]] = {
         retention_corrected,
         cost_saving,
         latency_reduction,
+        device_seconds_saved,
         gain_over_mixture,
         pgr,
     )

@@ -13,7 +13,7 @@ from slm_orchestration.statistics.resampling import Design, design
 
 Floats = NDArray[np.float64]
 
-COLUMNS = ("quality", "cost_usd", "latency_s", "small_share")
+COLUMNS = ("quality", "cost_usd", "latency_s", "small_share", "device_s")
 GUESS = "guess"
 
 

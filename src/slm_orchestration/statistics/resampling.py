@@ -87,6 +87,8 @@ def design(tasks: pd.DataFrame) -> Design:
         raise ValueError(f"resampling needs at least 2 groups of tasks, got {len(groups)}")
     stratum = groups["domain"].astype(str) + "\n" + groups["dataset"].astype(str)
     for wider in (groups["domain"].astype(str), pd.Series("", index=groups.index)):
+        if not _alone(stratum).any():
+            break
         stratum = stratum.mask(_alone(stratum), wider)
         largest = stratum.groupby(wider).transform(lambda names: names.value_counts().sort_index().idxmax())
         stratum = stratum.mask(_alone(stratum), largest)

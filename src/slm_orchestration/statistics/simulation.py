@@ -93,18 +93,18 @@ def sample(whole: Population, groups: int, rng: np.random.Generator) -> Panel:
 def coverage(whole: Population, groups: int, *, simulations: int, resamples: int, seed: int) -> pd.DataFrame:
     """Return, per metric of the router, the share of intervals that hold the truth, and how many samples had none."""
     truth, rng = whole.truth(), np.random.default_rng(seed)
-    held = pd.DataFrame(0, index=list(truth), columns=["held", "bounded"])
+    held = {metric: np.zeros(2, dtype=int) for metric in truth}
     for number in range(simulations):
         parts = resample(sample(whole, groups, rng), resamples=resamples, seed=seed + number, per_domain=False)
         rows = summarise(parts, level=LEVEL).query("strategy == 'router'").dropna(subset=["low", "high"])
         for metric, low, high in zip(rows["metric"], rows["low"], rows["high"], strict=True):
-            held.loc[metric] += [low <= truth[metric] <= high, 1]
+            held[metric] += np.array([low <= truth[metric] <= high, 1])
     return pd.DataFrame(
         {
-            "statistic": held.index,
+            "statistic": list(held),
             "groups": groups,
-            "rate": (held["held"] / held["bounded"]).to_numpy(),
-            "undetermined": (simulations - held["bounded"]).to_numpy(),
+            "rate": [count[0] / count[1] for count in held.values()],
+            "undetermined": [simulations - count[1] for count in held.values()],
             "simulations": simulations,
         }
     )
@@ -144,7 +144,7 @@ def _answers(ease: Floats, rng: np.random.Generator) -> dict[str, Floats]:
     latency = 0.1 + cost * 1e5
     escalated = rng.random(ease.size) < special.expit(-ease)
     small = np.tile([0.0, 1.0, 1.0, 0.0], (ease.size, 1))
-    tables = dict(zip(COLUMNS, (right, cost, latency, small), strict=True))
+    tables = dict(zip(COLUMNS, (right, cost, latency, small, cost * 1e4), strict=True))
     routed = {name: np.where(escalated, table[:, 0], table[:, 1]) for name, table in tables.items()}
     return {name: np.column_stack([table[:, :3], routed[name], table[:, 3]]) for name, table in tables.items()}
 

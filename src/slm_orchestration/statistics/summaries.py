@@ -20,6 +20,7 @@ FEWEST_GROUPS = 30
 _UNDEFINED = {
     "retention": "undefined: the dearest model is never right",
     "cost_saving": "undefined: the strategy costs nothing",
+    "device_seconds_saved": "undefined: the device seconds of the strategy or the dearest model are not recorded",
     "latency_reduction": "undefined: the strategy takes no time",
     "latency_reduction_p50": "undefined: the strategy's median task takes no time",
     "gain_over_mixture": "undefined: the mixture's models do not get dearer in their order on these tasks",
