@@ -30,6 +30,11 @@ ROWS = {
         "text": "Write a function that doubles.",
         "test_list": ["assert double(1) == 2", "assert double(0) == 0", "assert double(2) == 4"],
     },
+    "ifeval": {
+        "prompt": "Name a colour in lower case, without a comma.",
+        "instruction_id_list": ["punctuation:no_comma", "change_case:english_lowercase"],
+        "kwargs": [{"num_words": None}, {"num_words": None}],
+    },
 }
 
 
@@ -47,6 +52,16 @@ def test_a_row_becomes_a_task_whose_reference_scores_one(key, tmp_path):
     if draft.task.scorer == "unit_tests":
         assert json.loads(draft.task.reference)["entry_point"] == "double"
         assert json.loads(draft.task.reference)["test"].count("assert") == 3
+    elif draft.task.scorer == "instructions":
+        assert [score(draft.task, answer) for answer in ("red", "Red", "red, blue", "")] == [1, 0, 0, 0]
     else:
         assert score(draft.task, right_answer(draft.task)) == 1
         assert score(draft.task, "") == 0
+
+
+def test_an_instruction_that_cannot_be_verified_here_refuses_its_row(tmp_path):
+    row = ROWS["ifeval"] | {"instruction_id_list": ["punctuation:no_comma", "language:response_language"]}
+    datasets.Dataset.from_list([row]).save_to_disk(str(tmp_path / "saved"))
+    dataset = replace(HUB["structured_data", "ifeval"], source=HubRows(str(tmp_path / "saved"), "train"))
+    (refused,) = read("structured_data", "ifeval", dataset)
+    assert "response_language" in refused.reason
