@@ -65,13 +65,13 @@ def _length(kind: str, given: Mapping[str, Any], answer: str) -> bool | None:
     if kind == "number_words":
         return _compares(len(re.findall(r"\w+", answer)), given["relation"], given["num_words"])
     if kind == "number_paragraphs":
-        parts = [bool(part.strip()) for part in re.split(r"\s?\*\*\*\s?", answer)]
-        return all(parts[1:-1]) and sum(parts) == given["num_paragraphs"]
+        filled = [bool(part.strip()) for part in re.split(r"\s?\*\*\*\s?", answer)]
+        return all(filled[1:-1]) and sum(filled) == given["num_paragraphs"]
     if kind == "nth_paragraph_first_word":
         parts = answer.split("\n\n")
-        filled = sum(bool(part.strip()) for part in parts)
+        paragraphs = sum(bool(part.strip()) for part in parts)
         place = given["nth_paragraph"]
-        if filled != given["num_paragraphs"] or place > filled or not parts[place - 1].strip():
+        if paragraphs != given["num_paragraphs"] or place > paragraphs or not parts[place - 1].strip():
             return False
         word = parts[place - 1].split()[0].lstrip("'").lstrip('"')
         return re.split(r"[.,?!'\"]", word)[0].lower() == given["first_word"].lower()
