@@ -65,6 +65,18 @@ def groups(drafts: Sequence[Drafted], templated: set[tuple[str, str]]) -> tuple[
     return [drafts[_root(parents, index)].task.task_id for index in range(len(drafts))], joined
 
 
+def groups_of_texts(texts: Sequence[str]) -> list[int]:
+    """Return for each text the index of the first one that is the same or a near duplicate of it, directly or by others."""
+    parents, first = list(range(len(texts))), dict[str, int]()
+    for index, text in enumerate(texts):
+        _join(parents, first.setdefault(" ".join(text.split()), index), index)
+    distinct = sorted(first.values())
+    shingled = [(index, shingles) for index in distinct if (shingles := _shingles(texts[index])).size]
+    for one, other in _near_pairs(shingled):
+        _join(parents, one, other)
+    return [_root(parents, index) for index in range(len(texts))]
+
+
 def _near_pairs(shingled: list[tuple[int, NDArray[np.uint64]]]) -> Iterable[tuple[int, int]]:
     if not shingled:
         return

@@ -1,0 +1,154 @@
+"""Rows of other people's recorded outcomes: one per task and model, read from a file and checked one by one.
+
+Whatever is wrong is refused with the file, the row (the first one after the header is row 1) and the reason. Rows keep
+the number that they have in their file as index until they are clean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+REQUIRED = ("task_id", "model", "quality")
+TASK_COLUMNS = ("dataset", "domain", "group", "split", "prompt")
+TEXTS = ("task_id", "model", *TASK_COLUMNS, "output", "signals", "finish_reason")
+SHARES = ("quality", "confidence", "guess_quality")
+AMOUNTS = ("prompt_tokens", "completion_tokens", "cost_usd", "latency_s")
+COLUMNS = (*TEXTS, *SHARES, *AMOUNTS)
+SPLITS = ("pilot", "fit", "calibration", "evaluation")
+_ALIASES = {"answer": "output", "response": "output", "question": "prompt"}
+_TRUTH = {"true": 1.0, "false": 0.0}
+_READABLE = ".csv, .csv.gz, .tsv, .parquet, .jsonl"
+
+
+class ImportedError(ValueError):
+    """Recorded outcomes that cannot be used; the message names the file, the row and what to do."""
+
+
+def read_file(path: Path) -> pd.DataFrame:
+    """Return a file's rows as they stand, text where the format knows no types."""
+    name = path.name.lower()
+    try:
+        if name.endswith(".parquet"):
+            return pq.read_table(path).to_pandas()
+        if name.endswith((".csv", ".csv.gz", ".tsv")):
+            separator = "\t" if name.endswith(".tsv") else ","
+            # As text, so that the id 007 stays 007 and a model may be called NA.
+            return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        if name.endswith(".jsonl"):
+            return pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
+    except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
+        raise ImportedError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+    raise ImportedError(f"{path}: unknown kind of file; readable are {_READABLE}, and a folder of them")
+
+
+def clean(rows: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows with exactly COLUMNS, null where the file has nothing, and remarks on what was left out.
+
+    Raises ImportedError on a missing column, an empty file, a value of the wrong type or out of its range, and on two
+    rows of one task and model.
+    """
+    rows, remarks = _named(rows, path)
+    if rows.empty:
+        raise ImportedError(f"{path}: holds no rows")
+    cleaned = pd.DataFrame(index=rows.index)
+    for name in COLUMNS:
+        values = rows[name] if name in rows else pd.Series(None, rows.index, dtype=object)
+        cleaned[name] = _texts(values) if name in TEXTS else _numbers(values, name, path)
+    for name in REQUIRED:
+        _refuse(cleaned[name].isna(), path, f"{name} is missing")
+    repeated = cleaned.duplicated(["task_id", "model"])
+    _refuse(repeated, path, "repeats the task and model of an earlier row; keep one, or number them in a column repeat")
+    return cleaned.reset_index(drop=True), remarks
+
+
+def check_tasks(rows: pd.DataFrame, path: Path) -> list[str]:
+    """Return remarks on prompts that models were shown in different words; the first one stands for the task.
+
+    Raises ImportedError where two rows of one task disagree on its dataset, domain, group, split or guess_quality.
+    """
+    first = rows.drop_duplicates("task_id").set_index("task_id")
+    reworded = 0
+    for name in (*TASK_COLUMNS, "guess_quality"):
+        expected = first[name].reindex(rows["task_id"]).to_numpy()
+        differs = (rows[name].to_numpy() != expected) & ~(rows[name].isna().to_numpy() & pd.isna(expected))
+        if name == "prompt":
+            reworded = int(rows.loc[differs, "task_id"].nunique())
+            continue
+        _refuse(pd.Series(differs, rows.index), path, f"gives another {name} than an earlier row of the same task")
+    return [f"{reworded} tasks were asked in different words: routers read the first"] if reworded else []
+
+
+def complete(rows: pd.DataFrame, models: Sequence[str], path: Path, *, drop: bool) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of tasks that every model answered. Raises ImportedError where some are not, unless `drop`."""
+    answered = rows.groupby("task_id", sort=False)["model"].transform("size") == len(models)
+    if answered.all():
+        return rows, []
+    kept, tasks = rows.loc[answered, "task_id"].nunique(), rows["task_id"].nunique()
+    counts = rows.groupby("model")["task_id"].nunique()
+    fewest = str(counts.idxmin())
+    lacking = sorted(set(rows["task_id"]) - set(rows.loc[rows["model"] == fewest, "task_id"]))
+    told = f"{fewest!r} has no row for {len(lacking)} of {tasks} tasks, first {lacking[0]!r}"
+    if not drop:
+        raise ImportedError(
+            f"{path}: models answered different tasks: {told}; add the rows, choose models=[...], or set "
+            f"unanswered=drop to use only the {kept} tasks that all {len(models)} models answered"
+        )
+    if not kept:
+        raise ImportedError(f"{path}: no task was answered by all {len(models)} models; choose models=[...]")
+    return rows[answered], [f"{tasks - kept} of {tasks} tasks dropped, as not every model answered them ({told})"]
+
+
+def _named(rows: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
+    rows = rows.rename(columns={column: str(column).strip() for column in rows.columns})
+    rows = rows.rename(columns={old: new for old, new in _ALIASES.items() if old in rows and new not in rows})
+    foreign = "split" in rows and not rows["split"].dropna().isin(SPLITS).all()
+    remarks = ["column split not used: it does not hold this project's splits"] if foreign else []
+    rows = rows.drop(columns="split") if foreign else rows
+    if rows.columns.duplicated().any():
+        raise ImportedError(f"{path}: column {rows.columns[rows.columns.duplicated()][0]!r} stands there twice")
+    if missing := [name for name in REQUIRED if name not in rows]:
+        raise ImportedError(
+            f"{path}: column {missing[0]!r} is missing; needed are {', '.join(REQUIRED)}, a row per task and model. "
+            f"The file has {', '.join(map(str, rows.columns[:12])) or 'no columns'}"
+        )
+    if "repeat" in rows:
+        rows = rows[pd.to_numeric(rows["repeat"], errors="coerce") == 0]
+    unused = [str(name) for name in rows if name not in (*COLUMNS, "repeat")]
+    return rows, [*remarks, f"columns not used: {', '.join(unused)}"] if unused else remarks
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    text = values.astype(object).where(values.notna(), None)
+    text = text.map(lambda value: None if value is None else str(value))
+    return text.where(text != "", None)
+
+
+def _numbers(values: pd.Series, name: str, path: Path) -> pd.Series:
+    if values.dtype == bool or pd.api.types.is_bool_dtype(values):
+        return values.astype(float)
+    given = values.notna() & (values.astype(str).str.strip() != "")
+    words = values.astype(str).str.strip().str.lower().map(_TRUTH)
+    numbers = pd.to_numeric(values.where(given), errors="coerce").astype(float)
+    numbers = numbers.where(numbers.notna(), words)
+    said_nothing = values.astype(str).str.strip().str.lower().isin(["nan", "null", "none", "na", "<na>"])
+    _refuse(given & numbers.isna() & ~said_nothing, path, f"{name} is not a number", values)
+    high = 1.0 if name in SHARES else np.inf
+    hint = "; quality is graded from 0 to 1, so divide percentages by 100" if name == "quality" else ""
+    outside = numbers.notna() & ~((numbers >= 0) & (numbers <= high) & np.isfinite(numbers))
+    _refuse(outside, path, f"{name} must lie within 0 and {'1' if high == 1 else 'infinity'}{hint}", values)
+    return numbers
+
+
+def _refuse(wrong: pd.Series, path: Path, reason: str, values: pd.Series | None = None) -> None:
+    if not wrong.any():
+        return
+    place = int(np.flatnonzero(wrong.to_numpy())[0])
+    found = "" if values is None else f" ({values.iloc[place]!r})"
+    more = f"; {int(wrong.sum()) - 1} more rows are like it" if wrong.sum() > 1 else ""
+    raise ImportedError(f"{path}, row {wrong.index[place] + 1}: {reason}{found}{more}")
