@@ -118,8 +118,20 @@ DECISIONS = _schema(
         _column("model", _TEXT, "whose answer is served; guess for the answer without a model"),
         _column("escalated", _FLAG, "whether a model outside the small ones was called"),
         _column("quality", _NUMBER, "of the served answer", limits=_SHARE),
-        _column("cost_usd", _NUMBER, "of all calls and of the router, in US dollars", limits=_POSITIVE),
-        _column("latency_s", _NUMBER, "of all calls and of the router, in seconds", limits=_POSITIVE),
+        _column(
+            "cost_usd",
+            _NUMBER,
+            "of all calls and of the router, in US dollars; null where none are recorded",
+            nullable=True,
+            limits=_POSITIVE,
+        ),
+        _column(
+            "latency_s",
+            _NUMBER,
+            "of all calls and of the router, in seconds; null where none are recorded",
+            nullable=True,
+            limits=_POSITIVE,
+        ),
         _column("router_latency_s", _NUMBER, "of the router alone, in seconds", limits=_POSITIVE),
         _column(
             "device_s",
@@ -147,8 +159,8 @@ CURVES = _schema(
             nullable=True,
             limits=_POSITIVE,
         ),
-        _column("cost_usd", _NUMBER, "mean US dollars per task", limits=_POSITIVE),
-        _column("latency_s", _NUMBER, "mean seconds per task", limits=_POSITIVE),
+        _column("cost_usd", _NUMBER, "mean US dollars per task; null if unknown", nullable=True, limits=_POSITIVE),
+        _column("latency_s", _NUMBER, "mean seconds per task; null if unknown", nullable=True, limits=_POSITIVE),
         _column("tasks", _COUNT, "how many tasks the means are over", limits=_POSITIVE),
     ],
 )

@@ -5,10 +5,10 @@ What a file does not have stays null. Splits follow from a hash of the group, gr
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from slm_orchestration import tables
@@ -68,10 +68,8 @@ def read_imported(path: Path, selection: Selection | None = None) -> Imported:
     tasks, told = tasks_of(rows, path)
     _check_splits(tasks, path)
     if selection.quality != RECORDED:
-        remarks.append(
-            f"quality is agreement with {selection.quality.removeprefix(AGREEMENT)}, a proxy: that model counts as always "
-            "right, and a better answer than its own counts as wrong"
-        )
+        proxy = f"quality is agreement with {selection.quality.removeprefix(AGREEMENT)}, a proxy"
+        remarks.append(f"{proxy}: that model counts as always right, and a better answer than its own as wrong")
     rows, noted = priced(rows, selection.token_prices)
     models, small, cost_unit, ordered = cheapest_first(rows, tasks, selection.models, selection.small)
     return Imported(
@@ -102,7 +100,9 @@ def _rows(path: Path, selection: Selection) -> tuple[pd.DataFrame, list[str]]:
         return rows, remarks
     files = sorted(file for kind in ("*.parquet", "*.csv", "*.csv.gz", "*.tsv", "*.jsonl") for file in path.glob(kind))
     if not files:
-        raise ImportedError(f"{path}: holds neither RouteLLM's evaluation files nor .parquet, .csv, .tsv or .jsonl files")
+        raise ImportedError(
+            f"{path}: holds neither RouteLLM's evaluation files nor .parquet, .csv, .tsv or .jsonl files"
+        )
     parts = [_cleaned(read_file(file), file, selection) for file in files]
     rows = pd.concat([part for part, _ in parts], ignore_index=True)
     if (repeated := rows.duplicated(["task_id", "model"])).any():
@@ -124,7 +124,9 @@ def _cleaned(raw: pd.DataFrame, path: Path, selection: Selection) -> tuple[pd.Da
 
 def _agreement(rows: pd.DataFrame, path: Path, model: str) -> pd.Series:
     if model not in set(rows["model"]):
-        raise ImportedError(f"{path}: agreement_with:{model} names no model; they are {_listed(rows['model'].unique())}")
+        raise ImportedError(
+            f"{path}: agreement_with:{model} names no model; they are {_listed(rows['model'].unique())}"
+        )
     if rows["output"].isna().any():
         raise ImportedError(f"{path}: agreement needs each answer (column output), and some are missing")
     said = rows["output"].str.casefold().str.split().str.join(" ")
@@ -159,8 +161,8 @@ def _check_splits(tasks: pd.DataFrame, path: Path) -> None:
     short = [name for name in ("fit", "calibration", "evaluation") if counts.get(name, 0) < FEWEST]
     if short:
         raise ImportedError(
-            f"{path}: {len(tasks)} tasks in {tasks['group'].nunique()} groups leave {counts.get(short[0], 0)} for {short[0]}, "
-            f"and at least {FEWEST} are needed; record more tasks, or give a column split"
+            f"{path}: {len(tasks)} tasks in {tasks['group'].nunique()} groups leave {counts.get(short[0], 0)} for "
+            f"{short[0]}, and at least {FEWEST} are needed; record more tasks, or give a column split"
         )
 
 
@@ -169,19 +171,19 @@ def _outcomes(rows: pd.DataFrame, tasks: pd.DataFrame, models: list[str]) -> pd.
     frame = pd.DataFrame(
         {
             "task_id": rows["task_id"],
-            **{name: about[name].to_numpy() for name in about},
+            **{name: about[name].to_numpy() for name in ("domain", "dataset", "group", "split")},
             **{"model": rows["model"], "repeat": 0, "answer": rows["output"], "quality": rows["quality"]},
             **{"signals": rows["signals"], "confidence": rows["confidence"]},
             "prompt_tokens": rows["prompt_tokens"].round().astype("Int64"),
             "completion_tokens": rows["completion_tokens"].round().astype("Int64"),
             "latency_s": rows["latency_s"],
-            "latency_source": np.where(rows["latency_s"].notna(), "as recorded", None),
+            "latency_source": rows["latency_s"].notna().map({True: "as recorded", False: None}),
             **{"device_s": None, "cost_usd": rows["cost_usd"], "finish_reason": rows["finish_reason"], "error": None},
         }
     )
     return tables.conform(frame, tables.OUTCOMES)
 
 
-def _listed(names: object) -> str:
-    shown = [str(name) for name in names]  # type: ignore[attr-defined]
+def _listed(names: Iterable[object]) -> str:
+    shown = [str(name) for name in names]
     return ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "")

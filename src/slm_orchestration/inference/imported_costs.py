@@ -22,7 +22,7 @@ def priced(rows: pd.DataFrame, token_prices: Path | None) -> tuple[pd.DataFrame,
     """
     remarks = []
     if token_prices is not None:
-        prices = _read_prices(token_prices, rows["model"].unique())
+        prices = _read_prices(token_prices, list(rows["model"].unique()))
         prompt, completion = (prices[name].reindex(rows["model"]).to_numpy(float) / 1e6 for name in _PRICES[1:])
         derived = rows["prompt_tokens"] * prompt + rows["completion_tokens"] * completion
         filled = int((rows["cost_usd"].isna() & derived.notna()).sum())
@@ -35,8 +35,8 @@ def priced(rows: pd.DataFrame, token_prices: Path | None) -> tuple[pd.DataFrame,
         if known.any():
             lacking = [str(model) for model, complete in known.items() if not complete]
             remarks.append(
-                f"{words} not used: {len(lacking)} of {len(known)} models lack some, such as {lacking[0]!r}; models=[...] "
-                "chooses models that have them"
+                f"{words} not used: {len(lacking)} of {len(known)} models lack some, such as {lacking[0]!r}; "
+                "models=[...] chooses models that have them"
             )
         rows = rows.assign(**{name: np.nan})
     return rows, remarks

@@ -74,7 +74,7 @@ def _prompt(value: object) -> object:
 def _wide(wide: pd.DataFrame, prefix: str, dataset: str, domain: str, path: Path) -> pd.DataFrame:
     if "prompt" not in wide:
         raise ImportedError(f"{path}: column 'prompt' is missing; is this RouteLLM's own file?")
-    models = [name for name in wide if name != "prompt" and not name.endswith("_response")]
+    models = [name for name in map(str, wide) if name != "prompt" and not name.endswith("_response")]
     about = {"task_id": [f"{prefix}/{row}" for row in range(len(wide))], "dataset": dataset, "domain": domain}
     empty = pd.Series(None, wide.index, dtype=object)
     return pd.concat(

@@ -34,8 +34,8 @@ def tasks_of(rows: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
         groups = groups.where(groups.notna(), pd.Series(derived, told.index))
         if template:
             remarks.append(
-                f"{template} tasks follow templates (prompts alike but for a word or number): only the same prompt is kept "
-                "in one split"
+                f"{template} tasks follow templates (prompts alike but for a word or number): only those with the same "
+                "prompt are kept in one split"
             )
     missing = int(told["prompt"].isna().sum())
     if missing:
@@ -60,7 +60,9 @@ def _groups(task_ids: Sequence[str], prompts: Sequence[str | None]) -> tuple[lis
     texts = [str(prompts[index]) for index in asked]
     first = np.array(groups_of_texts(texts), dtype=int)
     sizes = np.bincount(first, minlength=len(texts)) if len(texts) else np.zeros(0, dtype=int)
-    templated = sizes[first] > max(_TEMPLATE_TASKS, _TEMPLATE_SHARE * len(task_ids)) if len(texts) else np.zeros(0, bool)
+    templated = (
+        sizes[first] > max(_TEMPLATE_TASKS, _TEMPLATE_SHARE * len(task_ids)) if len(texts) else np.zeros(0, bool)
+    )
     same: dict[str, int] = {}
     groups = list(task_ids)
     for place, index in enumerate(asked):
@@ -75,8 +77,8 @@ def _split(tasks: pd.DataFrame, path: Path, remarks: list[str]) -> tuple[pd.Data
         spread = tasks.groupby("group")["split"].nunique()
         if (spread > 1).any():
             raise ImportedError(
-                f"{path}: column split puts the group of task {spread.idxmax()!r} into {spread.max()} splits; keep near "
-                "duplicates together, or leave the column out"
+                f"{path}: column split puts the group of task {spread.idxmax()!r} into {spread.max()} splits; keep "
+                "near duplicates together, or leave the column out"
             )
         return tasks, remarks
     if tasks["split"].notna().any():

@@ -19,6 +19,8 @@ class OutcomeMatrix:
 
     `tasks` has a row per task: task_id, domain, dataset, group, split, question, guess_quality.
     `answers` has a row per task and model, task by task: ANSWER_COLUMNS, which only paid reads may see.
+    Where no dollars were recorded, `cost_unit` is "calls" and `cost_usd` counts 1 for a call to a model that is not
+    small, else 0; tables then leave dollars empty. Seconds that were not recorded are nan.
     """
 
     tasks: pd.DataFrame
@@ -29,6 +31,7 @@ class OutcomeMatrix:
     latency_s: NDArray[np.float64]
     device_s: NDArray[np.float64]
     answers: pd.DataFrame
+    cost_unit: str = "usd"
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -53,7 +56,7 @@ class OutcomeMatrix:
 
 
 def outcome_matrix(
-    outcomes: pd.DataFrame, tasks: pd.DataFrame, models: Sequence[str], *, small: Sequence[str]
+    outcomes: pd.DataFrame, tasks: pd.DataFrame, models: Sequence[str], *, small: Sequence[str], cost_unit: str = "usd"
 ) -> OutcomeMatrix:
     """Return the greedy outcomes (repeat 0) of `models`, cheapest first, on `tasks`, in the order of `tasks`.
 
@@ -79,13 +82,15 @@ def outcome_matrix(
             "`python -m experiments.collect` retries them"
         )
     shape = (len(tasks), len(models))
+    large_calls = np.tile([float(model not in small) for model in models], (len(tasks), 1))
     return OutcomeMatrix(
         tasks=tasks.reset_index(drop=True),
         models=tuple(models),
         small=frozenset(small),
         quality=table["quality"].to_numpy(float).reshape(shape),
-        cost_usd=table["cost_usd"].to_numpy(float).reshape(shape),
+        cost_usd=large_calls if cost_unit == "calls" else table["cost_usd"].to_numpy(float).reshape(shape),
         latency_s=table["latency_s"].to_numpy(float).reshape(shape),
         device_s=table["device_s"].to_numpy(float).reshape(shape),
         answers=table[["model", *ANSWER_COLUMNS]],
+        cost_unit=cost_unit,
     )

@@ -78,7 +78,7 @@ def decisions(replayed: Replayed, outcomes: OutcomeMatrix) -> pd.DataFrame:
             "model": names[replayed.choices.served.ravel()],
             "escalated": replayed.escalated.ravel(),
             "quality": replayed.quality.ravel(),
-            "cost_usd": replayed.cost_usd.ravel(),
+            "cost_usd": replayed.cost_usd.ravel() if outcomes.cost_unit == "usd" else np.nan,
             "latency_s": replayed.latency_s.ravel(),
             "router_latency_s": replayed.router_latency_s.ravel(),
             "device_s": replayed.device_s.ravel(),
@@ -107,7 +107,7 @@ def _curve(replayed: Replayed, outcomes: OutcomeMatrix, domain: str, part: NDArr
             "small_share": 1 - replayed.escalated[:, part].mean(axis=1),
             "quality": quality,
             "retention": quality / dearest if dearest > 0 else np.nan,
-            "cost_usd": replayed.cost_usd[:, part].mean(axis=1),
+            "cost_usd": replayed.cost_usd[:, part].mean(axis=1) if outcomes.cost_unit == "usd" else np.nan,
             "latency_s": replayed.latency_s[:, part].mean(axis=1),
             "tasks": int(part.sum()),
         }

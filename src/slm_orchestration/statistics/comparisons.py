@@ -29,13 +29,19 @@ def compare(panel: Panel, parts: dict[str, Resampled], *, seed: int, level: floa
     The primary test is paired_t; the others stand beside it. Each row carries one effect size: paired_t Cohen's d_z,
     permutation d_av, bootstrap Hedges' g, mcnemar_exact Cohen's g. non_inferiority tests, one-sided, that the mean of
     quality less `margin` times the dearest model's is above 0; its metric is quality_above_margin, and it is not made
-    where the dearest model is not shown to be better than guess.
+    where the dearest model is not shown to be better than guess (than an empty answer, where no guess is known).
+    Columns that were not measured are not compared.
     """
-    frames = []
+    frames, unmeasured = [], panel.references.unmeasured
     for part in parts.values():
-        frames += [_against_dearest(panel, part, metric, seed=seed, level=level) for metric in OUTCOMES]
+        frames += [
+            _against_dearest(panel, part, metric, seed=seed, level=level)
+            for metric in OUTCOMES
+            if metric not in unmeasured
+        ]
         # At equal cost there is no difference in cost to test.
-        frames += [_against_mixture(panel, part, metric, seed=seed, level=level) for metric in ("quality", "latency_s")]
+        timed = () if "latency_s" in unmeasured else ("latency_s",)
+        frames += [_against_mixture(panel, part, metric, seed=seed, level=level) for metric in ("quality", *timed)]
         frames.append(_above_margin(panel, part, margin, level=level))
     frame = adjust(pd.concat(frames, ignore_index=True))
     order = ["strategy", "baseline", "domain", "metric", "test"]
@@ -89,7 +95,8 @@ def _above_margin(panel: Panel, part: Resampled, margin: float, *, level: float)
     gaps = [side.quality - margin * side.quality[:, [dearest]] for side in (part.observed, part.drawn, part.left_out)]
     differences = values - margin * values[:, [dearest]]
     statistic, p = paired.one_sided_t(differences, part.domain.design)
-    above_guess = values[:, [dearest]] - values[:, [panel.column(panel.references.guess)]]
+    guess = panel.references.guess
+    above_guess = values[:, [dearest]] - (0.0 if guess is None else values[:, [panel.column(guess)]])
     if not paired.one_sided_t(above_guess, part.domain.design)[1][0] < (1 - level) / 2:
         # Keeping most of a quality that is no better than guessing would mean nothing.
         statistic, p = np.full_like(p, np.nan), np.full_like(p, np.nan)

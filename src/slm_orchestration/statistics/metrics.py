@@ -41,7 +41,9 @@ class Means:
 
     @property
     def guess_quality(self) -> Floats:
-        """Mean quality of guess."""
+        """Mean quality of guess, nan where there is none."""
+        if self.references.guess is None:
+            return np.full((len(self.quality), 1), np.nan)
         return self.of(self.references.guess, self.quality)
 
 
@@ -52,12 +54,12 @@ def quality(means: Means) -> Floats:
 
 def cost_usd(means: Means) -> Floats:
     """Mean US dollars per task."""
-    return means.cost_usd
+    return _if_measured(means, "cost_usd", means.cost_usd)
 
 
 def latency_s(means: Means) -> Floats:
     """Mean seconds per task."""
-    return means.latency_s
+    return _if_measured(means, "latency_s", means.latency_s)
 
 
 def small_share(means: Means) -> Floats:
@@ -82,7 +84,7 @@ def pgr(means: Means) -> Floats:
 
 def cost_saving(means: Means) -> Floats:
     """Total cost of the dearest model over that of the strategy."""
-    return divide(means.of(means.references.dearest, means.cost_usd), means.cost_usd)
+    return _if_measured(means, "cost_usd", divide(means.of(means.references.dearest, means.cost_usd), means.cost_usd))
 
 
 def latency_reduction(means: Means) -> Floats:
@@ -102,27 +104,31 @@ def gain_over_mixture(means: Means) -> Floats:
 
 
 def hull(means: Means) -> tuple[Floats, Floats]:
-    """Mean cost and quality of the mixture's vertices, resamples × vertices, after guess at no cost.
+    """Mean cost and quality of the mixture's vertices, resamples × vertices, after guess at no cost if there is one.
 
     The vertices are those fixed on calibration, in their order. A strategy cheaper than the cheapest of them can only
     be mixing it with an answer that costs nothing, so the line starts at guess.
     """
     vertices = [means.strategies.index(name) for name in hull_strategies(means.references)]
     costs = means.cost_usd[:, vertices]
-    costs[:, 0] = 0.0
+    if means.references.guess is not None:
+        costs[:, 0] = 0.0
     return costs, means.quality[:, vertices]
 
 
 def hull_strategies(references: References) -> list[str]:
-    """The strategies at the mixture's vertices, guess first."""
+    """The strategies at the mixture's vertices, guess first if there is one."""
+    if references.guess is None:
+        return list(references.hull)
     return [references.guess, *(name for name in references.hull if name != references.guess)]
 
 
 def mixture(cost: Floats, costs: Floats, qualities: Floats) -> Floats:
-    """Quality at `cost` (resamples × strategies) on the line through each resample's vertices; flat beyond the dearest.
+    """Quality at `cost` (resamples × strategies) on the line through each resample's vertices; flat beyond its ends.
 
     nan where the vertices, in their fixed order, do not get dearer on the resample's tasks.
     """
+    cost = np.maximum(cost, costs[:, [0]])
     value = np.broadcast_to(qualities[:, [-1]], cost.shape).copy()
     for end in range(costs.shape[1] - 1, 0, -1):
         start = end - 1
@@ -131,6 +137,10 @@ def mixture(cost: Floats, costs: Floats, qualities: Floats) -> Floats:
         value = np.where(cost <= costs[:, [end]], on_line, value)
     in_order = np.all(np.diff(costs, axis=1) > 0, axis=1, keepdims=True)
     return np.where(in_order, value, np.nan)
+
+
+def _if_measured(means: Means, column: str, values: Floats) -> Floats:
+    return np.full_like(values, np.nan) if column in means.references.unmeasured else values
 
 
 def without_rounding(differences: Floats, scale: float) -> Floats:

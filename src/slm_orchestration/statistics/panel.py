@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -19,12 +19,17 @@ GUESS = "guess"
 
 @dataclass(frozen=True)
 class References:
-    """The strategies that every other one is measured against: constants, guess, and the vertices of the mixture."""
+    """The strategies that every other one is measured against: constants, guess, and the vertices of the mixture.
+
+    `guess` is None where no answer without a model is known. `unmeasured` names the columns that the decisions leave
+    empty: without dollars, cost is the share of tasks that called a model that is not small.
+    """
 
     cheapest: str
     dearest: str
     hull: tuple[str, ...]
-    guess: str = GUESS
+    guess: str | None = GUESS
+    unmeasured: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,11 @@ class Panel:
         return self.strategies.index(strategy)
 
 
-def references(models: Sequence[str], hull: Sequence[str]) -> References:
-    """Return the references of a pool: `models` cheapest first, `hull` the models (or guess) that the mixture mixes."""
+def references(models: Sequence[str], hull: Sequence[str], *, guess: bool = True) -> References:
+    """Return the references of a pool: `models` cheapest first, `hull` the models (or guess) that the mixture mixes.
+
+    `guess` says whether an answer without a model is known.
+    """
     if len(models) < 2:
         raise ValueError(f"routing needs a pool of at least 2 models, got {len(models)}")
     if not hull:
@@ -59,7 +67,7 @@ def references(models: Sequence[str], hull: Sequence[str]) -> References:
     if strangers := [name for name in hull if name not in {*models, GUESS}]:
         raise ValueError(f"the mixture's vertex {strangers[0]!r} is not a model of the pool ({', '.join(models)})")
     vertices = tuple(GUESS if name == GUESS else constant(name) for name in hull)
-    return References(constant(models[0]), constant(models[-1]), vertices)
+    return References(constant(models[0]), constant(models[-1]), vertices, GUESS if guess else None)
 
 
 def constant(model: str) -> str:
@@ -81,16 +89,31 @@ def panel(decisions: pd.DataFrame, tasks: pd.DataFrame, references: References) 
         )
     strategies = sorted(decisions["strategy"].unique())
     needed = [references.cheapest, references.dearest, references.guess, *references.hull]
-    if missing := [name for name in needed if name not in strategies]:
+    if missing := [name for name in needed if name is not None and name not in strategies]:
         raise ValueError(f"no decisions of {missing[0]!r}, which every strategy is measured against; run it first")
-    decided = decisions.assign(small_share=1.0 - decisions["escalated"].astype(float))
+    decided, unmeasured = _measured(decisions)
     wide = decided.pivot(index="task_id", columns="strategy", values=list(COLUMNS)).sort_index()
     _check_same_tasks(pd.DataFrame(wide["quality"]))
     known = tasks.drop_duplicates("task_id").set_index("task_id")[["domain", "dataset", "group"]]
     if strangers := list(wide.index.difference(known.index)):
         raise ValueError(f"{len(strangers)} decided tasks are not in the task table, first {strangers[0]!r}")
     values = {name: wide[name][strategies].to_numpy(dtype=float) for name in COLUMNS}
-    return Panel(known.loc[wide.index].reset_index(), strategies, values, references)
+    return Panel(known.loc[wide.index].reset_index(), strategies, values, replace(references, unmeasured=unmeasured))
+
+
+def _measured(decisions: pd.DataFrame) -> tuple[pd.DataFrame, frozenset[str]]:
+    escalated = decisions["escalated"].astype(float)
+    decided, empty = decisions.assign(small_share=1.0 - escalated), set()
+    for column, stand_in in (("cost_usd", escalated), ("latency_s", 0.0)):
+        if decisions[column].isna().all():
+            decided[column] = stand_in
+            empty.add(column)
+        elif (lacking := decisions[decisions[column].isna()]).size:
+            row = lacking.iloc[0]
+            raise ValueError(
+                f"{column} of {row['strategy']!r} is null on {row['task_id']!r}, but known of other decisions"
+            )
+    return decided, frozenset(empty)
 
 
 def _check_same_tasks(quality: pd.DataFrame) -> None:

@@ -25,6 +25,7 @@ _UNDEFINED = {
     "latency_reduction_p50": "undefined: the strategy's median task takes no time",
     "gain_over_mixture": "undefined: the mixture's models do not get dearer in their order on these tasks",
 }
+_UNMEASURED = {"cost_usd": "no dollars are recorded", "latency_s": "no seconds are recorded"}
 _GAPS = {
     "retention": "the dearest model's quality",
     "retention_corrected": "the dearest model's gain over guess",
@@ -66,11 +67,11 @@ def _rows(part: Resampled, metric: str, level: float) -> list[Row]:
     rows = []
     for index, estimate in enumerate(observed):
         if np.isnan(estimate):
-            rows.append(_row(part, index, metric, method=_UNDEFINED[metric]))
+            rows.append(_row(part, index, metric, method=_undefined(part, metric)))
             continue
         try:
             low, high, method = bootstrap_interval(estimate, drawn[index], influence[index], level=level)
-            rows.append(_row(part, index, metric, estimate, (low, high), method + _few(part)))
+            rows.append(_row(part, index, metric, estimate, (low, high), method + _few(part) + _counted(part, metric)))
         except UndefinedStatistic as reason:
             rows.append(_without_spread(part, index, metric, estimate, level=level, reason=str(reason)))
     return rows
@@ -90,10 +91,13 @@ def _ratio_rows(part: Resampled, metric: str, level: float) -> list[Row]:
     Retention, once its denominator is clear of 0, is a smooth ratio and has a bootstrap interval.
     """
     references = part.observed.references
+    if metric == "retention_corrected" and references.guess is None:
+        everyone = range(len(part.observed.strategies))
+        return [_row(part, index, metric, method="undefined: no answer without a model is known") for index in everyone]
     if metric == "retention":
         floor, bootstrapped = {}, _rows(part, metric, level)
     else:
-        floor = {references.guess if metric == "retention_corrected" else references.cheapest: -1.0}
+        floor = {str(references.guess) if metric == "retention_corrected" else references.cheapest: -1.0}
     gap = _less(references.dearest, floor)
     rows = []
     for index, strategy in enumerate(part.observed.strategies):
@@ -158,7 +162,7 @@ def _median_rows(part: Resampled, level: float) -> list[Row]:
     rows = []
     for index, (estimate, *_) in enumerate(ratios.T):
         if not np.isfinite(estimate):
-            rows.append(_row(part, index, metric, method=_UNDEFINED[metric]))
+            rows.append(_row(part, index, metric, method=_undefined(part, metric)))
             continue
         try:
             ends = intervals.percentile(ratios[1:, index], level=level)
@@ -171,6 +175,18 @@ def _median_rows(part: Resampled, level: float) -> list[Row]:
 def _less(strategy: str, floor: dict[str, float]) -> dict[str, float]:
     """The combination `strategy` less `floor`; the floor itself comes out as zero."""
     return {**floor, strategy: 1.0 + floor.get(strategy, 0.0)}
+
+
+def _undefined(part: Resampled, metric: str) -> str:
+    for column, words in _UNMEASURED.items():
+        if column in part.observed.references.unmeasured and metric.startswith(column.partition("_")[0]):
+            return f"undefined: {words}"
+    return _UNDEFINED[metric]
+
+
+def _counted(part: Resampled, metric: str) -> str:
+    in_calls = metric == "gain_over_mixture" and "cost_usd" in part.observed.references.unmeasured
+    return ", at the same share of calls to models that are not small" if in_calls else ""
 
 
 def _few(part: Resampled) -> str:

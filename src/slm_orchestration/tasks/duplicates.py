@@ -66,7 +66,7 @@ def groups(drafts: Sequence[Drafted], templated: set[tuple[str, str]]) -> tuple[
 
 
 def groups_of_texts(texts: Sequence[str]) -> list[int]:
-    """Return for each text the index of the first one that is the same or a near duplicate of it, directly or by others."""
+    """Return for each text the index of the first one that it duplicates, exactly, nearly or by way of others."""
     parents, first = list(range(len(texts))), dict[str, int]()
     for index, text in enumerate(texts):
         _join(parents, first.setdefault(" ".join(text.split()), index), index)
