@@ -15,12 +15,12 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from experiments.config import entry
-from experiments.inputs import check_made_from_present_inputs
+from experiments.imported import is_asked
+from experiments.inputs import check_made_from_present_inputs, models_and_tasks
 from experiments.results import configuration_of
 from slm_orchestration import tables
-from slm_orchestration.inference.store import read_outcomes
 from slm_orchestration.statistics.comparisons import compare
-from slm_orchestration.statistics.panel import panel, references
+from slm_orchestration.statistics.panel import GUESS, panel, references
 from slm_orchestration.statistics.resampled import resample
 from slm_orchestration.statistics.summaries import summarise
 
@@ -28,12 +28,12 @@ from slm_orchestration.statistics.summaries import summarise
 def main(cfg: DictConfig) -> None:
     """Write ESTIMATES and COMPARISONS of the results of one suite and pool."""
     results, settings = Path(cfg.paths.results), cfg.statistics
-    models = [str(model["name"]) for model in cfg.pool.models]
+    models, tasks = models_and_tasks(cfg)
     for folder in sorted(path.parent for path in results.glob("*/config.yaml")):
         check_made_from_present_inputs(folder, cfg)
     decisions = operating_decisions(results)
-    tasks = read_outcomes(Path(cfg.paths.outcomes), models[:1])
-    side_by_side = panel(decisions, tasks, references(models, read_hull(results)))
+    guess = not is_asked(cfg) or GUESS in set(decisions["strategy"])
+    side_by_side = panel(decisions, tasks, references(models, read_hull(results), guess=guess))
     parts = resample(side_by_side, resamples=settings.resamples, seed=cfg.seed)
     estimates = summarise(parts, level=settings.level)
     comparisons = compare(side_by_side, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)

@@ -11,7 +11,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.allowed import check
@@ -32,6 +32,7 @@ def entry(run: Callable[[DictConfig], None], name: str, config: str = "config") 
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(help_text(name, inspect.getdoc(inspect.getmodule(run)) or "", CONF, config))
         return
+    _resolvers()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting itself
     caught: tuple[type[Exception], ...] = () if wants_traceback else _USER_ERRORS
@@ -62,8 +63,14 @@ def entry(run: Callable[[DictConfig], None], name: str, config: str = "config") 
         sys.exit(_WRONG_USE)
 
 
+def _resolvers() -> None:
+    """Make known what the configuration computes from other values."""
+    OmegaConf.register_new_resolver("stem", lambda path: Path(str(path)).name.split(".")[0], replace=True)
+
+
 def load_config(*overrides: str, config: str = "config") -> DictConfig:
     """Return the configuration that these words compose, checked. Raises ValueError with one line on what is wrong."""
+    _resolvers()
     try:
         with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
             cfg = hydra.compose(config, overrides=list(overrides))

@@ -68,10 +68,16 @@ def groups(conf: Path) -> dict[str, list[str]]:
 def _unknown_key(key: str, conf: Path, config: str) -> str:
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(conf)):
         known = list(_keys(hydra.compose(config)))
+    if key.partition("=")[0] in _of_imported(conf):
+        return f"{key}: belongs to imported outcomes; add pool=imported"
     parent = key.rpartition(".")[0]
     beside = sorted(name for name in known if name.rpartition(".")[0] == parent)
     listed = f" The keys there are {', '.join(beside)}" if beside else ""
     return f"{key}: no such key{_near(key, known)}{listed}"
+
+
+def _of_imported(conf: Path) -> list[str]:
+    return [str(key) for key in OmegaConf.load(conf / "imported.yaml") if key != "suite"]
 
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterable[str]:

@@ -9,6 +9,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 import slm_orchestration
+from experiments import imported
 from slm_orchestration import files, tables
 from slm_orchestration.inference.confidence import calibrate_confidence
 from slm_orchestration.inference.store import read_outcomes
@@ -19,7 +20,9 @@ from slm_orchestration.tasks.task import from_table
 
 
 def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
-    """Return the outcomes of the configured pool on the configured suite."""
+    """Return the outcomes of the configured pool on the configured suite, or those that were imported."""
+    if imported.is_asked(cfg):
+        return imported.load(cfg)
     path = Path(cfg.paths.tasks)
     if not path.exists():
         raise ValueError(f"{path}: no such tasks; `python -m experiments.prepare suite={cfg.suite.name}` makes them")
@@ -32,18 +35,32 @@ def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
     return outcome_matrix(outcomes, rows, models, small=list(cfg.pool.small))
 
 
+def models_and_tasks(cfg: DictConfig) -> tuple[list[str], pd.DataFrame]:
+    """Return the pool's models, cheapest first, and a table that tells domain, dataset and group of each task."""
+    if imported.is_asked(cfg):
+        outcomes = imported.load(cfg)
+        return list(outcomes.models), outcomes.tasks
+    models = [str(model["name"]) for model in cfg.pool.models]
+    return models, read_outcomes(Path(cfg.paths.outcomes), models[:1])
+
+
 def fingerprint(cfg: DictConfig) -> str:
     """Return YAML that changes whenever a result may: the configuration, the tables read and the code."""
     # Where runs are logged changes no result.
     keys = [str(key) for key in cfg if key != "tracking"]
     asked = OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True)
     assert isinstance(asked, dict)
-    models = [model.name for model in cfg.pool.models]
-    read = [Path(cfg.paths.tasks), *(Path(cfg.paths.outcomes) / f"{name}.parquet" for name in models)]
+    read = imported.files_read(cfg) if imported.is_asked(cfg) else recorded_files(cfg)
     asked["inputs"] = {str(path): files.sha256(path) if path.exists() else None for path in read}
     asked["overhead"] = _overhead_row(Path(cfg.paths.overhead), OmegaConf.select(cfg, "routing.strategy.name"))
     asked["code"] = _code_sha256()
     return OmegaConf.to_yaml(OmegaConf.create(asked), sort_keys=True)
+
+
+def recorded_files(cfg: DictConfig) -> list[Path]:
+    """Return the tables of tasks and outcomes of a suite that this project recorded."""
+    models = [model.name for model in cfg.pool.models]
+    return [Path(cfg.paths.tasks), *(Path(cfg.paths.outcomes) / f"{name}.parquet" for name in models)]
 
 
 def configuration_hash(fingerprint: str) -> str:

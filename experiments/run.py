@@ -17,7 +17,7 @@ import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from experiments import inputs
+from experiments import imported, inputs
 from experiments.config import entry
 from experiments.router_overhead import overhead_of
 from experiments.sweep_table import show
@@ -36,6 +36,9 @@ def main(cfg: DictConfig) -> None:
     """Run the configured strategy, or show the run that stands complete."""
     folder = Path(cfg.paths.results) / cfg.routing.name
     paths = {name: folder / f"{name}.parquet" for name in TABLES}
+    if reason := imported.reason_to_skip(cfg):
+        print(f"\n{cfg.routing.name}: skipped, as {reason}")
+        return
     if not inputs.is_complete(folder, [path.name for path in paths.values()], inputs.fingerprint(cfg)):
         _run(cfg, folder, paths)
     curves = tables.read(paths["curves"], tables.CURVES)

@@ -25,6 +25,7 @@ class AdaptiveRouter:
     vectors: Vectors
     models: tuple[str, ...] = field(default=(), init=False)
     reads = frozenset({"prompt", "answer:*"})
+    uses = frozenset({"confidence"})
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
         """Fit one regression per model on prompts, and one per pair (answered, larger) on prompts and confidence."""

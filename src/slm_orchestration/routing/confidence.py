@@ -16,6 +16,7 @@ class ConfidenceRouter:
 
     mean_quality: pd.Series | None = field(default=None, init=False)
     reads = frozenset({"answer:*"})
+    uses = frozenset({"confidence"})
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
         """Take each model's mean quality, in the order of the pool."""

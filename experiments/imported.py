@@ -1,0 +1,93 @@
+"""Recorded outcomes of other people's models, as the configuration asks for them (`pool=imported`)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from slm_orchestration import files
+from slm_orchestration.inference.confidence import calibrate_confidence
+from slm_orchestration.inference.imported import Imported, Selection, read_imported, without_pilot
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matrix
+from slm_orchestration.routing.requirements import lacking
+
+_KINDS = (".parquet", ".csv", ".csv.gz", ".tsv", ".jsonl")
+
+
+def is_asked(cfg: DictConfig) -> bool:
+    """Return whether the pool is one of imported outcomes."""
+    return "outcomes" in cfg
+
+
+def load(cfg: DictConfig) -> OutcomeMatrix:
+    """Return the imported outcomes; what was left out or assumed is printed when they are first read."""
+    return _matrix(imported_outcomes(cfg))
+
+
+def reason_to_skip(cfg: DictConfig) -> str | None:
+    """Return why the configured strategy cannot run on imported outcomes, or None."""
+    return lacking(instantiate(cfg.routing.strategy, _convert_="all"), load(cfg)) if is_asked(cfg) else None
+
+
+def imported_outcomes(cfg: DictConfig) -> Imported:
+    """Return the outcomes that the configuration names. Raises ValueError where it names none."""
+    return _read(_path(cfg), _selection(cfg), _checksum(cfg))
+
+
+def files_read(cfg: DictConfig) -> list[Path]:
+    """Return the files that the outcomes come from."""
+    path = _path(cfg)
+    prices = [Path(cfg.token_prices)] if cfg.token_prices is not None else []
+    if not path.is_dir():
+        return [path, *prices]
+    return sorted(file for file in path.rglob("*") if file.name.lower().endswith(_KINDS)) + prices
+
+
+def _path(cfg: DictConfig) -> Path:
+    if cfg.outcomes is None:
+        raise ValueError("pool=imported needs outcomes=<file or folder>")
+    return Path(str(cfg.outcomes)).expanduser()
+
+
+def _selection(cfg: DictConfig) -> Selection:
+    listed = {name: _names(cfg, name) for name in ("models", "datasets", "small")}
+    prices = None if cfg.token_prices is None else Path(str(cfg.token_prices))
+    return Selection(**listed, unanswered=str(cfg.unanswered), quality=str(cfg.quality), token_prices=prices)
+
+
+def _names(cfg: DictConfig, key: str) -> tuple[str, ...] | None:
+    value = OmegaConf.to_container(cfg)[key]  # type: ignore[index, call-overload]
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{key}={value}: allowed is a list of names, as in {key}=[a,b], or null")
+    return tuple(str(name) for name in value)
+
+
+def _checksum(cfg: DictConfig) -> str:
+    return " ".join(files.sha256(path) for path in files_read(cfg) if path.is_file())
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, selection: Selection, checksum: str) -> Imported:
+    """Read once in a sweep; `checksum` makes files that change in between be read again."""
+    imported = without_pilot(read_imported(path, selection))
+    print(f"{path}: {len(imported.tasks)} tasks, {len(imported.models)} models, cheapest first; * is small")
+    shown = [f"{name}*" if name in imported.small else name for name in imported.models]
+    print("  " + (", ".join(shown) if len(shown) <= 12 else f"{', '.join(shown[:6])}, …, {', '.join(shown[-3:])}"))
+    for remark in imported.remarks:
+        print(f"  - {remark}")
+    return imported
+
+
+def _matrix(imported: Imported) -> OutcomeMatrix:
+    return outcome_matrix(
+        calibrate_confidence(imported.outcomes),
+        imported.tasks,
+        imported.models,
+        small=imported.small,
+        cost_unit=imported.cost_unit,
+    )
