@@ -96,9 +96,7 @@ def test_small_models_are_all_but_the_dearest_unless_they_are_named(tmp_path):
 
 
 def test_results_lie_in_a_folder_named_after_the_file():
-    cfg = configured(
-        Path("x"), "pool=imported", "outcomes=data/my.outcomes.csv", "paths.results=${suite.name}"
-    )
+    cfg = configured(Path("x"), "pool=imported", "outcomes=data/my.outcomes.csv", "paths.results=${suite.name}")
     assert cfg.paths.results == "my"
 
 
