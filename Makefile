@@ -30,8 +30,8 @@ help:  ## this list
 
 reproduce: prepare $(if $(filter live,$(INFERENCE)),collect) sweep analyze paper  ## everything, from the recorded outcomes to paper/paper.pdf (INFERENCE=live asks the models again)
 
-test: $(INSTALLED)  ## the whole test suite
-	@$(RUN) pytest
+test: $(INSTALLED)  ## the whole test suite, on all cores
+	@OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 check: $(INSTALLED)  ## style, types and the import rule
 	@$(RUN) ruff check .
