@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -31,6 +33,33 @@ def calibrate_confidence(outcomes: pd.DataFrame) -> pd.DataFrame:
     for _, rows in positions.groupby([outcomes.loc[answered, "model"], mode[answered]]):
         confidence[rows.to_numpy()] = _calibrated(outcomes.iloc[rows.to_numpy()])
     return outcomes.assign(confidence=confidence)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Fitted calibrators by (model, answer mode), for completions that no table holds; each is a mean where it must be.
+
+    They are those that `calibrate_confidence` applies to every outcome outside the fit split.
+    """
+
+    calibrators: Mapping[tuple[str, str], Pipeline | float]
+    means: Mapping[str, float]
+
+    def confidence(self, model: str, signals: Mapping[str, float], *, choice: bool) -> float:
+        """Return P(correct) of one answer; the model's mean quality where no fit task was answered in this mode."""
+        calibrator = self.calibrators.get((model, "choice" if choice else "free"), self.means[model])
+        return float(_predict(calibrator, np.array([_features(dict(signals))]))[0])
+
+
+def fit_calibration(outcomes: pd.DataFrame) -> Calibration:
+    """Fit one calibrator per model and answer mode on the fit split of OUTCOMES."""
+    answered = outcomes[outcomes["quality"].notna() & outcomes["signals"].notna() & (outcomes["split"] == "fit")]
+    mode = np.where(answered["finish_reason"] == "choice", "choice", "free")
+    calibrators = {
+        (str(model), str(kind)): _fitted(signal_features(rows["signals"]), rows["quality"].to_numpy(float))
+        for (model, kind), rows in answered.groupby([answered["model"], mode])
+    }
+    return Calibration(calibrators, {str(k): float(v) for k, v in answered.groupby("model")["quality"].mean().items()})
 
 
 def signal_features(signals: pd.Series) -> NDArray[np.float64]:

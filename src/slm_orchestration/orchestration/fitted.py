@@ -1,0 +1,181 @@
+"""What an orchestrator knows before its first request: fitted on recorded outcomes, kept by their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import pickle
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import sklearn
+
+import slm_orchestration
+from slm_orchestration import files, tables
+from slm_orchestration.artifacts import cache_folder
+from slm_orchestration.inference.confidence import Calibration, calibrate_confidence, fit_calibration
+from slm_orchestration.inference.latency import read_profile
+from slm_orchestration.inference.store import outcomes_path, read_outcomes
+from slm_orchestration.models.prices import read_prices, usd_per_second
+from slm_orchestration.orchestration.analysis import Analyst
+from slm_orchestration.orchestration.expectation import Expectation, fit_expectation
+from slm_orchestration.orchestration.pool import REPOSITORY, Pool, strategy_named
+from slm_orchestration.orchestration.settings import Settings
+from slm_orchestration.routing import overhead
+from slm_orchestration.routing.operating_point import Retention
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matrix
+from slm_orchestration.routing.prompt_vectors import LatentSemantics, TaskAnalysis
+from slm_orchestration.routing.replay import Overhead, replay
+from slm_orchestration.routing.strategy import FittedRoutedStrategy
+from slm_orchestration.tasks.task import from_table
+
+_LOG = logging.getLogger(__name__)
+_GRID = np.linspace(0, 1, 41)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted strategy with its threshold, and what to expect of each model."""
+
+    strategy: FittedRoutedStrategy
+    threshold: float
+    rule: str
+    models: tuple[str, ...]
+    small: frozenset[str]
+    calibration: Calibration
+    expectation: Expectation
+    analyst: Analyst
+    router_usd_per_s: float
+
+
+@dataclass(frozen=True)
+class Records:
+    """Where the recorded outcomes, their tasks, the latency profile and the price table lie."""
+
+    outcomes: Path
+    tasks: Path
+    profile: Path
+    overhead: Path
+    prices: Path
+
+
+def records(outcomes: Path | None, tasks: Path | None) -> Records:
+    """Return where everything lies; by default the committed outcomes of the quick suite.
+
+    The profile lies beside the folder of outcomes. The packaged tasks are built when they are not there yet, as
+    `python -m experiments.prepare` does; ValueError names what is missing otherwise.
+    """
+    folder = Path(outcomes) if outcomes is not None else REPOSITORY / "data" / "outcomes" / "quick"
+    path = Path(tasks) if tasks is not None else REPOSITORY / "data" / "tasks" / f"{folder.name}.parquet"
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder}: no such folder of outcomes; give `outcomes=` a folder that experiments.collect made"
+        )
+    if not path.is_file():
+        _prepare(path, folder.name, packaged=outcomes is None and tasks is None)
+    beside = folder.parent / "latency_profile.csv", folder.parent / "router_overhead.csv"
+    return Records(folder, path, *beside, REPOSITORY / "data" / "prices.csv")
+
+
+def fitted(pool: Pool, where: Records, settings: Settings) -> Fitted:
+    """Return what was fitted on the same tables by the same code before, or fit it now and keep it."""
+    path = cache_folder() / "fitted" / f"{_key(pool, where, settings)}.pickle"
+    if path.is_file():
+        try:
+            return pickle.loads(path.read_bytes())
+        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError) as error:
+            _LOG.warning("%s cannot be read (%s); fitting again", path, error)
+    fresh = fit(pool, where, settings)
+    try:
+        with files.replacing(path) as temporary:
+            temporary.write_bytes(pickle.dumps(fresh, protocol=5))
+    except OSError as error:
+        _LOG.warning("%s cannot be written (%s); the next start fits again", path, error)
+    return fresh
+
+
+def fit(pool: Pool, where: Records, settings: Settings) -> Fitted:
+    """Fit router, confidence, expectations and domains on fit tasks; choose the threshold on calibration tasks."""
+    table = tables.read(where.tasks, tables.TASKS)
+    raw = read_outcomes(where.outcomes, pool.names)
+    raw = raw[raw["task_id"].isin(table["task_id"])]
+    rows = table[["task_id", "domain", "dataset", "group", "split", "question"]].assign(guess_quality=0.0)
+    outcomes = outcome_matrix(calibrate_confidence(raw), rows, pool.names, small=sorted(pool.small))
+    parts = outcomes.where("fit"), outcomes.where("calibration")
+    strategy = strategy_named(settings.routing_strategy, seed=settings.seed).fit(*parts)
+    if not isinstance(strategy, FittedRoutedStrategy):
+        raise ValueError(f"routing_strategy={settings.routing_strategy}: it asks no router, so it cannot run live")
+    prices = read_prices(where.prices)
+    paid, usd_per_s = _overhead(where, strategy.name, prices)
+    threshold, reason = _threshold(strategy, parts[1], settings, paid)
+    return Fitted(
+        strategy=strategy,
+        threshold=threshold,
+        rule=f"{settings.routing_strategy} at threshold {threshold:.3g}, {reason}",
+        models=pool.names,
+        small=pool.small,
+        calibration=fit_calibration(raw),
+        expectation=fit_expectation(
+            raw, from_table(table), pool.names, profile=read_profile(where.profile), prices=prices
+        ),
+        analyst=Analyst(TaskAnalysis(LatentSemantics(32, settings.seed))).fit(
+            parts[0].tasks["question"], parts[0].tasks["domain"].tolist()
+        ),
+        router_usd_per_s=usd_per_s,
+    )
+
+
+def _overhead(where: Records, strategy: str, prices: pd.DataFrame) -> tuple[Overhead, float]:
+    profile = overhead.read(where.overhead)
+    if strategy not in profile.index:
+        return Overhead(), usd_per_second(prices, "cpu", 1)
+    rate = usd_per_second(prices, str(profile.loc[strategy, "device"]), int(str(profile.loc[strategy, "threads"])))
+    return overhead.overhead(profile, strategy, usd_per_s=rate), rate
+
+
+def _threshold(
+    strategy: FittedRoutedStrategy, calibration: OutcomeMatrix, settings: Settings, paid: Overhead
+) -> tuple[float, str]:
+    if settings.routing_threshold is not None:
+        return float(settings.routing_threshold), "as configured"
+    rule = Retention(0.95)
+    (choices,) = strategy.choose(calibration, _GRID).values()
+    chosen = rule.choose(replay(strategy.name, choices, calibration, overhead=paid), calibration)
+    return float(_GRID[chosen.position]), chosen.reason
+
+
+def _prepare(path: Path, suite: str, *, packaged: bool) -> None:
+    command = f"python -m experiments.prepare suite={suite}"
+    if not packaged or not (REPOSITORY / "experiments" / "prepare.py").is_file():
+        raise ValueError(f"{path}: no such tasks; `{command}` builds them, or give `tasks=` their table")
+    _LOG.warning("the tasks that the router is calibrated on are not built yet; running `%s`", command)
+    words = [sys.executable, *command.split()[1:]]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        raise ValueError(f"{path}: no such tasks, and `{command}` could not build them: {said}")
+
+
+def _key(pool: Pool, where: Records, settings: Settings) -> str:
+    digest = hashlib.sha256()
+    tables_read = [
+        where.tasks,
+        where.profile,
+        where.overhead,
+        where.prices,
+        *(outcomes_path(where.outcomes, n) for n in pool.names),
+    ]
+    package = Path(slm_orchestration.__file__).parent
+    code = [
+        path for part in ("routing", "inference", "orchestration") for path in sorted((package / part).glob("*.py"))
+    ]
+    code.append(REPOSITORY / "conf" / "routing" / f"{settings.routing_strategy}.yaml")
+    for path in (*tables_read, *code):
+        digest.update(files.sha256(path).encode() if path.is_file() else b"none")
+    asked = (settings.routing_strategy, settings.routing_threshold, settings.seed, pool.names, sorted(pool.small))
+    digest.update(repr((asked, sys.version, sklearn.__version__, np.__version__, pd.__version__)).encode())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,152 @@
+"""AdaptiveOrchestrator: the adaptive router running live, on real models."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from slm_orchestration.models.model import Completion, Model
+from slm_orchestration.orchestration.execution import Call, Equipment, answer
+from slm_orchestration.orchestration.fitted import Fitted, fitted, records
+from slm_orchestration.orchestration.pool import Pool, packaged_pool
+from slm_orchestration.orchestration.requests import Request, as_task
+from slm_orchestration.orchestration.result import Decision, Result
+from slm_orchestration.orchestration.settings import Config, read_settings
+from slm_orchestration.tasks.task import Task
+
+
+class AdaptiveOrchestrator:
+    """Answers tasks with the cheapest model that is good enough, and says why.
+
+    `config` is a mapping or a YAML file with the keys of `Settings`. `pool` is the packaged one by default; `outcomes`
+    is a folder of recorded outcomes of its models, on the tasks of the table `tasks`, on which the router is
+    calibrated: the committed ones by default. `call` is how models are called. Construction checks the configuration
+    and stores; the first task fits the router or reads it from the cache folder, and the first call of a model loads
+    its weights, downloading them if need be. Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        pool: Pool | None = None,
+        outcomes: Path | None = None,
+        tasks: Path | None = None,
+        call: Call | None = None,
+    ) -> None:
+        self.settings = read_settings(config)
+        self.pool = packaged_pool() if pool is None else pool
+        if unknown := sorted(set(self.settings.models) - set(self.pool.names)):
+            raise ValueError(f"models.{unknown[0]}: no such model in the pool; there are {', '.join(self.pool.names)}")
+        self._outcomes, self._tasks = outcomes, tasks
+        self._call = OneAtATime() if call is None else call
+        self._fitted: Fitted | None = None
+        self._fitting = threading.Lock()
+        self._places = threading.BoundedSemaphore(self.settings.max_concurrent_tasks)
+        self._threads: ThreadPoolExecutor | None = None
+        self._closed = False
+
+    def prepare(self) -> Fitted:
+        """Fit the router, or read what was fitted before. Raises ValueError if outcomes or tasks are missing."""
+        with self._fitting:
+            if self._fitted is None:
+                self._fitted = fitted(self.pool, records(self._outcomes, self._tasks), self.settings)
+            return self._fitted
+
+    def process_task(self, task: Request) -> Result:
+        """Answer a text, a conversation of chat messages or a Task; what goes wrong stands in the result's `error`.
+
+        Raises ValueError if the task is none of these or is empty, and once the orchestrator is closed.
+        """
+        ready = as_task(task, max_tokens=self.settings.max_tokens)
+        with self._places:
+            return self._answer([ready])[0]
+
+    def process_batch(self, tasks: Sequence[Request]) -> list[Result]:
+        """Return one result per task, in order; a task that fails or is no task harms no other."""
+        results: list[Result | None] = [None] * len(tasks)
+        ready: list[tuple[int, Task]] = []
+        for place, task in enumerate(tasks):
+            try:
+                ready.append((place, as_task(task, max_tokens=self.settings.max_tokens)))
+            except ValueError as error:
+                results[place] = Result(None, None, 0.0, 0.0, Decision(), str(error))
+        most = self.settings.max_concurrent_tasks
+        for start in range(0, len(ready), most):
+            part = ready[start : start + most]
+            for (place, _), result in zip(part, self._answer([task for _, task in part]), strict=True):
+                results[place] = result
+        return [result for result in results if result is not None]
+
+    async def aprocess_task(self, task: Request) -> Result:
+        """Answer a task without blocking the event loop; at most `max_concurrent_tasks` are answered at once."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor(), self.process_task, task)
+
+    async def aprocess_batch(self, tasks: Sequence[Request]) -> list[Result]:
+        """Answer a batch without blocking the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor(), self.process_batch, tasks)
+
+    def stream_task(self, task: Request) -> Stream:
+        """Return the answer as pieces of text; its `result` is there once the pieces are used up."""
+        return Stream(self, task)
+
+    def close(self) -> None:
+        """Wait for running tasks and give the models' memory back; later tasks raise ValueError."""
+        self._closed = True
+        if self._threads is not None:
+            self._threads.shutdown(wait=True)
+        for model in self.pool.models:
+            release = getattr(model, "release", None)
+            if release is not None:
+                release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _answer(self, tasks: list[Task]) -> list[Result]:
+        if self._closed:
+            raise ValueError("the orchestrator is closed")
+        return answer(tasks, Equipment(self.prepare(), self.pool.models, self.settings, self._call))
+
+    def _executor(self) -> ThreadPoolExecutor:
+        with self._fitting:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(self.settings.max_concurrent_tasks, thread_name_prefix="task")
+            return self._threads
+
+
+@dataclass
+class Stream:
+    """Pieces of an answer. The rule may weigh an answer and call another model: none is shown before it is served."""
+
+    orchestrator: AdaptiveOrchestrator
+    task: Request
+    result: Result | None = field(default=None, init=False)
+
+    def __iter__(self) -> Iterator[str]:
+        self.result = self.orchestrator.process_task(self.task)
+        yield from (self.result.output or "").splitlines(keepends=True)
+
+
+@dataclass
+class OneAtATime:
+    """Calls a model as it is, one call at a time unless the model says with `concurrent = True` that it takes more."""
+
+    _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False, repr=False)
+    _making: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def __call__(self, model: Model, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
+        if getattr(model, "concurrent", False):
+            return model.complete(tasks, seed=seed)
+        with self._making:
+            lock = self._locks.setdefault(model.name, threading.Lock())
+        with lock:
+            return model.complete(tasks, seed=seed)
