@@ -67,11 +67,13 @@ def fit_expectation(
         )
     characters = {task.task_id: _characters(task) for task in tasks}
     fit = outcomes[(outcomes["split"] == "fit") & outcomes["quality"].notna()]
-    devices = [rows.loc[(model, "saturated")].to_dict() for model in models]
+    devices = {row["model"]: row for row in profile.to_dict("records") if row["concurrency"] == "saturated"}
     return Expectation(
         alone=np.array([rows.loc[(model, "one"), _PARAMETERS].to_numpy(float) for model in models]),
         saturated=np.array([rows.loc[(model, "saturated"), _PARAMETERS].to_numpy(float) for model in models]),
-        usd_per_s=np.array([usd_per_second(prices, one["device"], int(one["threads"])) for one in devices]),
+        usd_per_s=np.array(
+            [usd_per_second(prices, devices[model]["device"], int(devices[model]["threads"])) for model in models]
+        ),
         prompt=np.array([_prompt_tokens(fit[fit["model"] == model], characters) for model in models]),
         written=np.array([_written(fit[fit["model"] == model]) for model in models]),
     )

@@ -113,7 +113,7 @@ def _known(progress: Progress) -> OutcomeMatrix:
         answers["signals"] = _with(answers["signals"], places, [json.dumps(one.signals) for one in found])
     zeros = np.zeros((tasks, width))
     rows = pd.DataFrame({"question": progress.questions})
-    return OutcomeMatrix(rows, progress.models, frozenset(), zeros, zeros, zeros, answers)
+    return OutcomeMatrix(rows, progress.models, frozenset(), zeros, zeros, zeros, zeros, answers)
 
 
 def _with(column: pd.Series, places: list[int], values: list) -> list:
