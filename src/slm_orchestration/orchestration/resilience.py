@@ -196,15 +196,18 @@ class Admission:
         return self.accepted - self.answered - self.failed - self.abandoned
 
     @asynccontextmanager
-    async def admitted(self) -> AsyncIterator[None]:
-        """Hold one place while the block runs. Raises Overloaded where there is none."""
+    async def admitted(self, limit_s: float | None = None) -> AsyncIterator[None]:
+        """Hold one place while the block runs. Raises Overloaded where there is none.
+
+        Waiting and block together may take `limit_s`; then TimeoutError ends them, and the request has failed.
+        """
         if self.closing or self.in_flight >= self.running + self.waiting:
             self.refused += 1
             raise Overloaded("the server is stopping" if self.closing else f"{self.in_flight} requests are in flight")
         self.accepted += 1
         self._empty.clear()
         try:
-            async with self._slots:
+            async with asyncio.timeout(limit_s), self._slots:
                 yield
         except (asyncio.CancelledError, GeneratorExit):
             self.abandoned += 1

@@ -1,0 +1,268 @@
+"""The gateway as clients meet it: the official client, wrong requests, and clients that stall or leave."""
+
+import asyncio
+import json
+import logging
+import socket
+import time
+
+import httpx2 as httpx
+import openai
+import pytest
+
+from slm_orchestration.orchestration.gateway import Bounds
+from slm_orchestration.orchestration.gateway_schema import Chat
+from tests.orchestration.serving import Echo, serving
+
+USER = [{"role": "user", "content": "to be or not"}]
+
+
+@pytest.fixture(scope="module")
+def running():
+    with serving() as one:
+        yield one
+
+
+def client(running, key="none"):
+    return openai.OpenAI(base_url=f"{running.url}/v1", api_key=key, max_retries=0)
+
+
+def post(running, content, **extra):
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return httpx.post(f"{running.url}/v1/chat/completions", content=body, timeout=10, **extra)
+
+
+def chat(text, **extra):
+    return {"model": "auto", "messages": [{"role": "user", "content": text}], **extra}
+
+
+def test_the_official_client_gets_a_completion(running):
+    completion = client(running).chat.completions.create(model="auto", messages=USER, max_tokens=9)
+    assert completion.choices[0].message.content == "to be or not"
+    assert (completion.model, completion.choices[0].finish_reason) == ("small", "stop")
+    assert (completion.usage.prompt_tokens, completion.usage.completion_tokens, completion.usage.total_tokens) == (
+        1,
+        4,
+        5,
+    )
+    assert completion.model_extra["orchestration"]["cost_usd"] == 2e-6
+    assert running.gateway.backend.asked[-1] == Chat(USER, None, 9)
+
+
+def test_the_official_client_streams(running):
+    stream = client(running).chat.completions.create(
+        model="large", messages=USER, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks[:-1]) == "to be or not "
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    assert chunks[-1].usage.total_tokens == 5
+    assert {chunk.model for chunk in chunks} == {"large"}
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_the_official_async_client_works_too(running):
+    async def ask():
+        async with openai.AsyncOpenAI(base_url=f"{running.url}/v1", api_key="none") as asynchronous:
+            return await asynchronous.chat.completions.create(model="auto", messages=USER)
+
+    assert asyncio.run(ask()).choices[0].message.content == "to be or not"
+
+
+def test_the_official_client_lists_models_and_understands_errors(running):
+    assert [model.id for model in client(running).models.list()] == ["auto", "small", "large"]
+    assert client(running).models.retrieve("large").id == "large"
+    with pytest.raises(openai.NotFoundError, match="'huge' does not exist"):
+        client(running).chat.completions.create(model="huge", messages=USER)
+    with pytest.raises(openai.BadRequestError, match="messages: List should have at least 1 item"):
+        client(running).chat.completions.create(model="auto", messages=[])
+    with pytest.raises(openai.InternalServerError) as caught:
+        client(running).chat.completions.create(**chat("fail"))
+    assert (caught.value.status_code, caught.value.code) == (503, "model_unavailable")
+
+
+def test_a_stream_that_breaks_says_so(running):
+    stream = client(running).chat.completions.create(**chat("one break"), stream=True)
+    with pytest.raises(openai.APIError, match="no model answered"):
+        list(stream)
+    assert running.in_flight() == 0
+
+
+def test_a_stream_that_fails_at_once_has_an_honest_status(running):
+    assert post(running, chat("fail", stream=True)).status_code == 503
+    assert running.in_flight() == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"\xff\xfe{}",
+        b'{"model": "auto", "messages": [{"role": "user", "content": "\xff"}]}',
+        b'{"model": "auto", "messages": [{"role": "user", "content": "\\ud800"}]}',
+        b"[" * 100_000,
+        b'{"model": "auto", "messages": ' + b'[{"a":' * 5_000 + b"1",
+        b'{"model": "auto", "temperature": NaN, "messages": [{"role": "user", "content": "a"}]}',
+        b'{"model": "auto", "temperature": 1e999, "messages": [{"role": "user", "content": "a"}]}',
+        b'{"model": "auto", "max_tokens": 1' + b"0" * 5000 + b', "messages": [{"role": "user", "content": "a"}]}',
+        chat("a", max_tokens=-1),
+        chat("a", max_tokens=True),
+        chat("a", temperature="hot"),
+        chat("a", n=2),
+        chat("a", stream="yes"),
+        chat("a", tools=[{"type": "function"}]),
+        chat("a", stop=["b"]),
+        {"model": "auto", "messages": {"role": "user", "content": "a"}},
+        {"model": "auto", "messages": [{"role": "wizard", "content": "a"}]},
+        {"model": "auto", "messages": [{"role": "user", "content": None}]},
+        {"model": "auto", "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+        {"model": "auto", "messages": USER * 10_000},
+        {"model": "", "messages": USER},
+        {"model": 7, "messages": USER},
+        {"messages": USER},
+        chat("refuse"),
+    ],
+    ids=lambda body: str(body)[:40],
+)
+def test_a_wrong_request_is_a_400_in_the_form_of_openai(running, body):
+    response = post(running, body)
+    assert response.status_code == 400, response.text
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["type"] == "invalid_request_error"
+    assert len(response.content) < 1000
+
+
+def test_parts_of_text_are_joined_and_developers_are_the_system(running):
+    parts = [{"type": "text", "text": "to "}, {"type": "text", "text": "be"}]
+    messages = [{"role": "developer", "content": "Rhyme."}, {"role": "user", "content": parts}]
+    assert post(running, {"model": "small", "messages": messages, "tools": None}).status_code == 200
+    plain = [{"role": "system", "content": "Rhyme."}, {"role": "user", "content": "to be"}]
+    assert running.gateway.backend.asked[-1] == Chat(plain, "small", None)
+
+
+def test_other_paths_and_methods_are_told_in_the_same_form(running):
+    for method, path, status in [("GET", "/v1/chat/completions", 405), ("GET", "/nowhere", 404), ("PUT", "/%ff", 404)]:
+        response = httpx.request(method, running.url + path)
+        assert (response.status_code, response.json()["error"]["type"]) == (status, "invalid_request_error")
+
+
+def test_a_request_that_is_too_large_is_turned_away_with_and_without_its_length(running):
+    large = b"x" * 1_000_001
+    assert post(running, large).status_code == 413
+
+    def pieces():
+        for start in range(0, len(large), 100_000):
+            yield large[start : start + 100_000]
+
+    assert httpx.post(f"{running.url}/v1/chat/completions", content=pieces()).status_code == 413
+
+
+def test_a_client_that_does_not_finish_its_request_is_let_go(running):
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n"
+    assert running.raw(head) == b""  # the head never ends
+    assert running.raw(head + b"Content-Length: 100\r\n\r\n{").startswith(b"HTTP/1.1 408")
+    assert running.raw(b"") == b""
+
+
+def test_bytes_that_are_not_http_are_refused(running):
+    assert running.raw(b"\x16\x03\x01\x02\x00 hello\r\n\r\n").startswith(b"HTTP/1.1 400")
+
+
+def test_clients_that_leave_end_their_requests(running):
+    before = running.gateway.admission.abandoned
+    for stream in (True, False):
+        body = json.dumps(chat("slowly " * 200 if stream else "stall", stream=stream)).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", running.port)) as connection:
+            connection.sendall(head.encode() + body)
+            if stream:
+                assert b"200 OK" in connection.recv(1000)
+            else:
+                _until(lambda: running.gateway.admission.in_flight == 1)
+    assert running.in_flight() == 0
+    assert running.gateway.admission.abandoned == before + 2
+
+
+def test_too_many_requests_are_turned_away_and_may_come_back():
+    with serving(running=1, waiting=0) as one:
+        with socket.create_connection(("127.0.0.1", one.port)) as connection:
+            body = json.dumps(chat("stall")).encode()
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+            _until(lambda: one.gateway.admission.in_flight == 1)
+            response = post(one, chat("hello"))
+            assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+        assert one.in_flight() == 0
+        assert post(one, chat("hello")).status_code == 200
+
+
+def test_an_answer_that_takes_too_long_is_a_504():
+    with serving(bounds=Bounds(answer_s=0.1)) as one:
+        assert [post(one, chat("stall", stream=stream)).status_code for stream in (False, True)] == [504, 504]
+        assert one.in_flight() == 0
+        assert one.gateway.admission.failed == 1
+
+
+def test_with_a_key_only_who_names_it_is_served():
+    with serving(api_key="sesame") as one:
+        assert client(one, "sesame").chat.completions.create(model="auto", messages=USER).model == "small"
+        for wrong in ("", "sesam", "sesame2"):
+            with pytest.raises(openai.AuthenticationError):
+                client(one, wrong or "none").models.list()
+        assert post(one, chat("a")).json()["error"]["code"] == "invalid_api_key"
+        assert httpx.get(f"{one.url}/health").json() == {"status": "ok"}
+
+
+def test_metrics_count_and_never_repeat_what_was_asked(running):
+    assert post(running, chat("my secret")).status_code == 200
+    text = httpx.get(f"{running.url}/metrics").text
+    assert 'slm_orchestration_requests_total{status="200"}' in text
+    assert 'slm_orchestration_tokens_total{direction="written",model="small"}' in text
+    assert "slm_orchestration_admission_in_flight 0.0" in text
+    assert "secret" not in text
+
+
+def test_a_mistake_of_the_server_is_a_500_that_tells_no_secret(running, caplog):
+    with caplog.at_level(logging.DEBUG):
+        response = post(running, chat("bug"))
+    assert response.status_code == 500
+    assert response.json()["error"]["type"] == "server_error"
+    assert "secret" not in response.text
+    assert running.in_flight() == 0
+
+
+def test_no_prompt_is_logged(running, caplog):
+    with caplog.at_level(logging.DEBUG):
+        for text in ("my secret", "fail"):
+            post(running, chat(text, user="secret"))
+        post(running, b'{"secret": ')
+    assert "secret" not in caplog.text
+
+
+def test_a_stopping_server_finishes_what_runs_and_closes_its_backend():
+    backend = Echo()
+    with serving(backend) as one:
+        connection = socket.create_connection(("127.0.0.1", one.port))
+        body = json.dumps(chat("slowly but surely", stream=True)).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        _until(lambda: one.gateway.admission.in_flight == 1)
+    received = b""
+    while part := connection.recv(65536):
+        received += part
+    connection.close()
+    assert b"data: [DONE]" in received
+    assert backend.closed
+    assert (one.gateway.admission.answered, one.gateway.admission.in_flight) == (1, 0)
+
+
+def _until(condition):
+    until = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
