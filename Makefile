@@ -22,13 +22,13 @@ endif
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help reproduce test check setup prepare collect sweep analyze figures paper audit mlflow-ui notebooks validate-statistics lock clean
+.PHONY: help reproduce test check setup prepare collect sweep analyze figures paper verify expected audit mlflow-ui notebooks validate-statistics lock clean
 
 help:  ## this list
 	@echo "make TARGET [SUITE=quick|standard|full] [INFERENCE=recorded|live] [ARGS='key=value ...']"
 	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/  \1:\2/p' Makefile | awk -F: '{printf "%-22s %s\n", $$1, $$2}'
 
-reproduce: prepare $(if $(filter live,$(INFERENCE)),collect) sweep analyze paper  ## everything, from the recorded outcomes to paper/paper.pdf (INFERENCE=live asks the models again)
+reproduce: prepare $(if $(filter live,$(INFERENCE)),collect) sweep analyze paper verify  ## everything, from the recorded outcomes to paper/paper.pdf, checked (INFERENCE=live asks the models again)
 
 test: $(INSTALLED)  ## the whole test suite, on all cores
 	@OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --maxprocesses 8 --dist loadfile
@@ -61,6 +61,13 @@ figures paper: $(INSTALLED)  ## figures, tables and paper/paper.pdf from what wa
 	@echo "== report: figures, tables and paper"
 	@$(RUN) experiments.report $(CONFIG)
 
+verify: $(INSTALLED)  ## compare the results with the committed reference: "reproduced", or what differs
+	@echo "== verify: are these the committed results?"
+	@$(RUN) experiments.verify $(CONFIG)
+
+expected: $(INSTALLED)  ## make the present results the reference that verify compares with
+	@$(RUN) experiments.verify accept $(CONFIG)
+
 audit: $(INSTALLED)  ## ask the real models again about a sample of the recorded tasks (downloads the weights)
 	@$(RUN) experiments.audit $(CONFIG)
 
@@ -87,7 +94,7 @@ lock:  ## resolve requirements.lock anew (needs uv; torch and what only torch ne
 	@rm -r .lock
 
 clean:  ## remove what reproduce makes; keeps .venv, recorded and live outcomes, and downloaded weights
-	rm -rf data/tasks data/results build figures/*.pdf figures/*.png paper/generated paper/paper.pdf mlflow.db mlruns .hydra
+	rm -rf data/tasks data/results build figures/*.pdf figures/*.png paper/generated paper/paper.pdf report mlflow.db mlruns .hydra
 
 .venv/bin/python:
 	@echo "== setup: a Python environment in .venv"

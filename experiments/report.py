@@ -1,4 +1,4 @@
-"""Draw the figures, write the tables, compile the paper, and print what came out and where it lies.
+"""Draw the figures, write the tables, compile the paper, build the HTML report, and print where it all lies.
 
     python -m experiments.report
     python -m experiments.report trace adaptive.retention    where that number of the paper comes from
@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments import trace
 from experiments.config import CONF, entry
+from experiments.page import write_page
 from experiments.results import Results, read_results
 from slm_orchestration.figures import strategies, style
 from slm_orchestration.figures.cost_quality import cost_quality, cost_quality_panels
@@ -38,12 +39,14 @@ def main(cfg: DictConfig) -> None:
     paper.write_generated(shown, named, generated)
     pdf = Path(cfg.paths.paper) / "paper.pdf"
     paper.compile_paper(PAPER / "main.typ", pdf, generated=generated, figures=Path(cfg.paths.figures))
+    page = write_page(cfg, results, named, shown)
     print(printed.text(shown[0]))
     print(f"\nagainst the mixture: {named['words.against_mixture'].text}")
     print(f"estimates    {Path(cfg.paths.results) / 'estimates.parquet'}")
     print(f"figures      {', '.join(str(path) for path in figures if path.suffix == '.pdf')} (and .png)")
     print(f"tables       {generated} (.typ, .tex) and {generated / 'numbers.json'}")
     print(f"paper        {pdf}")
+    print(f"report       {page} (open it in a browser)")
 
 
 def draw(results: Results, folder: Path) -> list[Path]:

@@ -25,6 +25,8 @@ def configured(folder: Path, *overrides: str) -> DictConfig:
         *(f"paths.{name}={folder / name}{'.parquet' if name == 'tasks' else ''}" for name in paths[:4]),
         f"paths.overhead={folder / 'overhead.csv'}",
         f"paths.paper={folder / 'paper'}",
+        f"paths.page={folder / 'report' / 'index.html'}",
+        f"paths.expected={folder / 'expected'}",
         "tracking=off",
         "statistics=quick",
         *overrides,
@@ -35,16 +37,16 @@ def write_suite(cfg: DictConfig, *, tasks: int = 120) -> None:
     """Write TASKS and OUTCOMES: harder questions are longer, and better models are right more often."""
     rng = np.random.default_rng(0)
     hard = rng.random(tasks) < 0.5
-    rows = [_task(number, bool(hard[number])) for number in range(tasks)]
+    rows = [make_task(number, bool(hard[number])) for number in range(tasks)]
     tables.write(to_table(rows), tables.TASKS, Path(cfg.paths.tasks), metadata={})
     for model, (skill, price) in MODELS.items():
         right = rng.random(tasks) < np.where(hard, skill * 0.6, min(skill * 1.3, 0.95))
-        frame = pd.DataFrame([_outcome(task, model, bool(ok), price) for task, ok in zip(rows, right, strict=True)])
+        frame = pd.DataFrame([make_outcome(task, model, bool(ok), price) for task, ok in zip(rows, right, strict=True)])
         about = describe({"weights_sha256": "by hand", "dtype": "none"}, ["0"] * tasks)
         write_outcomes(frame, Path(cfg.paths.outcomes), model, metadata=about)
 
 
-def _task(number: int, hard: bool) -> Task:
+def make_task(number: int, hard: bool) -> Task:
     domain = ("logic", "mathematics")[number % 2]
     question = f"Is {number} even?" + (" Prove each step, if not then explain why all of them hold." if hard else "")
     return Task(
@@ -62,7 +64,7 @@ def _task(number: int, hard: bool) -> Task:
     )
 
 
-def _outcome(task: Task, model: str, right: bool, price: float) -> dict:
+def make_outcome(task: Task, model: str, right: bool, price: float) -> dict:
     answer = task.reference if right else {"A": "B", "B": "A"}[task.reference]
     sure = 0.8 if right else 0.6
     signals = {"label:A": sure if answer == "A" else 1 - sure, "label:B": sure if answer == "B" else 1 - sure}

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import yaml
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from experiments.inputs import configuration_hash
 from experiments.results import configuration_of
 from experiments.run import TABLES
 from slm_orchestration import files, tables
-from tests.experiments.by_hand import MODELS, write_suite
+from slm_orchestration.inference.store import describe, write_outcomes
+from slm_orchestration.tasks.task import to_table
+from tests.experiments.by_hand import make_outcome, make_task
 from tests.figures import tables_by_hand as by_hand
+
+MODELS = ("small", "large")
+# What would run in a browser that took text for markup.
+HOSTILE = "</script><script>window.hostile = 1</script><img src=x onerror='window.hostile = 1'> %%script%%"
 
 
 def write_results(cfg: DictConfig) -> None:
-    """Write the run `all` and its estimates; its ten tasks are not those of the suite, whose files it names as read."""
-    write_suite(cfg)
+    """Write ten tasks, the answers of two models, the run `all` that read them, and what was analyzed."""
     results = Path(cfg.paths.results)
+    _write_suite(cfg)
     read = [Path(cfg.paths.tasks), *(Path(cfg.paths.outcomes) / f"{model}.parquet" for model in MODELS)]
     asked = yaml.safe_dump({"routing": "by hand", "inputs": {str(path): files.sha256(path) for path in read}})
     made = {
@@ -36,3 +44,20 @@ def write_results(cfg: DictConfig) -> None:
     tables.write(by_hand.estimates(), tables.ESTIMATES, results / "estimates.parquet", metadata=analyzed)
     tables.write(by_hand.comparisons(), tables.COMPARISONS, results / "comparisons.parquet", metadata=analyzed)
     files.write_text(results / "hull.json", json.dumps(by_hand.HULL))
+
+
+def _write_suite(cfg: DictConfig) -> None:
+    """The first task of every five is beyond both models, the next beyond the small one."""
+    with open_dict(cfg):
+        cfg.pool.models = [{"name": model} for model in MODELS]
+    tasks = [
+        replace(make_task(n, False), task_id=f"task/{n}", domain=("code", "logic")[n // 5], split="evaluation")
+        for n in range(10)
+    ]
+    tasks = [replace(task, question=f"{task.question} {HOSTILE}") for task in tasks]
+    tables.write(to_table(tasks), tables.TASKS, Path(cfg.paths.tasks), metadata={})
+    for place, model in enumerate(MODELS):
+        rows = [make_outcome(task, model, n % 5 > 1 - place, 1.0 + place) for n, task in enumerate(tasks)]
+        rows[0]["answer"] = HOSTILE
+        about = describe({"weights_sha256": f"{model}, by hand", "dtype": "none"}, ["0"] * len(tasks))
+        write_outcomes(pd.DataFrame(rows), Path(cfg.paths.outcomes), model, metadata=about)

@@ -13,8 +13,8 @@ from experiments.results import read_results
 from experiments.trace import asked_for, chain
 from slm_orchestration import files
 from slm_orchestration.report import paper
-from tests.experiments.by_hand import MODELS, configured
-from tests.experiments.results_by_hand import write_results
+from tests.experiments.by_hand import configured
+from tests.experiments.results_by_hand import MODELS, write_results
 
 SOURCE = (Path(__file__).parents[2] / "paper/main.typ").read_text(encoding="utf-8")
 
@@ -77,10 +77,10 @@ def test_a_number_printed_otherwise_than_its_table_has_it_is_refused(cfg: DictCo
 
 
 def test_outcomes_that_the_run_did_not_read_break_the_chain(cfg: DictConfig):
-    path = Path(cfg.paths.outcomes) / "smollm2-135m.parquet"
+    path = Path(cfg.paths.outcomes) / "small.parquet"
     honest = path.read_bytes()
     path.write_bytes(honest + b"\n")
-    with pytest.raises(ValueError, match=r"smollm2-135m\.parquet: not the file that .* read"):
+    with pytest.raises(ValueError, match=r"small\.parquet: not the file that .* read"):
         links(cfg, "adaptive.cost_saving")
     path.write_bytes(honest)
 
