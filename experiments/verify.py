@@ -59,7 +59,7 @@ def accept(cfg: DictConfig) -> None:
     for name in TABLES:
         with files.replacing(folder / f"{name}.parquet") as temporary:
             shutil.copyfile(_table(cfg, name), temporary)
-    made = {"asked": _asked(cfg), "platform": reference.this_platform(), "files": _files(cfg)}
+    made: dict[str, dict] = {"asked": _asked(cfg), "platform": reference.this_platform(), "files": _files(cfg)}
     files.write_text(folder / "reference.json", json.dumps(made, indent=1, sort_keys=True) + "\n")
     print(f"reference: {len(made['files'])} files and {len(TABLES)} tables, {folder}")
 
@@ -83,7 +83,8 @@ def _table(cfg: DictConfig, name: str) -> Path:
 def _asked(cfg: DictConfig) -> dict[str, object]:
     keys = ["seed", "thresholds", "operating_point", "statistics"]
     asked = OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True)
-    return {**{str(key): value for key, value in dict(asked).items()}, "inference": str(cfg.inference.name)}
+    assert isinstance(asked, dict)
+    return {**{str(key): value for key, value in asked.items()}, "inference": str(cfg.inference.name)}
 
 
 def _other_settings(expected: dict[str, object], asked: dict[str, object]) -> list[str]:

@@ -46,11 +46,11 @@ def plane(estimates: pd.DataFrame, hull: Sequence[str]) -> dict[str, Any]:
 
 def curves(frame: pd.DataFrame, operating_points: pd.DataFrame) -> dict[str, Any]:
     """Return by strategy its thresholds, where the operating one stands, its curve, and a table per threshold."""
-    chosen = operating_points.set_index("strategy")[["threshold", "chosen_by"]]
-    return {str(name): _curve(rows, chosen.loc[str(name)]) for name, rows in frame.groupby("strategy", sort=False)}
+    chosen = {row["strategy"]: row for row in operating_points.to_dict("records")}
+    return {str(name): _curve(rows, chosen[str(name)]) for name, rows in frame.groupby("strategy", sort=False)}
 
 
-def _curve(rows: pd.DataFrame, chosen: pd.Series) -> dict[str, Any]:
+def _curve(rows: pd.DataFrame, chosen: Mapping[Any, Any]) -> dict[str, Any]:
     rows = rows.sort_values(["threshold", "domain"], kind="stable")
     overall = strategies.overall(rows)
     thresholds = overall["threshold"].tolist()
@@ -100,13 +100,13 @@ def _kind(name: str) -> str:
     return "strategy" if strategies.is_contender(name) else "model" if strategies.is_constant(name) else "reference"
 
 
-def _place(models: Sequence[str], model: str) -> int:
+def _place(models: Sequence[str], model: Any) -> int:
     return models.index(model) if model in models else -1
 
 
-def _plain(value: float) -> float | None:
+def _plain(value: Any) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def _million(value: float) -> float | None:
+def _million(value: Any) -> float | None:
     return None if pd.isna(value) else 1e6 * float(value)

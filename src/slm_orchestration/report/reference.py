@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,5 +73,5 @@ def different_numbers(found: pd.DataFrame, expected: pd.DataFrame, schema: pa.Sc
     return said
 
 
-def _row(row: Mapping[str, object], key: Iterable[str]) -> str:
+def _row(row: Mapping[Any, Any], key: Iterable[str]) -> str:
     return ", ".join(f"{name}={row[name]}" for name in key)
