@@ -99,7 +99,7 @@ clean:  ## remove what reproduce makes; keeps .venv, recorded and live outcomes,
 .venv/bin/python:
 	@echo "== setup: a Python environment in .venv"
 ifdef UV
-	@uv venv --quiet --allow-existing --python '>=3.11,<3.14' .venv
+	@uv venv --quiet --seed --allow-existing --python '>=3.11,<3.14' .venv
 else
 	@for python in python3.13 python3.12 python3.11 python3; do \
 	  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
