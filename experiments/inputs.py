@@ -60,7 +60,9 @@ def fingerprint(cfg: DictConfig) -> str:
 def recorded_files(cfg: DictConfig) -> list[Path]:
     """Return the tables of tasks and outcomes of a suite that this project recorded."""
     models = [model.name for model in cfg.pool.models]
-    return [Path(cfg.paths.tasks), *(Path(cfg.paths.outcomes) / f"{name}.parquet" for name in models)]
+    folder = Path(cfg.paths.outcomes)
+    side = sorted(path for kind in ("states", "samples") for path in folder.glob(f"{kind}/*.parquet"))
+    return [Path(cfg.paths.tasks), *(folder / f"{name}.parquet" for name in models), *side]
 
 
 def configuration_hash(fingerprint: str) -> str:

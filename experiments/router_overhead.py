@@ -18,20 +18,23 @@ from omegaconf import DictConfig
 
 from experiments import inputs
 from experiments.config import entry
+from experiments.side_reads import with_side_tables
 from slm_orchestration.models.prices import read_prices, usd_per_second
 from slm_orchestration.routing import overhead
+from slm_orchestration.routing.bandit import FittedBandit
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy
 
+ASK_A_ROUTER = (FittedRoutedStrategy, FittedBandit)
+
 
 def main(cfg: DictConfig) -> None:
     """Measure the configured router anew, replacing its row."""
-    outcomes = inputs.load_outcomes(cfg)
-    strategy = instantiate(cfg.routing.strategy, _convert_="all").fit(
-        outcomes.where("fit"), outcomes.where("calibration")
-    )
-    if not isinstance(strategy, FittedRoutedStrategy):
+    configured = instantiate(cfg.routing.strategy, _convert_="all")
+    outcomes = with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
+    strategy = configured.fit(outcomes.where("fit"), outcomes.where("calibration"))
+    if not isinstance(strategy, ASK_A_ROUTER):
         print(f"{cfg.routing.name} asks no router: nothing to measure")
         return
     row = _measure(cfg, strategy, outcomes.where("calibration"))
@@ -40,7 +43,7 @@ def main(cfg: DictConfig) -> None:
 
 def overhead_of(cfg: DictConfig, strategy: FittedStrategy, calibration: OutcomeMatrix) -> Overhead:
     """Return the overhead of one prediction; references ask no router and pay nothing."""
-    if not isinstance(strategy, FittedRoutedStrategy):
+    if not isinstance(strategy, ASK_A_ROUTER):
         return Overhead()
     if strategy.name not in overhead.read(Path(cfg.paths.overhead)).index:
         print(f"measuring the overhead of {strategy.name} into {cfg.paths.overhead}")
@@ -51,7 +54,7 @@ def overhead_of(cfg: DictConfig, strategy: FittedStrategy, calibration: OutcomeM
     return overhead.overhead(profile, strategy.name, usd_per_s=usd_per_s)
 
 
-def _measure(cfg: DictConfig, strategy: FittedRoutedStrategy, outcomes: OutcomeMatrix) -> dict:
+def _measure(cfg: DictConfig, strategy: FittedRoutedStrategy | FittedBandit, outcomes: OutcomeMatrix) -> dict:
     path = Path(cfg.paths.overhead)
     row = overhead.measure(strategy.router, outcomes) | {
         "device": "cpu",

@@ -14,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments import imported, inputs
 from experiments.config import entry
 from experiments.router_overhead import overhead_of
+from experiments.side_reads import with_side_tables
 from experiments.sweep_table import show
 from experiments.tracking import log_sweep
 from slm_orchestration import files, tables
@@ -27,6 +30,7 @@ from slm_orchestration.routing import replay
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.references import upper_hull
 from slm_orchestration.routing.replay import Overhead
+from slm_orchestration.routing.router import NotRecorded
 from slm_orchestration.routing.strategy import FittedStrategy
 
 TABLES = {"decisions": tables.DECISIONS, "curves": tables.CURVES, "operating_points": tables.OPERATING_POINTS}
@@ -40,7 +44,13 @@ def main(cfg: DictConfig) -> None:
         print(f"\n{cfg.routing.name}: skipped, as {reason}")
         return
     if not inputs.is_complete(folder, [path.name for path in paths.values()], inputs.fingerprint(cfg)):
-        _run(cfg, folder, paths)
+        try:
+            _run(cfg, folder, paths)
+        except NotRecorded as error:
+            if not _in_a_sweep():
+                raise
+            print(f"\n{cfg.routing.name}: skipped, {error}")
+            return
     curves = tables.read(paths["curves"], tables.CURVES)
     points = tables.read(paths["operating_points"], tables.OPERATING_POINTS)
     log_sweep(cfg, curves, {**paths, "config": folder / "config.yaml"}, _tags(folder))
@@ -49,9 +59,10 @@ def main(cfg: DictConfig) -> None:
 
 
 def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
-    outcomes = inputs.load_outcomes(cfg)
+    configured = instantiate(cfg.routing.strategy, _convert_="all")
+    outcomes = with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     calibration = outcomes.where("calibration")
-    strategy = instantiate(cfg.routing.strategy, _convert_="all").fit(outcomes.where("fit"), calibration)
+    strategy = configured.fit(outcomes.where("fit"), calibration)
     overhead = overhead_of(cfg, strategy, calibration)
     asked = inputs.fingerprint(cfg)  # after the overhead, which a first run measures into the table it reads
     results = _replayed(cfg, strategy, outcomes, overhead)
@@ -90,6 +101,10 @@ def _point(strategy: str, threshold: float, reason: str, tasks: int) -> pd.DataF
 def _write_hull(path: Path, calibration: OutcomeMatrix) -> None:
     vertices = upper_hull(calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0))
     files.write_text(path, json.dumps([calibration.models[vertex] for vertex in vertices]) + "\n")
+
+
+def _in_a_sweep() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def _tags(folder: Path) -> dict[str, str]:

@@ -11,6 +11,10 @@ from tests.experiments.by_hand import MODELS, configured, write_suite
 STRATEGIES = {
     **{
         name: [name]
+        for name in ("bandit_linucb", "bandit_thompson", "cascade_routing", "cascade_routing_greedy", "oracle_permuted")
+    },
+    **{
+        name: [name]
         for name in ("answer_scorer", "boosting", "bradley_terry", "knn", "length", "logistic", "matrix_factorization")
     },
     "adaptive": ["adaptive"],

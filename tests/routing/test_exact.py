@@ -1,32 +1,20 @@
 """Exact curves are what replaying at every threshold would give."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
 from slm_orchestration.routing import exact
 from slm_orchestration.routing.adaptive import AdaptiveRouter
+from slm_orchestration.routing.cascade_routing import CascadeRouting
 from slm_orchestration.routing.confidence import ConfidenceRouter
 from slm_orchestration.routing.prompt_vectors import LatentSemantics, TaskAnalysis
 from slm_orchestration.routing.replay import Overhead, replay
 from slm_orchestration.routing.rules import Cascade, Utility
 from slm_orchestration.routing.strategy import RoutedStrategy
+from tests.routing.known import Known
 from tests.routing.tables_by_hand import matrix
 
-
-@dataclass
-class Known:
-    """Predicts what it is told, before and after answers alike."""
-
-    quality: np.ndarray
-    reads: frozenset = frozenset({"prompt"})
-
-    def fit(self, outcomes):
-        return self
-
-    def predict_quality(self, prompts, answers):
-        return self.quality
+ANSWERS = frozenset({"prompt", "answer:*"})
 
 
 def _random_matrix(tasks: int, *, seed: int = 0):
@@ -55,8 +43,11 @@ def test_two_tasks_whose_changes_a_reader_can_add_up():
         (ConfidenceRouter(), Cascade()),
         (AdaptiveRouter(TaskAnalysis(LatentSemantics(dimensions=4, seed=0))), Utility()),
         (Known(np.random.default_rng(1).random((60, 3))), Utility()),
+        (Known(*np.random.default_rng(1).random((2, 60, 3)), reads=ANSWERS), Utility()),
+        (Known(*np.random.default_rng(1).random((2, 60, 3)), reads=ANSWERS), CascadeRouting(depth=3)),
+        (Known(*np.random.default_rng(2).integers(0, 3, (2, 60, 3)) / 2, reads=ANSWERS), CascadeRouting(depth=1)),
     ],
-    ids=["cascade", "sequential utility", "utility"],
+    ids=["cascade", "adaptive", "utility", "utility that goes on", "cascade routing", "greedy, with ties"],
 )
 def test_the_exact_curve_meets_every_replayed_threshold(router, rule):
     outcomes, overhead = _random_matrix(60), Overhead(latency_s=0.01, cost_usd=0.02)

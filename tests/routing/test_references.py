@@ -4,7 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from slm_orchestration.routing.references import Constant, DomainTableGiven, Guess, Mixture, Oracle, upper_hull
+from slm_orchestration.routing.references import (
+    Constant,
+    DomainTableGiven,
+    Guess,
+    Mixture,
+    Oracle,
+    PermutedOracle,
+    upper_hull,
+)
+from slm_orchestration.routing.replay import Overhead, replay
 from slm_orchestration.routing.rules import GUESS
 from tests.routing.tables_by_hand import matrix
 
@@ -29,6 +38,25 @@ def test_guess_calls_no_model():
 
 def test_oracle_takes_the_cheapest_of_the_best_models():
     assert _served(Oracle(), "oracle") == [[0, 1, 2, 0]]
+
+
+def test_the_permuted_oracle_keeps_each_models_mean_and_loses_what_they_have_in_common():
+    # Both models are right on the same half of the tasks: the oracle gets .5, independent models 1 - .5·.5 = .75.
+    outcomes = matrix([[1, 1], [0, 0]] * 2000)
+    permuted = PermutedOracle(seed=0)
+    choices = permuted.fit(outcomes, outcomes).choose(outcomes, GRID)["oracle_permuted"]
+    replayed = replay("oracle_permuted", choices, outcomes, overhead=Overhead())
+    assert replayed.quality.mean() == pytest.approx(0.75, abs=0.02)
+    assert sorted(choices.stand_in[:, 0]) == list(range(4000))
+    again = permuted.choose(outcomes, GRID)["oracle_permuted"]
+    assert (again.stand_in == choices.stand_in).all()
+
+
+def test_permuting_stays_within_a_dataset():
+    outcomes = matrix([[1, 1]] * 3 + [[0, 0]] * 3)
+    outcomes.tasks["dataset"] = ["easy"] * 3 + ["hard"] * 3
+    choices = PermutedOracle(seed=0).choose(outcomes, GRID)["oracle_permuted"]
+    assert replay("o", choices, outcomes, overhead=Overhead()).quality[0].tolist() == [1, 1, 1, 0, 0, 0]
 
 
 def test_the_hull_leaves_out_models_below_the_line_and_dearer_ones_that_are_no_better():

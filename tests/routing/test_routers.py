@@ -1,7 +1,5 @@
 """Each router's predictions on tasks whose right prediction a reader can see."""
 
-import copy
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +17,7 @@ from slm_orchestration.routing.matrix_factorization import MatrixFactorizationRo
 from slm_orchestration.routing.prompt_vectors import LatentSemantics, TaskAnalysis
 from slm_orchestration.routing.quality_model import QualityModel
 from slm_orchestration.routing.regression import BoostedTrees, RegressionRouter
+from slm_orchestration.routing.router import NotRecorded
 from slm_orchestration.routing.rules import Cascade, Utility
 from slm_orchestration.routing.strategy import RoutedStrategy, fit_table, guarded
 from tests.routing.tables_by_hand import matrix
@@ -98,7 +97,7 @@ def test_confidence_of_a_called_model_replaces_its_mean():
 
 @pytest.mark.parametrize("router", FITTED, ids=_name)
 def test_a_fitted_router_tells_easy_from_hard_prompts(router):
-    fitted = copy.deepcopy(router).fit(fit_table(OUTCOMES))
+    fitted = RoutedStrategy("s", router, Utility()).fit(OUTCOMES, OUTCOMES).router
     easy, hard = fitted.predict_quality(_prompts(EASY + " 7", HARD + " 7"), fit_table(OUTCOMES).iloc[:0])
     assert easy[0] > 0.7
     assert hard[0] < 0.3
@@ -148,10 +147,52 @@ def test_longer_prompts_get_a_lower_predicted_quality_from_cheaper_models_only()
 
 def test_nearest_tasks_fall_back_to_the_means_where_neighbours_tell_nothing():
     rng = np.random.default_rng(0)
-    noise = matrix(rng.integers(0, 2, (200, 3)), questions=QUESTIONS)
-    router = NearestTasksRouter(_words(), neighbours=(5, 20)).fit(fit_table(noise))
+    fit, calibration = (fit_table(matrix(rng.integers(0, 2, (200, 3)), questions=QUESTIONS)) for _ in range(2))
+    router = NearestTasksRouter(_words(), neighbours=(5, 20)).fit(fit).tune(calibration)
     assert router.k == 0
-    assert router.predict_quality(_prompts(EASY), pd.DataFrame())[0] == pytest.approx(noise.quality.mean(axis=0))
+    means = fit.groupby("model", sort=False)["quality"].mean()
+    assert router.predict_quality(_prompts(EASY), pd.DataFrame())[0] == pytest.approx(means)
+
+
+def test_nearest_tasks_choose_k_on_calibration_tasks():
+    # Fit tasks are of two kinds; the two nearest are alike, all four together are not.
+    fit = matrix([[1, 1], [1, 1], [0, 1], [0, 1]], questions=["red apple tree"] * 2 + ["prime number theorem"] * 2)
+    many = matrix([[1, 1], [0, 1]] * 10, questions=["red apple tree", "prime number theorem"] * 10)
+    router = NearestTasksRouter(_words(), neighbours=(2, 4)).fit(fit_table(fit))
+    assert router.k == 0
+    assert router.tune(fit_table(many)).k == 2
+    assert router.predict_quality(_prompts("apple tree"), pd.DataFrame())[0].tolist() == [1.0, 1.0]
+
+
+def test_adaptive_without_recorded_confidence_chooses_one_model_from_the_prompt():
+    outcomes = matrix(QUALITY, questions=QUESTIONS)
+    outcomes.answers["confidence"] = np.nan
+    fitted = RoutedStrategy("s", AdaptiveRouter(_analysis()), Utility()).fit(outcomes, outcomes)
+    assert fitted.router.reads == {"prompt"}
+    assert (fitted.choose(outcomes, np.linspace(0, 1, 5))["s"].called.sum(axis=2) == 1).all()
+
+
+def test_adaptive_reads_the_answers_of_models_whose_confidence_is_recorded():
+    outcomes = matrix(QUALITY, questions=QUESTIONS)
+    outcomes.answers.loc[outcomes.answers["model"] == "middle", "confidence"] = np.nan
+    assert AdaptiveRouter(_analysis()).fit(fit_table(outcomes)).reads == {"prompt", "answer:small", "answer:large"}
+
+
+def test_a_cascade_on_confidence_says_what_is_missing():
+    outcomes = matrix(QUALITY)
+    outcomes.answers["confidence"] = np.nan
+    with pytest.raises(NotRecorded, match="confidence of every answer, and 400 answers"):
+        ConfidenceRouter().fit(fit_table(outcomes))
+
+
+def test_the_answer_scorer_does_without_confidence_and_tokens_but_not_without_answers():
+    outcomes = matrix(QUALITY, questions=QUESTIONS)
+    outcomes.answers[["confidence", "completion_tokens"]] = np.nan
+    fitted = AnswerScorerRouter(_analysis(), _words()).fit(fit_table(outcomes))
+    assert np.isfinite(guarded(fitted, outcomes)((0,))).all()
+    outcomes.answers["answer"] = None
+    with pytest.raises(NotRecorded, match="record the column answer"):
+        AnswerScorerRouter(_analysis(), _words()).fit(fit_table(outcomes))
 
 
 def test_bradley_terry_gives_the_dearest_model_a_tie_with_itself_and_losers_less():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from slm_orchestration.routing.prompt_vectors import Vectors
 from slm_orchestration.routing.quality_model import QualityModel
@@ -19,13 +20,14 @@ class AdaptiveRouter:
     """Predict each model's quality from the prompt; after an answer, from the prompt and the answer's confidence.
 
     A called model's quality is its confidence. That of a larger one is predicted by a model fitted on the task features
-    and the confidence of the last answer, so that an easy task looks easy for both.
+    and the confidence of the last answer, so that an easy task looks easy for both. Answers of models whose confidence
+    was not recorded on every fit task are not read; where that is all of them, one model is chosen from the prompt.
     """
 
     vectors: Vectors
     models: tuple[str, ...] = field(default=(), init=False)
-    reads = frozenset({"prompt", "answer:*"})
-    uses = frozenset({"confidence"})
+    reads: frozenset[str] = field(default=frozenset({"prompt", "answer:*"}), init=False, repr=False)
+    uses: ClassVar[frozenset[str]] = frozenset()  # what it cannot do without
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
         """Fit one regression per model on prompts, and one per pair (answered, larger) on prompts and confidence."""
@@ -33,11 +35,13 @@ class AdaptiveRouter:
         self.models, width = seen.models, len(seen.models)
         features = self.vectors.fit(seen.prompts).transform(seen.prompts)
         self._before = [QualityModel().fit(features, seen.quality[:, model], seen.groups) for model in range(width)]
+        sure = [model for model in range(width) if not np.isnan(seen.confidence[:, model]).any()]
+        self.reads = frozenset({"prompt", *(f"answer:{seen.models[model]}" for model in sure)})
         self._after = {
             (answered, larger): QualityModel().fit(
                 _with(features, seen.confidence[:, answered]), seen.quality[:, larger], seen.groups
             )
-            for answered in range(width)
+            for answered in sure
             for larger in range(answered + 1, width)
         }
         return self
@@ -47,16 +51,15 @@ class AdaptiveRouter:
         features = self.vectors.transform(prompts["prompt"])
         quality = np.column_stack([model.predict(features) for model in self._before])
         for answered, name in enumerate(self.models):
-            given = answers.loc[answers["model"] == name]
+            given = answers[(answers["model"] == name) & answers["confidence"].notna()]
             if given.empty:
                 continue
-            confidence = given.sort_values("row")["confidence"].to_numpy(float)
-            quality[:, answered] = confidence
+            row, confidence = given["row"].to_numpy(), given["confidence"].to_numpy(float)
+            quality[row, answered] = confidence
             for larger in range(answered + 1, len(self.models)):
-                quality[:, larger] = self._after[answered, larger].predict(_with(features, confidence))
+                quality[row, larger] = self._after[answered, larger].predict(_with(features[row], confidence))
         return quality
 
 
 def _with(features: NDArray, confidence: NDArray) -> NDArray[np.float64]:
-    logit = np.log(confidence) - np.log1p(-confidence)
-    return np.column_stack([features, logit])
+    return np.column_stack([features, logit(np.clip(confidence, 1e-6, 1 - 1e-6))])

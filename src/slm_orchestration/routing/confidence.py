@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from slm_orchestration.routing.router import NotRecorded
+
 
 @dataclass
 class ConfidenceRouter:
@@ -19,7 +21,8 @@ class ConfidenceRouter:
     uses = frozenset({"confidence"})
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
-        """Take each model's mean quality, in the order of the pool."""
+        """Take each model's mean quality, in the order of the pool. Raises NotRecorded without confidences."""
+        require_confidence(outcomes, "confidence")
         self.mean_quality = outcomes.groupby("model", sort=False)["quality"].mean()
         return self
 
@@ -29,7 +32,19 @@ class ConfidenceRouter:
             raise ValueError("the confidence router must be fitted before it predicts")
         quality = np.tile(self.mean_quality.to_numpy(float), (len(prompts), 1))
         for model, given in answers.groupby("model", sort=False):
-            quality[given["row"].to_numpy(), self.mean_quality.index.get_loc(model)] = given["confidence"].to_numpy(
-                float
-            )
+            sure = given[given["confidence"].notna()]
+            column = self.mean_quality.index.get_loc(model)
+            quality[sure["row"].to_numpy(), column] = sure["confidence"].to_numpy(float)
         return quality
+
+
+def require_confidence(outcomes: pd.DataFrame, strategy: str) -> None:
+    """Raise NotRecorded if a model that a cascade may leave has no confidence on some fit task."""
+    but_last = outcomes[outcomes["model"] != outcomes["model"].iloc[-1]]
+    missing = but_last[but_last["confidence"].isna()]
+    if len(missing):
+        raise NotRecorded(
+            f"{strategy} needs the confidence of every answer, and {len(missing)} answers on fit tasks have none, "
+            f"first of {missing['model'].iloc[0]!r}; record the column signals (log-probabilities, as "
+            "experiments.collect does) or confidence"
+        )

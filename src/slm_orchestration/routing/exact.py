@@ -6,14 +6,16 @@ adds gives the means at every threshold, at the cost of one sort instead of one 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.routing.replay import Overhead, Replayed, replay
+from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.strategy import FittedRoutedStrategy
+from slm_orchestration.routing.walk import Piece, Reads
 
 MEASURES = ("quality", "cost_usd", "latency_s", "small_share", "dearest_share")
 
@@ -45,28 +47,51 @@ class ExactCurve:
 
 def changes(strategy: FittedRoutedStrategy, outcomes: OutcomeMatrix, *, overhead: Overhead) -> Changes:
     """Return every change of choice over thresholds from 0 to 1."""
-    breakpoints, choices = strategy.choose_everywhere(outcomes)
-    values = _values(replay(strategy.name, choices, outcomes, overhead=overhead), len(outcomes.models))
-    added = np.diff(values, axis=0)
-    piece, task = np.nonzero((added != 0).any(axis=2))
-    threshold = breakpoints[piece, task]
-    order = np.argsort(threshold, kind="stable")
-    return Changes(task[order], threshold[order], added[piece, task][order], values[0])
+    return changes_of(strategy.pieces(outcomes), outcomes, reads=strategy.reads(outcomes), overhead=overhead)
+
+
+def changes_of(pieces: Iterable[Piece], outcomes: OutcomeMatrix, *, reads: Reads | None, overhead: Overhead) -> Changes:
+    """Return the changes between consecutive pieces of each task, in the order of their thresholds."""
+    found = list(pieces)
+    task, low = (np.concatenate([getattr(piece, name) for piece in found]) for name in ("task", "low"))
+    values = np.concatenate([_values(piece, outcomes, reads, overhead) for piece in found])
+    if any(piece.predictions > 1 for piece in found):  # else they come with their thresholds ascending
+        order = np.argsort(low, kind="stable")
+        task, low, values = task[order], low[order], values[order]
+    order = np.argsort(task, kind="stable")  # per task, its pieces from the dearest to the cheapest
+    task, low, values = task[order], low[order], values[order]
+    follows = np.flatnonzero(task[1:] == task[:-1]) + 1
+    first = np.append(0, np.flatnonzero(task[1:] != task[:-1]) + 1)
+    by_threshold = follows[np.argsort(low[follows])]
+    return Changes(
+        task[by_threshold], low[by_threshold], values[by_threshold] - values[by_threshold - 1], values[first]
+    )
 
 
 def curve(found: Changes) -> ExactCurve:
     """Return the means after each distinct threshold; changes at the same threshold happen together."""
     tasks = len(found.start)
-    means = np.vstack([found.start.sum(axis=0), found.added]).cumsum(axis=0) / tasks
+    means = np.concatenate([found.start.sum(axis=0, keepdims=True), found.added])
+    np.cumsum(means, axis=0, out=means)
+    means /= tasks
     threshold = np.concatenate([[0.0], found.threshold])
     last_of_its_threshold = np.append(threshold[1:] != threshold[:-1], True)
     return ExactCurve(threshold[last_of_its_threshold], means[last_of_its_threshold])
 
 
-def _values(replayed: Replayed, models: int) -> NDArray[np.float64]:
-    dearest = replayed.choices.called[:, :, models - 1]
-    return np.stack(
-        [replayed.quality, replayed.cost_usd, replayed.latency_s, ~replayed.escalated, dearest],
-        axis=2,
-        dtype=np.float64,
-    )
+def _values(piece: Piece, outcomes: OutcomeMatrix, reads: Reads | None, overhead: Overhead) -> NDArray[np.float64]:
+    """Return what the tasks of a piece get and pay, tasks × MEASURES."""
+    task, called = piece.task, list(piece.called)
+    values = np.empty((task.size, len(MEASURES)))
+    values[:, 0] = outcomes.quality[task, piece.served]
+    for column in (1, 2):
+        name = MEASURES[column]
+        amount: NDArray[np.float64] = getattr(outcomes, name)
+        values[:, column] = piece.predictions * getattr(overhead, name)
+        for model in called:
+            values[:, column] += amount[task, model]
+        if reads is not None:
+            values[:, column] += reads.before[name][task] + reads.call[name][task][:, called].sum(axis=1)
+    values[:, 3] = all(outcomes.models[model] in outcomes.small for model in called)
+    values[:, 4] = len(outcomes.models) - 1 in called
+    return values

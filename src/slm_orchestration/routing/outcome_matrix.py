@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -14,6 +14,20 @@ ANSWER_COLUMNS = ["answer", "confidence", "signals", "completion_tokens", "finis
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """One side table in the order of the tasks: a state or a list of samples per task, and what recording it took."""
+
+    values: NDArray
+    cost_usd: NDArray[np.float64]
+    latency_s: NDArray[np.float64]
+    device_s: NDArray[np.float64]
+
+    def take(self, rows: NDArray[np.intp]) -> Recorded:
+        """Return the part of some tasks."""
+        return Recorded(self.values[rows], self.cost_usd[rows], self.latency_s[rows], self.device_s[rows])
+
+
+@dataclass(frozen=True)
 class OutcomeMatrix:
     """Outcomes as tasks × models, cheapest model first.
 
@@ -21,6 +35,7 @@ class OutcomeMatrix:
     `answers` has a row per task and model, task by task: ANSWER_COLUMNS, which only paid reads may see.
     Where no dollars were recorded, `cost_unit` is "calls" and `cost_usd` counts 1 for a call to a model that is not
     small, else 0; tables then leave dollars empty. Seconds that were not recorded are nan.
+    `side` holds what some routers read beside, by its read: state:<model>, samples:<model>:<k>.
     """
 
     tasks: pd.DataFrame
@@ -32,6 +47,7 @@ class OutcomeMatrix:
     device_s: NDArray[np.float64]
     answers: pd.DataFrame
     cost_unit: str = "usd"
+    side: Mapping[str, Recorded] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -52,6 +68,7 @@ class OutcomeMatrix:
             latency_s=self.latency_s[rows],
             device_s=self.device_s[rows],
             answers=self.answers.iloc[answer_rows].reset_index(drop=True),
+            side={read: recorded.take(rows) for read, recorded in self.side.items()},
         )
 
 

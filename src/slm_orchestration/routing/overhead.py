@@ -10,10 +10,10 @@ import pandas as pd
 
 from slm_orchestration.files import replacing
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.reads import guarded, readable_answers
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.router import Router
-from slm_orchestration.routing.rules import Called
-from slm_orchestration.routing.strategy import guarded, readable_answers
+from slm_orchestration.routing.walk import Called
 
 COLUMNS = ["strategy", "single_p50_s", "single_p99_s", "batched_s", "tasks", "device", "threads", "measured_on"]
 

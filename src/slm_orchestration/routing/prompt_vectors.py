@@ -38,7 +38,8 @@ class LatentSemantics:
             self._projection = None
             return self
         width = min(self.dimensions, counts.shape[1] - 1, counts.shape[0] - 1)
-        self._projection = TruncatedSVD(width, random_state=self.seed).fit(counts) if width > 0 else None
+        with np.errstate(invalid="ignore", divide="ignore"):  # prompts that are all alike have no variance to explain
+            self._projection = TruncatedSVD(width, random_state=self.seed).fit(counts) if width > 0 else None
         return self
 
     def transform(self, prompts: pd.Series) -> NDArray[np.float64]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.routing.rules import GUESS, Choices
 from slm_orchestration.routing.strategy import relative_cost
+from slm_orchestration.routing.walk import GUESS, Choices
 
 _NO_THRESHOLD = np.array([np.nan])
 
@@ -49,6 +49,30 @@ class Oracle:
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
         best = outcomes.quality.argmax(axis=1)
         return {"oracle": one_model_each(best[None], len(outcomes.models), _NO_THRESHOLD)}
+
+
+@dataclass(frozen=True)
+class PermutedOracle:
+    """The oracle after shuffling each model's outcomes within each dataset: how much of the oracle is luck.
+
+    What a model got right then tells nothing of which tasks others got right, so all that is left is choosing the
+    luckiest of several draws.
+    """
+
+    seed: int
+
+    def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> PermutedOracle:
+        return self
+
+    def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
+        datasets, rng = outcomes.tasks["dataset"].to_numpy(), np.random.default_rng(self.seed)
+        stand_in = np.empty(outcomes.quality.shape, dtype=np.intp)
+        for name in np.unique(datasets):
+            rows = np.flatnonzero(datasets == name)
+            stand_in[rows] = np.column_stack([rng.permutation(rows) for _ in outcomes.models])
+        best = np.take_along_axis(outcomes.quality, stand_in, axis=0).argmax(axis=1)
+        choices = one_model_each(best[None], len(outcomes.models), _NO_THRESHOLD)
+        return {"oracle_permuted": replace(choices, stand_in=stand_in)}
 
 
 @dataclass(frozen=True)

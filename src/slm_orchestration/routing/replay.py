@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from slm_orchestration import tables
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.routing.rules import GUESS, Choices
+from slm_orchestration.routing.walk import GUESS, Choices
 
 OVERALL = "overall"
 
@@ -44,6 +45,8 @@ def replay(strategy: str, choices: Choices, outcomes: OutcomeMatrix, *, overhead
         raise ValueError(
             f"choices are for {choices.called.shape[1:]} tasks × models, outcomes for {outcomes.quality.shape}"
         )
+    if choices.stand_in is not None:
+        outcomes = stood_in(outcomes, choices.stand_in)
     rows = np.arange(len(outcomes))
     guessed = outcomes.tasks["guess_quality"].to_numpy(float)
     served = outcomes.quality[rows, np.maximum(choices.served, 0)]
@@ -53,10 +56,10 @@ def replay(strategy: str, choices: Choices, outcomes: OutcomeMatrix, *, overhead
         strategy=strategy,
         choices=choices,
         quality=np.where(choices.served == GUESS, guessed, served),
-        cost_usd=_paid(choices, outcomes.cost_usd) + choices.predictions * overhead.cost_usd,
-        latency_s=_paid(choices, outcomes.latency_s) + router_latency_s,
+        cost_usd=_paid(choices, outcomes, "cost_usd") + choices.predictions * overhead.cost_usd,
+        latency_s=_paid(choices, outcomes, "latency_s") + router_latency_s,
         router_latency_s=router_latency_s,
-        device_s=_paid(choices, outcomes.device_s) + choices.predictions * overhead.device_s,
+        device_s=_paid(choices, outcomes, "device_s") + choices.predictions * overhead.device_s,
         escalated=(choices.called & large).any(axis=2),
     )
 
@@ -114,6 +117,24 @@ def _curve(replayed: Replayed, outcomes: OutcomeMatrix, domain: str, part: NDArr
     )
 
 
-def _paid(choices: Choices, amount: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sum of `amount` (tasks × models) over the models called."""
-    return np.einsum("tnm,nm->tn", choices.called, amount)
+def stood_in(outcomes: OutcomeMatrix, stand_in: NDArray[np.intp]) -> OutcomeMatrix:
+    """Return outcomes in which each task has, per model, the outcome of the task that `stand_in` names."""
+    columns = np.arange(len(outcomes.models))
+    return dataclasses.replace(
+        outcomes,
+        quality=outcomes.quality[stand_in, columns],
+        cost_usd=outcomes.cost_usd[stand_in, columns],
+        latency_s=outcomes.latency_s[stand_in, columns],
+        device_s=outcomes.device_s[stand_in, columns],
+    )
+
+
+def _paid(choices: Choices, outcomes: OutcomeMatrix, name: str) -> NDArray[np.float64]:
+    """Return the sum of cost_usd, latency_s or device_s over the models called, and what the router's reads cost."""
+    amount, before = getattr(outcomes, name), np.zeros(len(outcomes))
+    if choices.reads is not None:
+        amount, before = amount + choices.reads.call[name], choices.reads.before[name]
+    # What was not recorded is NaN, and so is the sum where such a model is called, but not elsewhere.
+    lost = np.isnan(amount)
+    paid = np.einsum("tnm,nm->tn", choices.called, np.where(lost, 0.0, amount)) + before
+    return np.where((choices.called & lost).any(axis=2), np.nan, paid) if lost.any() else paid

@@ -1,18 +1,31 @@
-"""Strategies: a router with a rule, and the wall between a router and what it has not paid for."""
+"""Strategies: a router with a rule."""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from slm_orchestration.routing.outcome_matrix import ANSWER_COLUMNS, OutcomeMatrix
-from slm_orchestration.routing.router import Router
-from slm_orchestration.routing.rules import Called, Choices, Predict, Rule, Terms
+from slm_orchestration.routing import walk
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.reads import fit_table, guarded, paid_reads, readable_answers
+from slm_orchestration.routing.router import Router, Tunable
+from slm_orchestration.routing.walk import Choices, Piece, Reads, Rule, Terms
+
+__all__ = [
+    "FittedRoutedStrategy",
+    "FittedStrategy",
+    "RoutedStrategy",
+    "Strategy",
+    "fit_table",
+    "guarded",
+    "readable_answers",
+    "relative_cost",
+]
 
 
 class Strategy(Protocol):
@@ -40,9 +53,14 @@ class RoutedStrategy:
     rule: Rule
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedRoutedStrategy:
-        """Fit the router on fit tasks and take each model's expected cost from them."""
-        router = copy.deepcopy(self.router).fit(fit_table(fit))
-        return FittedRoutedStrategy(self.name, router, self.rule, relative_cost(fit))
+        """Fit the router and take expected costs on fit tasks; tune the router and the rule on calibration tasks."""
+        router = copy.deepcopy(self.router)
+        router = router.fit(fit_table(fit, router))
+        if isinstance(router, Tunable):
+            router = router.tune(fit_table(calibration, router))
+        terms = Terms(relative_cost(fit), readable_answers(router, fit.models))
+        rule = self.rule.calibrated(guarded(router, calibration), terms)
+        return FittedRoutedStrategy(self.name, router, rule, terms.relative_cost)
 
 
 @dataclass(frozen=True)
@@ -56,40 +74,20 @@ class FittedRoutedStrategy:
 
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
         """Return the choices at all thresholds; the router is asked once per set of paid answers."""
-        choices = self.rule.choose(
-            guarded(self.router, outcomes),
-            self._terms(outcomes),
-            np.asarray(thresholds, dtype=float),
-        )
-        return {self.name: choices}
+        choices = walk.choose(self.rule, guarded(self.router, outcomes), self.terms(outcomes), thresholds)
+        return {self.name: replace(choices, reads=self.reads(outcomes))}
 
-    def choose_everywhere(self, outcomes: OutcomeMatrix) -> tuple[NDArray[np.float64], Choices]:
-        """Return each task's breakpoints, ascending, and its choices on the pieces of [0, 1] between them.
+    def pieces(self, outcomes: OutcomeMatrix) -> Iterator[Piece]:
+        """Yield what is done with each task at every threshold in [0, 1]."""
+        yield from walk.pieces(self.rule, guarded(self.router, outcomes), self.terms(outcomes))
 
-        There is one piece more than breakpoints; the choices' thresholds are the middles of the pieces, pieces × tasks.
-        """
-        predict, terms = guarded(self.router, outcomes), self._terms(outcomes)
-        breakpoints = np.sort(self.rule.breakpoints(predict, terms), axis=0)
-        ends = np.vstack([np.zeros(len(outcomes)), breakpoints, np.ones(len(outcomes))])
-        return breakpoints, self.rule.choose(predict, terms, (ends[1:] + ends[:-1]) / 2)
+    def reads(self, outcomes: OutcomeMatrix) -> Reads | None:
+        """Return what the router's reads cost beside the calls."""
+        return paid_reads(self.router, outcomes)
 
-    def _terms(self, outcomes: OutcomeMatrix) -> Terms:
+    def terms(self, outcomes: OutcomeMatrix) -> Terms:
+        """Return what the rule knows of the pool."""
         return Terms(self.relative_cost, readable_answers(self.router, outcomes.models))
-
-
-def fit_table(fit: OutcomeMatrix) -> pd.DataFrame:
-    """Return what a router is fitted on: per task and model the prompt, domain, group, quality, cost and answer."""
-    width = len(fit.models)
-    tasks = fit.tasks.loc[fit.tasks.index.repeat(width), ["question", "domain", "group"]].reset_index(drop=True)
-    return pd.concat(
-        [
-            pd.DataFrame({"row": np.repeat(np.arange(len(fit)), width)}),
-            tasks.rename(columns={"question": "prompt"}),
-            fit.answers,
-            pd.DataFrame({"quality": fit.quality.ravel(), "cost_usd": fit.cost_usd.ravel()}),
-        ],
-        axis=1,
-    )
 
 
 def relative_cost(fit: OutcomeMatrix) -> NDArray[np.float64]:
@@ -98,49 +96,3 @@ def relative_cost(fit: OutcomeMatrix) -> NDArray[np.float64]:
     if not mean[-1] > 0:
         raise ValueError(f"model {fit.models[-1]!r} costs nothing on the fit tasks: costs cannot be compared with it")
     return mean / mean[-1]
-
-
-def readable_answers(router: Router, models: tuple[str, ...]) -> frozenset[int]:
-    """Return which models' answers `router` reads. Raises ValueError on a read that does not exist."""
-    answers = set()
-    for read in router.reads:
-        kind, _, name = read.partition(":")
-        if read == "prompt":
-            continue
-        if kind != "answer" or name not in {*models, "*"}:
-            raise ValueError(
-                f"a router may not read {read!r}; it may read 'prompt', 'answer:*', "
-                f"or 'answer:<model>' with a model of {', '.join(models)}"
-            )
-        answers |= set(models) if name == "*" else {name}
-    return frozenset(index for index, model in enumerate(models) if model in answers)
-
-
-def guarded(router: Router, outcomes: OutcomeMatrix) -> Predict:
-    """Return the only way in which rules ask `router`: it is handed what it declares and what was paid, copied."""
-    prompts = pd.DataFrame({"prompt": outcomes.tasks["question"]}) if "prompt" in router.reads else outcomes.tasks[[]]
-    readable = readable_answers(router, outcomes.models)
-    width = len(outcomes.models)
-    asked: dict[frozenset[int], NDArray[np.float64]] = {}
-
-    def predict(called: Called) -> NDArray[np.float64]:
-        paid = frozenset(called) & readable
-        if paid not in asked:
-            quality = np.asarray(router.predict_quality(prompts.copy(), _answers(outcomes, paid)), dtype=float)
-            if quality.shape != (len(outcomes), width) or not ((quality >= 0) & (quality <= 1)).all():
-                raise ValueError(
-                    f"{type(router).__name__} must predict tasks × models = {(len(outcomes), width)} in [0, 1], "
-                    f"got shape {quality.shape}"
-                )
-            asked[paid] = quality
-        return asked[paid]
-
-    return predict
-
-
-def _answers(outcomes: OutcomeMatrix, paid: frozenset[int]) -> pd.DataFrame:
-    width = len(outcomes.models)
-    rows = np.arange(len(outcomes))[:, None] * width + np.array(sorted(paid), dtype=int)
-    answers = outcomes.answers[["model", *ANSWER_COLUMNS]].iloc[rows.ravel()].reset_index(drop=True)
-    answers.insert(0, "row", np.repeat(np.arange(len(outcomes)), len(paid)))
-    return answers

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Training:
-    """Fit tasks as rows: prompts, groups and domains per task; quality and confidence as tasks × models."""
+    """Fit tasks as rows: prompts, groups and domains per task; quality and confidence as tasks × models.
+
+    A confidence that was not recorded is NaN. `states` is tasks × dimensions, or None where the router reads none.
+    """
 
     models: tuple[str, ...]
     prompts: pd.Series
@@ -21,11 +24,14 @@ class Training:
     cost_usd: NDArray[np.float64]
     confidence: NDArray[np.float64]
     answers: pd.DataFrame
+    states: NDArray[np.float64] | None
 
 
 def training(outcomes: pd.DataFrame) -> Training:
     """Return the table that `Router.fit` receives (a row per task and model, task by task) side by side."""
     models = tuple(outcomes["model"].unique())
+    if not models:
+        raise ValueError("there is no fit task to fit a router on")
     first = outcomes[outcomes["model"] == models[0]]
     shape = (len(first), len(models))
     return Training(
@@ -37,4 +43,5 @@ def training(outcomes: pd.DataFrame) -> Training:
         cost_usd=outcomes["cost_usd"].to_numpy(float).reshape(shape),
         confidence=outcomes["confidence"].to_numpy(float).reshape(shape),
         answers=outcomes,
+        states=np.stack(first["state"].to_list()).astype(float) if "state" in first else None,
     )

@@ -1,0 +1,196 @@
+"""From predictions to choices: every rule is a walk over states, and at each state a choice between weighed options.
+
+A state is the models called so far, in order. At threshold t the option of the largest (1 - t)·quality - t·cost is
+taken. The walk can be made at given thresholds (`choose`), or for all thresholds in [0, 1] at once (`pieces`): the
+options of a task are straight lines in t, and their upper envelope says exactly where its choice changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Called = tuple[int, ...]
+Floats = NDArray[np.float64]
+Predict = Callable[[Called], Floats]
+
+GUESS = -1  # the served "model" of an answer without a model
+STOP = -1  # the option to call no further model
+_BLOCK_CELLS = 150_000  # options × tasks weighed at a time, so that they stay in the cache
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a router's reads cost beside the calls: before any call (tasks), and with each call (tasks × models).
+
+    Both by the name of what is paid: cost_usd, latency_s, device_s.
+    """
+
+    before: Mapping[str, Floats]
+    call: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a strategy does with each task at each threshold (NaN where it has none).
+
+    `called` is thresholds × tasks × models; `served` is the model whose answer counts, or GUESS; `predictions` counts
+    how often the router was asked, each of which is paid. `reads` is paid beside. `stand_in` (tasks × models) names the
+    task whose outcome counts instead of a task's own: only a permuted reference has it.
+    """
+
+    thresholds: Floats
+    called: NDArray[np.bool_]
+    served: NDArray[np.intp]
+    predictions: NDArray[np.intp]
+    reads: Reads | None = None
+    stand_in: NDArray[np.intp] | None = None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a rule knows of the pool: expected cost over the dearest model's, and whose answers the router reads."""
+
+    relative_cost: Floats
+    readable: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be done at a state; on ties the first option is taken.
+
+    `quality` is tasks × options, `cost` the same or one per option; `calls` names each option's next model, or STOP.
+    """
+
+    quality: Floats
+    cost: Floats
+    calls: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Tasks that, for thresholds from `low` to `high`, end with the same models called; arrays are one per task."""
+
+    called: Called
+    task: NDArray[np.intp]
+    low: Floats
+    high: Floats
+    served: NDArray[np.intp]
+    predictions: int
+
+
+class Rule(Protocol):
+    """Turns predictions into choices; threshold 0 is dearest and a larger one is cheaper."""
+
+    @property
+    def start(self) -> Called:
+        """The models that are called in any case."""
+        ...
+
+    def calibrated(self, predict: Predict, terms: Terms) -> Self:
+        """Return the rule with what it learns from predictions on calibration tasks; most learn nothing."""
+        ...
+
+    def options(self, state: Called, quality: Floats, terms: Terms) -> Options:
+        """Return the options at `state`, where the router predicts `quality` (tasks × models)."""
+        ...
+
+    def goes_on(self, model: int, terms: Terms) -> bool:
+        """Return whether the router is asked again after a call of `model`."""
+        ...
+
+    def served(self, state: Called, quality: Floats) -> NDArray[np.intp]:
+        """Return whose answer counts, per task, where the walk stops at `state`."""
+        ...
+
+
+def choose(rule: Rule, predict: Predict, terms: Terms, thresholds: Floats) -> Choices:
+    """Return what `rule` does at each threshold."""
+    tasks, models = predict(rule.start).shape
+    choices = _start(rule.start, np.asarray(thresholds, dtype=float), tasks, models)
+    frontier = {rule.start: np.ones(choices.served.shape, dtype=bool)}
+    while frontier:
+        state, here = frontier.popitem()
+        quality = predict(state)
+        options = rule.options(state, quality, terms)
+        served = rule.served(state, quality) if state else np.full(tasks, GUESS)
+        calls, cost = np.array(options.calls), np.broadcast_to(options.cost, options.quality.shape)
+        choices.predictions[here] += 1
+        for row, threshold in enumerate(choices.thresholds):
+            at = np.flatnonzero(here[row])
+            value = (1 - threshold) * options.quality[at] - threshold * cost[at]
+            model = calls[value.argmax(axis=1)]
+            choices.served[row, at] = np.where(model == STOP, served[at], model)
+            choices.called[row, at[model != STOP], model[model != STOP]] = True
+            for number in np.unique(model[model != STOP]).tolist():
+                if rule.goes_on(number, terms):
+                    frontier.setdefault((*state, number), np.zeros_like(here))[row, at[model == number]] = True
+    return choices
+
+
+def pieces(rule: Rule, predict: Predict, terms: Terms) -> Iterator[Piece]:
+    """Yield what `rule` does at every threshold, exactly. Pieces of one state come with their `low` ascending."""
+    count = len(predict(rule.start))
+    frontier = [(rule.start, 1, np.arange(count), np.zeros(count), np.ones(count))]
+    while frontier:
+        state, asked, task, low, high = frontier.pop()
+        quality = predict(state)
+        options = rule.options(state, quality, terms)
+        served = rule.served(state, quality) if state else np.full(count, GUESS)
+        further: dict[int, list[tuple[NDArray[np.intp], Floats, Floats]]] = {}
+        for option, segment, start, end in _envelopes(options, task, low, high):
+            model, whose = options.calls[option], task[segment]
+            if model == STOP:
+                yield Piece(state, whose, start, end, served[whose], asked)
+            elif rule.goes_on(model, terms):
+                further.setdefault(model, []).append((whose, start, end))
+            else:
+                yield Piece((*state, model), whose, start, end, np.full(whose.size, model), asked)
+        for model, parts in further.items():
+            frontier.append(((*state, model), asked + 1, *(np.concatenate(part) for part in zip(*parts, strict=True))))
+
+
+def _envelopes(
+    options: Options, task: NDArray[np.intp], low: Floats, high: Floats
+) -> Iterator[tuple[int, NDArray[np.intp], Floats, Floats]]:
+    """Yield option, segments, start and end of the upper envelope over each segment's thresholds, in blocks."""
+    height = max(1, _BLOCK_CELLS // options.quality.shape[1])
+    for first in range(0, task.size, height):
+        block = slice(first, first + height)
+        cost = options.cost if options.cost.ndim == 1 else options.cost[task[block]]
+        for option, segment, start, end in _envelope(options.quality[task[block]], cost, low[block], high[block]):
+            yield option, segment + first, start, end
+
+
+def _envelope(
+    quality: Floats, cost: Floats, low: Floats, high: Floats
+) -> Iterator[tuple[int, NDArray[np.intp], Floats, Floats]]:
+    fall = quality + cost  # the value of an option is quality - t · fall
+    current = (quality - low[:, None] * fall).argmax(axis=1)
+    active, start = np.arange(len(low)), low
+    while active.size:
+        rows = np.arange(active.size)
+        flatter = fall[rows, current][:, None] - fall
+        lead = quality[rows, current][:, None] - quality
+        crossing = np.divide(lead, flatter, out=np.full(lead.shape, np.inf), where=flatter > 0)
+        following = crossing.argmin(axis=1)
+        end = np.minimum(np.maximum(crossing[rows, following], start), high)
+        for option in range(quality.shape[1]):
+            at = np.flatnonzero((current == option) & (end > start))
+            if at.size:
+                yield option, active[at], start[at], end[at]
+        on = np.flatnonzero(end < high)
+        quality, fall, high = quality[on], fall[on], high[on]
+        active, current, start = active[on], following[on], end[on]
+
+
+def _start(start: Called, thresholds: Floats, tasks: int, models: int) -> Choices:
+    shape = (len(thresholds), tasks)
+    called = np.zeros((*shape, models), dtype=bool)
+    called[:, :, list(start)] = True
+    served = np.full(shape, start[-1] if start else GUESS, dtype=np.intp)
+    return Choices(thresholds, called, served, np.zeros(shape, dtype=np.intp))
