@@ -33,6 +33,7 @@ class HiddenStateRouter:
     def fit(self, outcomes: pd.DataFrame) -> Self:
         """Fit the projection and a probe per model on the states of fit tasks."""
         seen = training(outcomes)
+        assert seen.states is not None  # fit_table adds what is declared in `reads`
         states = np.nan_to_num(seen.states)
         width = min(self.dimensions, *states.shape)
         self._centre, spread = states.mean(axis=0), states.std(axis=0)

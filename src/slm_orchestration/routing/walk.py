@@ -151,7 +151,8 @@ def pieces(rule: Rule, predict: Predict, terms: Terms) -> Iterator[Piece]:
             else:
                 yield Piece((*state, model), whose, start, end, np.full(whose.size, model), asked)
         for model, parts in further.items():
-            frontier.append(((*state, model), asked + 1, *(np.concatenate(part) for part in zip(*parts, strict=True))))
+            whose, start, end = (np.concatenate([part[column] for part in parts]) for column in range(3))
+            frontier.append(((*state, model), asked + 1, whose, start, end))
 
 
 def _envelopes(
