@@ -107,6 +107,10 @@ class Rule(Protocol):
         """Return whose answer counts, per task, where the walk stops at `state`."""
         ...
 
+    def choose(self, predict: Predict, terms: Terms, thresholds: Floats) -> Choices:
+        """Return choices for all thresholds, as the function of this name does."""
+        ...
+
 
 def choose(rule: Rule, predict: Predict, terms: Terms, thresholds: Floats) -> Choices:
     """Return what `rule` does at each threshold."""
