@@ -41,14 +41,14 @@ class Number:
 class Choice:
     """One of a few words."""
 
-    names: tuple[str, ...]
+    names: tuple[str | bool, ...]
 
     def holds(self, value: object) -> bool:
         """Return whether `value` is one of the words."""
         return value in self.names
 
     def __str__(self) -> str:
-        return " or ".join(self.names)
+        return " or ".join(str(name).lower() if isinstance(name, bool) else name for name in self.names)
 
 
 _SHARE, _COUNT = Number(0, 1), Number(1, whole=True)
@@ -65,6 +65,7 @@ ALLOWED: dict[str, Number | Choice] = {
     "operating_point.target": _SHARE,
     "inference.device": Choice(("auto", "cpu", "cuda", "mps")),
     "inference.dtype": Choice(("auto", "float32", "bfloat16", "float16")),
+    "inference.deterministic": Choice((True, False)),
     "inference.token_budget": _COUNT,
     "inference.attempts": _COUNT,
     "inference.timed_rows": _COUNT,

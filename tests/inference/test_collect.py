@@ -13,6 +13,7 @@ from slm_orchestration.inference import store
 from slm_orchestration.inference.collect import Settings, collect, regrade
 from slm_orchestration.inference.journal import Answer, ConfigurationChanged, Journal, checksum
 from slm_orchestration.inference.store import OutcomesError, read_outcomes
+from slm_orchestration.models.model import CallError
 from slm_orchestration.models.scripted import ScriptedModel
 from slm_orchestration.tasks.task import Task
 
@@ -149,6 +150,7 @@ SLOW_RUN = """
 import sys, time
 from pathlib import Path
 from slm_orchestration.inference.collect import collect
+from slm_orchestration.models.model import CallError
 from slm_orchestration.models.scripted import ScriptedModel
 from tests.inference.test_collect import ANSWERS, SETTINGS, exact, make_task
 class Slow(ScriptedModel):
@@ -174,3 +176,29 @@ def test_a_run_killed_at_any_moment_goes_on_and_ends_with_the_same_table(tmp_pat
     collected(folder, rest, tasks)
     assert 0 < sum(len(call) for call in rest.calls) < 20
     assert (folder / "small.parquet").read_bytes() == (tmp_path / "whole" / "small.parquet").read_bytes()
+
+
+class Streaming(ScriptedModel):
+    """Hands answers out one by one, last task first; a task in `fails_on` comes out as its error."""
+
+    def stream(self, tasks, *, batch_tokens, seed):
+        for place in reversed(range(len(tasks))):
+            if tasks[place].task_id == "logic/made/0" and self.default == "breaks":
+                raise CallError("out of memory")
+            try:
+                yield [(place, self.complete([tasks[place]], seed=seed)[0])]
+            except CallError as error:
+                yield [(place, error)]
+
+
+def test_streamed_answers_give_the_table_of_batched_ones(tmp_path):
+    collected(tmp_path / "batches", ScriptedModel("small", ANSWERS))
+    collected(tmp_path / "stream", Streaming("small", ANSWERS))
+    for name in ("small.parquet", "manifest.json"):
+        assert (tmp_path / "stream" / name).read_bytes() == (tmp_path / "batches" / name).read_bytes()
+
+
+def test_what_a_stream_could_not_answer_is_tried_again_in_batches(tmp_path):
+    model = Streaming("small", ANSWERS, default="breaks", fails_on=["logic/made/2"])
+    assert collected(tmp_path, model)["quality"].tolist() == [1.0, 1.0, 0.0, 1.0]
+    assert model.calls == [[f"logic/made/{number}"] for number in (3, 2, 1)] + [["logic/made/0", "logic/made/2"]]

@@ -92,3 +92,13 @@ def test_a_device_or_number_type_that_is_not_there_is_named_with_the_ones_that_a
 def test_construction_only_stores():
     model = LocalModel("none", weights=None)
     assert model.name == "none"
+
+
+@pytest.mark.real
+def test_a_deterministic_model_gives_the_very_same_numbers_in_any_company_and_order(smallest):
+    alone = replace(smallest, deterministic=True)
+    together = alone.complete(TASKS, seed=0)
+    backwards = [alone.complete([task], seed=0)[0] for task in reversed(TASKS)][::-1]
+    for one, other in zip(together, backwards, strict=True):
+        assert (one.answer, one.signals) == (other.answer, other.signals)
+    assert alone.identity() == smallest.identity() | {"deterministic": "each task alone, one thread"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from slm_orchestration.inference import store
 from slm_orchestration.inference.batching import plan
 from slm_orchestration.inference.journal import Answer, ConfigurationChanged, Journal, checksum, differences
-from slm_orchestration.models.model import CallError, Completion, Model
+from slm_orchestration.models.model import CallError, Completion, Model, StreamingModel
 from slm_orchestration.tables import OUTCOMES, conform
 from slm_orchestration.tasks.task import Task
 
@@ -128,20 +128,43 @@ def _recorded_answer(row: dict, mark: str) -> Answer:
 def _answer_pending(
     model: Model, pending: list[Task], kept: dict[str, Answer], journal: Journal, settings: Settings
 ) -> dict[str, Answer]:
-    """Answer `pending` batch by batch into `kept` and the journal; return the failed ones by task id."""
-    prompt_tokens = model.prompt_lengths(pending)
-    new_tokens = [1 if task.choices is not None else task.max_tokens for task in pending]
-    work = [p + _STEP_IN_PROMPT_TOKENS * (n - 1) for p, n in zip(prompt_tokens, new_tokens, strict=True)]
+    """Answer `pending` into `kept` and the journal, as answers come; return the failed ones by task id."""
+    prompt_tokens = dict(zip([task.task_id for task in pending], model.prompt_lengths(pending), strict=True))
+    work = {task.task_id: _work(task, prompt_tokens[task.task_id]) for task in pending}
     failed: dict[str, Answer] = {}
-    with tqdm(total=sum(work), desc=model.name, unit="token", unit_scale=True, disable=None) as bar:
-        for batch in plan(prompt_tokens, new_tokens, settings.token_budget):
-            answers = _answers(model, [pending[place] for place in batch], settings)
+    with tqdm(total=sum(work.values()), desc=model.name, unit="token", unit_scale=True, disable=None) as bar:
+        for answers in _given(model, pending, prompt_tokens, settings):
             journal.append(answer for answer in answers if answer.completion is not None)
             for answer in answers:
                 (failed if answer.completion is None else kept)[answer.task_id] = answer
-            bar.update(sum(work[place] for place in batch))
+                bar.update(work[answer.task_id])
             bar.set_postfix(tasks=len(kept), failed=len(failed))
     return failed
+
+
+def _work(task: Task, prompt_tokens: int) -> int:
+    return prompt_tokens + (0 if task.choices is not None else _STEP_IN_PROMPT_TOKENS * (task.max_tokens - 1))
+
+
+def _given(
+    model: Model, pending: list[Task], prompt_tokens: dict[str, int], settings: Settings
+) -> Iterator[list[Answer]]:
+    """Yield each task's answer once: as the model streams them, or batch by batch; what failed is tried again."""
+    left = {task.task_id: task for task in pending}
+    if isinstance(model, StreamingModel):
+        try:
+            for finished in model.stream(pending, batch_tokens=settings.token_budget, seed=settings.seed):
+                given = [(pending[place], one) for place, one in finished if isinstance(one, Completion)]
+                for task, _ in given:
+                    del left[task.task_id]
+                yield [Answer(task.task_id, checksum(task), completion) for task, completion in given]
+        except CallError:
+            # What is left goes in batches, which are halved down to the task at fault.
+            pass
+    rest = list(left.values())
+    new_tokens = [1 if task.choices is not None else task.max_tokens for task in rest]
+    for batch in plan([prompt_tokens[task.task_id] for task in rest], new_tokens, settings.token_budget):
+        yield _answers(model, [rest[place] for place in batch], settings)
 
 
 def _answers(model: Model, batch: list[Task], settings: Settings) -> list[Answer]:

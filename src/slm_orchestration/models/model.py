@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from slm_orchestration.tasks.task import Task
 
@@ -49,4 +49,19 @@ class Model(Protocol):
 
     def complete(self, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
         """Return one completion per task, in the order of `tasks`, answered together. Raises CallError."""
+        ...
+
+
+@runtime_checkable
+class StreamingModel(Model, Protocol):
+    """A model that keeps its own batch full, and hands answers out as they finish."""
+
+    def stream(
+        self, tasks: Sequence[Task], *, batch_tokens: int, seed: int
+    ) -> Iterator[list[tuple[int, Completion | CallError]]]:
+        """Yield places in `tasks` with their completions, or with why there is none, each place once.
+
+        A batch holds at most `batch_tokens` tokens, room for the answers included, unless one task alone needs more.
+        Raises CallError if it cannot go on; what it has not yielded is then unanswered.
+        """
         ...
