@@ -2,6 +2,7 @@
 
 python -m experiments.collect suite=quick                      every model of the pool
 python -m experiments.collect suite=quick model=smollm2-135m   one of them
+python -m experiments.collect suite=quick inference.states=true inference.samples=true   and what two routers read
 
 Models that the latency profile lacks are timed at the end; remove their rows from it to time them again, while nothing
 else runs.
@@ -17,6 +18,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.config import entry
+from experiments.extras import record_extras
 from experiments.grade import chosen_models, load_tasks, price_recorded
 from slm_orchestration.inference.collect import Settings, collect
 from slm_orchestration.inference.latency import fit, measure, read_profile, write_profile
@@ -35,6 +37,7 @@ def main(cfg: DictConfig) -> None:
         if node.name not in set(read_profile(profile)["model"]):
             time_model(cfg, model, tasks)
         price_recorded(cfg, node.name)
+        record_extras(cfg, model, tasks)
         print(f"{node.name}: {answered} answered now, {len(tasks)} in all" if answered else f"{node.name}: complete")
 
 

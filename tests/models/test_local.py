@@ -7,7 +7,8 @@ import torch
 from hydra.utils import instantiate
 
 from experiments.config import load_config
-from slm_orchestration.models.local import LocalModel, resolved_device, resolved_dtype
+from slm_orchestration.models.device import resolved_device, resolved_dtype
+from slm_orchestration.models.local import LocalModel
 from slm_orchestration.models.model import CallError
 from slm_orchestration.tasks.task import Task
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import platform
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +12,18 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from slm_orchestration.models import conversion
-from slm_orchestration.models.generation import ALONE, Bounds, Prompt, Written, label_probabilities, signals, write
+from slm_orchestration.models.device import processor, resolved_device, resolved_dtype
+from slm_orchestration.models.generation import (
+    ALONE,
+    Bounds,
+    Prompt,
+    Sampling,
+    Written,
+    final_states,
+    label_probabilities,
+    signals,
+    write,
+)
 from slm_orchestration.models.model import CallError, Completion
 from slm_orchestration.models.weights import Weights
 from slm_orchestration.tasks.task import Task
@@ -88,8 +96,7 @@ class LocalModel:
         for place, task in enumerate(tasks):
             if place not in faults:
                 (free if task.choices is None else choices).append(place)
-        at_once = _READ_ON_CPU if self._network.device.type == "cpu" else _READ_ON_GPU
-        bounds = ALONE if self.deterministic else Bounds(batch_tokens, *at_once)
+        bounds = self._bounds(batch_tokens)
         threads = torch.get_num_threads()
         try:
             if self.deterministic:
@@ -103,13 +110,30 @@ class LocalModel:
         finally:
             torch.set_num_threads(threads)
 
+    def states(self, tasks: Sequence[Task]) -> Iterator[list[tuple[int, list[float]]]]:
+        """Yield places in `tasks` with the final hidden state at the prompt's last token."""
+        self.load()
+        prompts = [Prompt(one, 1, task.dataset) for task, one in zip(tasks, self._prompts(tasks), strict=True)]
+        yield from final_states(self._network, prompts, self._bounds(_NO_LIMIT))
+
+    def samples(
+        self, tasks: Sequence[Task], *, temperature: float, seeds: Sequence[Sequence[int]], batch_tokens: int
+    ) -> Iterator[list[tuple[int, Completion]]]:
+        """Yield places in `tasks` with a free answer drawn at `temperature`, each from its own seed.
+
+        Answers to the same task read its prompt once, if it is given several times.
+        """
+        self.load()
+        sampling, bounds = Sampling(temperature, seeds), self._bounds(batch_tokens)
+        yield from self._write(tasks, self._prompts(tasks), bounds, sampling)
+
     def hardware(self) -> dict[str, str | int]:
         """Return what the speed of this model depends on: device, threads, processor, number type, versions."""
         device = resolved_device(self.device)
         return {
             "device": torch.cuda.get_device_name() if device == "cuda" else device,
             "threads": torch.get_num_threads(),
-            "processor": _processor(),
+            "processor": processor(),
             "dtype": resolved_dtype(self.dtype, device),
             "torch": torch.__version__,
             "transformers": transformers.__version__,
@@ -167,16 +191,22 @@ class LocalModel:
         labels = [f" {label}" for label in task.choices or []]
         return [ids[0] for ids in self._tokenizer(labels, add_special_tokens=False)["input_ids"]]
 
-    def _write(self, tasks: list[Task], prompts: list[list[int]], bounds: Bounds) -> Iterator[_Finished]:
+    def _bounds(self, batch_tokens: int) -> Bounds:
+        at_once = _READ_ON_CPU if self._network.device.type == "cpu" else _READ_ON_GPU
+        return ALONE if self.deterministic else Bounds(batch_tokens, *at_once)
+
+    def _write(
+        self, tasks: Sequence[Task], prompts: list[list[int]], bounds: Bounds, sampling: Sampling | None = None
+    ) -> Iterator[_Finished]:
         network = self._network
         context = network.config.max_position_embeddings
         asked = [
-            Prompt(prompt, min(task.max_tokens, context - len(prompt)), task.dataset)
+            Prompt(prompt, min(task.max_tokens, context - len(prompt)), task.task_id if sampling else task.dataset)
             for task, prompt in zip(tasks, prompts, strict=True)
         ]
         configured = network.generation_config.eos_token_id
         ends = frozenset([configured] if isinstance(configured, int) else configured)
-        for finished in write(network, asked, ends, bounds):
+        for finished in write(network, asked, ends, bounds, sampling):
             yield [(place, self._completion(prompts[place], text, ends)) for place, text in finished]
 
     def _completion(self, prompt: list[int], written: Written, ends: frozenset[int]) -> Completion:
@@ -200,39 +230,8 @@ def _choice(task: Task, prompt: list[int], probabilities: list[float], seconds: 
     return Completion(max(by_label, key=by_label.__getitem__), len(prompt), 1, seconds, raw, "choice")
 
 
-def resolved_device(asked: str) -> str:
-    """Return the device that `asked` means here. Raises ValueError if there is none of it."""
-    usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if asked == "auto":
-        return "cuda" if usable["cuda"] else "cpu"
-    if not usable.get(asked, False):
-        have = ", ".join(["auto", *(name for name, there in usable.items() if there)])
-        raise ValueError(f"inference.device is {asked!r}; this machine offers {have}")
-    return asked
-
-
-def resolved_dtype(asked: str, device: str) -> str:
-    """Return the type that the network computes in. Raises ValueError if `asked` is not one of them."""
-    allowed = ("auto", "float32", "float16", "bfloat16")
-    if asked not in allowed:
-        raise ValueError(f"inference.dtype is {asked!r}; allowed are {', '.join(allowed)}")
-    if asked != "auto":
-        return asked
-    if device == "cpu":
-        # Elsewhere a processor emulates bfloat16, a hundred times slower than float32.
-        features = torch.cpu.get_capabilities()
-        return "bfloat16" if features.get("avx512_bf16") or features.get("amx_bf16") else "float32"
-    return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-
-
 def _lay_out_for_small_batches(network: torch.nn.Module) -> None:
     """Store matrices column by column: a product with few rows is up to twice as fast then, one with many no slower."""
     for layer in network.modules():
         if isinstance(layer, torch.nn.Linear):
             layer.weight.data = layer.weight.data.t().contiguous().t()
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    named = re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text()) if cpuinfo.exists() else None
-    return named.group(1) if named else platform.processor() or platform.machine()

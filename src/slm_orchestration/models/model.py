@@ -65,3 +65,18 @@ class StreamingModel(Model, Protocol):
         Raises CallError if it cannot go on; what it has not yielded is then unanswered.
         """
         ...
+
+
+@runtime_checkable
+class OpenModel(Model, Protocol):
+    """A model whose inside can be read and whose answers can be drawn."""
+
+    def states(self, tasks: Sequence[Task]) -> Iterator[list[tuple[int, list[float]]]]:
+        """Yield places in `tasks` with the final hidden state at the prompt's last token."""
+        ...
+
+    def samples(
+        self, tasks: Sequence[Task], *, temperature: float, seeds: Sequence[Sequence[int]], batch_tokens: int
+    ) -> Iterator[list[tuple[int, Completion]]]:
+        """Yield places in `tasks` with a free answer drawn at `temperature`, each from its own seed."""
+        ...
