@@ -69,7 +69,11 @@ def decisions() -> pd.DataFrame:
                 {name: point[name] for name in ("strategy", "threshold", "cost_usd")}
                 | {"task_id": f"task/{number}", "domain": ("code", "logic")[number // 5], "escalated": large}
                 | {"models_called": [("small", "large")[large]], "model": ("small", "large")[large]}
-                | {"quality": float(number < round(10 * point["quality"])), "router_latency_s": 0.0}
+                | {
+                    "quality": float(number < round(10 * point["quality"])),
+                    "router_latency_s": 0.0,
+                    "device_s": point["latency_s"],
+                }
                 | {"latency_s": point["latency_s"] * (0.55 + 0.1 * number)}
             )
     return tables.conform(pd.DataFrame(rows), tables.DECISIONS)
