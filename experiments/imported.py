@@ -9,9 +9,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from slm_orchestration import files
-from slm_orchestration.inference.confidence import calibrate_confidence
 from slm_orchestration.inference.imported import Imported, Selection, read_imported, without_pilot
-from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matrix
+from slm_orchestration.routing.imported_pool import matrix
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.requirements import lacking
 
 _KINDS = (".parquet", ".csv", ".csv.gz", ".tsv", ".jsonl")
@@ -24,7 +24,7 @@ def is_asked(cfg: DictConfig) -> bool:
 
 def load(cfg: DictConfig) -> OutcomeMatrix:
     """Return the imported outcomes; what was left out or assumed is printed when they are first read."""
-    return _matrix(imported_outcomes(cfg))
+    return _matrix(_path(cfg), selection(cfg), _checksum(cfg))
 
 
 def reason_to_skip(cfg: DictConfig) -> str | None:
@@ -34,7 +34,7 @@ def reason_to_skip(cfg: DictConfig) -> str | None:
 
 def imported_outcomes(cfg: DictConfig) -> Imported:
     """Return the outcomes that the configuration names. Raises ValueError where it names none."""
-    return _read(_path(cfg), _selection(cfg), _checksum(cfg))
+    return _read(_path(cfg), selection(cfg), _checksum(cfg))
 
 
 def files_read(cfg: DictConfig) -> list[Path]:
@@ -52,7 +52,8 @@ def _path(cfg: DictConfig) -> Path:
     return Path(str(cfg.outcomes)).expanduser()
 
 
-def _selection(cfg: DictConfig) -> Selection:
+def selection(cfg: DictConfig) -> Selection:
+    """Return which part of the outcomes is asked for."""
     listed = {name: _names(cfg, name) for name in ("models", "datasets", "small")}
     prices = None if cfg.token_prices is None else Path(str(cfg.token_prices))
     return Selection(**listed, unanswered=str(cfg.unanswered), quality=str(cfg.quality), token_prices=prices)
@@ -74,20 +75,19 @@ def _checksum(cfg: DictConfig) -> str:
 @lru_cache(maxsize=2)
 def _read(path: Path, selection: Selection, checksum: str) -> Imported:
     """Read once in a sweep; `checksum` makes files that change in between be read again."""
-    imported = without_pilot(read_imported(path, selection))
+    return without_pilot(read_imported(path, selection))
+
+
+@lru_cache(maxsize=2)
+def _matrix(path: Path, selection: Selection, checksum: str) -> OutcomeMatrix:
+    imported = _read(path, selection, checksum)
+    _tell(path, imported)
+    return matrix(imported)
+
+
+def _tell(path: Path, imported: Imported) -> None:
     print(f"{path}: {len(imported.tasks)} tasks, {len(imported.models)} models, cheapest first; * is small")
     shown = [f"{name}*" if name in imported.small else name for name in imported.models]
     print("  " + (", ".join(shown) if len(shown) <= 12 else f"{', '.join(shown[:6])}, …, {', '.join(shown[-3:])}"))
     for remark in imported.remarks:
         print(f"  - {remark}")
-    return imported
-
-
-def _matrix(imported: Imported) -> OutcomeMatrix:
-    return outcome_matrix(
-        calibrate_confidence(imported.outcomes),
-        imported.tasks,
-        imported.models,
-        small=imported.small,
-        cost_unit=imported.cost_unit,
-    )

@@ -58,7 +58,7 @@ class Imported:
 def read_imported(path: Path, selection: Selection | None = None) -> Imported:
     """Return the outcomes of a file, a folder of files, or a clone of RouteLLM. Raises ImportedError."""
     selection = selection or Selection()
-    rows, remarks = _rows(path, selection)
+    rows, remarks = rows_of(path, selection)
     rows = _selected(rows, path, selection)
     remarks += check_tasks(rows, path)
     models = list(rows["model"].unique())
@@ -74,7 +74,7 @@ def read_imported(path: Path, selection: Selection | None = None) -> Imported:
     models, small, cost_unit, ordered = cheapest_first(rows, tasks, selection.models, selection.small)
     return Imported(
         tasks=tasks,
-        outcomes=_outcomes(rows, tasks, models),
+        outcomes=outcomes_of(rows, tasks),
         models=tuple(models),
         small=tuple(small),
         cost_unit=cost_unit,
@@ -89,7 +89,8 @@ def without_pilot(imported: Imported) -> Imported:
     return replace(imported, tasks=tasks, outcomes=imported.outcomes[kept].reset_index(drop=True))
 
 
-def _rows(path: Path, selection: Selection) -> tuple[pd.DataFrame, list[str]]:
+def rows_of(path: Path, selection: Selection) -> tuple[pd.DataFrame, list[str]]:
+    """Return the checked rows of a file, a folder or a clone of RouteLLM, and remarks; or raise ImportedError."""
     if not path.exists():
         raise ImportedError(f"{path}: no such file or folder")
     if path.is_file():
@@ -166,7 +167,8 @@ def _check_splits(tasks: pd.DataFrame, path: Path) -> None:
         )
 
 
-def _outcomes(rows: pd.DataFrame, tasks: pd.DataFrame, models: list[str]) -> pd.DataFrame:
+def outcomes_of(rows: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
+    """Return checked rows as OUTCOMES, told what `tasks` says of their tasks."""
     about = tasks.set_index("task_id")[["domain", "dataset", "group", "split"]].reindex(rows["task_id"])
     frame = pd.DataFrame(
         {

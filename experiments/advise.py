@@ -1,0 +1,42 @@
+"""Say whether routing pays on recorded outcomes: at which threshold, with what guarantee, and what more would show it.
+
+    python -m experiments.advise outcomes=my.csv
+    python -m experiments.advise outcomes=my.csv new=last_week.csv target=0.9
+    python -m experiments.advise outcomes=my.csv quality=agreement_with:my-large-model
+
+The file has a row per task and model: task_id, model, quality, and what else is known (prompt, cost_usd, tokens,
+latency_s, confidence, answer). docs/imported.md explains the columns.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from experiments.config import entry
+from experiments.imported import imported_outcomes, selection
+from slm_orchestration.inference.imported_new import read_new
+from slm_orchestration.routing.advice import Advice, Target, advise
+from slm_orchestration.routing.advice_text import drift_text, text
+from slm_orchestration.routing.drift import alarms
+
+
+def main(cfg: DictConfig) -> None:
+    """Print the advice, and what new data says."""
+    if not (0 < cfg.target <= 1 and 0 < cfg.delta < 1):
+        raise ValueError(f"target={cfg.target}, delta={cfg.delta}: allowed is 0 to 1, delta between them")
+    target = Target(float(cfg.target), float(cfg.delta), int(cfg.statistics.resamples), int(cfg.seed))
+    advice = advise(imported_outcomes(cfg), target)
+    print(text(advice))
+    if cfg.new is not None:
+        print(_drift(cfg, advice))
+
+
+def _drift(cfg: DictConfig, advice: Advice) -> str:
+    new = read_new(Path(str(cfg.new)), advice.imported, selection(cfg))
+    return drift_text(alarms(advice, new), len(new.tasks))
+
+
+if __name__ == "__main__":
+    entry(main, "experiments.advise", "advise")

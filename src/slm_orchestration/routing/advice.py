@@ -1,0 +1,197 @@
+"""Does routing pay on my data? One answer from recorded outcomes, with what is certain about it.
+
+A few routers are fitted on fit tasks. Calibration tasks choose one of them and its threshold, certified by
+Learn-then-Test to keep the wanted share of the dearest model's quality; the certainty is divided among the routers, so
+that it holds for the chosen one. Evaluation tasks, which nothing was chosen on, then tell what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from slm_orchestration.inference.imported import Imported
+from slm_orchestration.routing import replay
+from slm_orchestration.routing.advice_text import text
+from slm_orchestration.routing.confidence import ConfidenceRouter
+from slm_orchestration.routing.domain_table import DomainTableRouter
+from slm_orchestration.routing.imported_pool import matrix
+from slm_orchestration.routing.knn import NearestTasksRouter
+from slm_orchestration.routing.operating_point import GuaranteedRetention, Retention
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.prompt_vectors import LatentSemantics, TaskAnalysis
+from slm_orchestration.routing.quality_model import QualityModel
+from slm_orchestration.routing.references import Constant, Mixture, upper_hull
+from slm_orchestration.routing.regression import RegressionRouter
+from slm_orchestration.routing.replay import Overhead, Replayed
+from slm_orchestration.routing.requirements import lacking
+from slm_orchestration.routing.router import Router
+from slm_orchestration.routing.rules import Cascade, Choices, Rule, Utility
+from slm_orchestration.routing.strategy import FittedStrategy, RoutedStrategy
+from slm_orchestration.statistics.mixing import mix
+from slm_orchestration.statistics.panel import panel, references
+from slm_orchestration.statistics.power import detectable_difference
+from slm_orchestration.statistics.resampled import resample
+from slm_orchestration.statistics.summaries import summarise
+
+THRESHOLDS = np.linspace(0, 1, 41)
+MIXTURE = "mixture"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked: keep this share of the dearest model's quality with this certainty; intervals by resampling."""
+
+    retention: float = 0.95
+    delta: float = 0.05
+    resamples: int = 2000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Point:
+    """A threshold, whether it is certified to keep the target, and why it was chosen."""
+
+    threshold: float
+    guaranteed: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What was found. `estimates` (ESTIMATES, overall) holds the chosen strategy and the mixture on evaluation tasks.
+
+    `strategy` is the mixture where no router can be fitted; `points` has its threshold and the mixture's. `spread` is
+    the standard deviation over evaluation tasks of the gain over the mixture at equal cost, `detectable` the smallest
+    gain that they would show at 80 %.
+    """
+
+    imported: Imported
+    target: Target
+    strategy: str
+    fitted: FittedStrategy
+    tried: tuple[str, ...]
+    skipped: Mapping[str, str]
+    points: Mapping[str, Point]
+    estimates: pd.DataFrame
+    spread: float
+    detectable: float
+
+    @property
+    def threshold(self) -> float:
+        """The chosen strategy's threshold."""
+        return self.points[self.strategy].threshold
+
+    def __str__(self) -> str:
+        """Return the advice in words."""
+        return text(self)
+
+    def estimate(self, metric: str, strategy: str | None = None) -> pd.Series:
+        """Return the row of one metric: estimate, low, high, method."""
+        rows = self.estimates[self.estimates["strategy"] == (strategy or self.strategy)]
+        return rows[rows["metric"] == metric].iloc[0]
+
+
+def advise(imported: Imported, target: Target | None = None) -> Advice:
+    """Return what routing would give on these outcomes; `print(advice)` says it in words."""
+    target = target or Target()
+    outcomes = matrix(imported)
+    fit, calibration = outcomes.where("fit"), outcomes.where("calibration")
+    able, skipped = _able(candidates(target.seed), outcomes)
+    fitted: dict[str, FittedStrategy] = {name: router.fit(fit, calibration) for name, router in able.items()}
+    tried = fitted | {MIXTURE: Mixture(MIXTURE, target.seed).fit(fit, calibration)}
+    points, ranks = _points(tried, calibration, target)
+    name = max(fitted, key=lambda name: ranks[name]) if fitted else MIXTURE
+    points = {shown: points[shown] for shown in (name, MIXTURE)}
+    estimates, spread = _estimated(outcomes, {shown: tried[shown] for shown in points}, points, target)
+    tasks = int(estimates["tasks"].iloc[0])
+    return Advice(
+        imported=imported,
+        target=target,
+        strategy=name,
+        fitted=tried[name],
+        tried=tuple(fitted),
+        skipped=skipped,
+        points=points,
+        estimates=estimates,
+        spread=spread,
+        detectable=detectable_difference(spread, tasks) if spread > 0 else 0.0,
+    )
+
+
+def candidates(seed: int) -> dict[str, RoutedStrategy]:
+    """Return the routers that are tried: cheap to fit, and each the simplest of its kind."""
+    words = TaskAnalysis(LatentSemantics(32, seed))
+    routers: dict[str, tuple[Router, Rule]] = {
+        "logistic": (RegressionRouter(words, QualityModel()), Utility()),
+        "knn": (NearestTasksRouter(LatentSemantics(64, seed), (5, 10, 20, 40, 80, 160)), Utility()),
+        "domain_table_predicted": (DomainTableRouter(words), Utility()),
+        "confidence": (ConfidenceRouter(), Cascade()),
+    }
+    return {name: RoutedStrategy(name, router, rule) for name, (router, rule) in routers.items()}
+
+
+def _able(
+    strategies: dict[str, RoutedStrategy], outcomes: OutcomeMatrix
+) -> tuple[dict[str, RoutedStrategy], dict[str, str]]:
+    reasons = {name: lacking(strategy, outcomes) for name, strategy in strategies.items()}
+    able = {name: strategy for name, strategy in strategies.items() if reasons[name] is None}
+    return able, {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _points(
+    strategies: Mapping[str, FittedStrategy], calibration: OutcomeMatrix, target: Target
+) -> tuple[dict[str, Point], dict[str, tuple[bool, float]]]:
+    """Return each strategy's point and its rank: certified ones by how cheap they are, others by gain over mixing."""
+    rule = GuaranteedRetention(target.retention, target.delta / len(strategies), target.seed)
+    points, ranks = {}, {}
+    for name, strategy in strategies.items():
+        replayed = _replayed(name, strategy, calibration, THRESHOLDS)
+        chosen = rule.choose(replayed, calibration)
+        certain = not chosen.reason.startswith("dearest")
+        chosen = chosen if certain else Retention(target.retention).choose(replayed, calibration)
+        cost = float(replayed.cost_usd[chosen.position].mean())
+        points[name] = Point(float(THRESHOLDS[chosen.position]), certain, chosen.reason)
+        ranks[name] = certain, -cost if certain else _gain(replayed, chosen.position, calibration)
+    return points, ranks
+
+
+def _gain(replayed: Replayed, position: int, calibration: OutcomeMatrix) -> float:
+    cost, quality = calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0)
+    hull = upper_hull(cost, quality)
+    mixed = np.interp(replayed.cost_usd[position].mean(), cost[hull], quality[hull])
+    return float(replayed.quality[position].mean() - mixed)
+
+
+def _estimated(
+    outcomes: OutcomeMatrix, strategies: Mapping[str, FittedStrategy], points: Mapping[str, Point], target: Target
+) -> tuple[pd.DataFrame, float]:
+    """Return ESTIMATES on evaluation tasks, and the spread of the first strategy's gain over them."""
+    calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
+    hull = upper_hull(calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0))
+    vertices = [outcomes.models[vertex] for vertex in hull]
+    shown = {*(f"always_{name}" for name in vertices), f"always_{outcomes.models[0]}", f"always_{outcomes.models[-1]}"}
+    constants = Constant().choose(evaluation, THRESHOLDS)
+    parts = [_decided(name, constants[name], evaluation) for name in sorted(shown)]
+    for name, strategy in strategies.items():
+        choices = strategy.choose(evaluation, np.array([points[name].threshold]))[name]
+        parts.append(_decided(name, choices, evaluation))
+    decisions = pd.concat(parts, ignore_index=True)
+    side_by_side = panel(decisions, evaluation.tasks, references(outcomes.models, vertices, guess=False))
+    drawn = resample(side_by_side, resamples=target.resamples, seed=target.seed, per_domain=False)
+    mixed, name = mix(side_by_side, drawn["overall"], "quality"), next(iter(strategies))
+    column = side_by_side.column(name)
+    differences = side_by_side.values["quality"] - mixed.expected - mixed.cost_term
+    return summarise(drawn, level=0.95), float(differences[:, column].std(ddof=1))
+
+
+def _decided(name: str, choices: Choices, outcomes: OutcomeMatrix) -> pd.DataFrame:
+    # Routers such as these take milliseconds and hardly a millionth of a dollar; their time is left out here.
+    return replay.decisions(replay.replay(name, choices, outcomes, overhead=Overhead()), outcomes)
+
+
+def _replayed(name: str, strategy: FittedStrategy, outcomes: OutcomeMatrix, thresholds: np.ndarray) -> Replayed:
+    return replay.replay(name, strategy.choose(outcomes, thresholds)[name], outcomes, overhead=Overhead())
