@@ -94,4 +94,4 @@ def _gain(strategy: FittedRoutedStrategy, outcomes: OutcomeMatrix) -> NDArray[np
 
 
 def _length(prompts: pd.Series) -> NDArray[np.float64]:
-    return prompts.str.len().to_numpy(float)
+    return np.asarray(prompts.str.len(), dtype=np.float64)
