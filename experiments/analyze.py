@@ -17,10 +17,12 @@ from omegaconf import DictConfig
 from experiments.config import entry
 from experiments.imported import is_asked
 from experiments.inputs import check_made_from_present_inputs, models_and_tasks
+from experiments.leaderboard import leaderboard, read_curve_metrics, show_leaderboard
 from experiments.results import configuration_of
 from slm_orchestration import tables
+from slm_orchestration.routing import overhead
 from slm_orchestration.statistics.comparisons import compare
-from slm_orchestration.statistics.panel import GUESS, panel, references
+from slm_orchestration.statistics.panel import GUESS, Panel, panel, references
 from slm_orchestration.statistics.resampled import resample
 from slm_orchestration.statistics.summaries import summarise
 
@@ -28,15 +30,10 @@ from slm_orchestration.statistics.summaries import summarise
 def main(cfg: DictConfig) -> None:
     """Write ESTIMATES and COMPARISONS of the results of one suite and pool."""
     results, settings = Path(cfg.paths.results), cfg.statistics
-    models, tasks = models_and_tasks(cfg)
-    for folder in sorted(path.parent for path in results.glob("*/config.yaml")):
-        check_made_from_present_inputs(folder, cfg)
-    decisions = operating_decisions(results)
-    guess = not is_asked(cfg) or GUESS in set(decisions["strategy"])
-    side_by_side = panel(decisions, tasks, references(models, read_hull(results), guess=guess))
+    models, side_by_side = _side_by_side(cfg)
     parts = resample(side_by_side, resamples=settings.resamples, seed=cfg.seed)
-    estimates = summarise(parts, level=settings.level)
     comparisons = compare(side_by_side, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
+    estimates = pd.concat([summarise(parts, level=settings.level), read_curve_metrics(results)], ignore_index=True)
     metadata = {
         "configuration": configuration_of(results),
         "suite": str(cfg.suite.name),
@@ -54,6 +51,41 @@ def main(cfg: DictConfig) -> None:
     ):
         tables.write(frame, schema, results / f"{name}.parquet", metadata=metadata)
         print(f"{len(frame)} {name} of {len(side_by_side.strategies)} strategies: {results / f'{name}.parquet'}")
+    _show(cfg, estimates, comparisons)
+
+
+def leaderboard_of_results(cfg: DictConfig) -> None:
+    """Print the leaderboard of all runs of the results folder, or in one line why there is none."""
+    settings = cfg.statistics
+    try:
+        _, side_by_side = _side_by_side(cfg)
+    except ValueError as reason:
+        print(f"\nno leaderboard: {reason}")
+        return
+    parts = resample(side_by_side, resamples=settings.resamples, seed=cfg.seed, per_domain=False)
+    comparisons = compare(side_by_side, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
+    _show(
+        cfg,
+        pd.concat([summarise(parts, level=settings.level), read_curve_metrics(Path(cfg.paths.results))]),
+        comparisons,
+    )
+
+
+def _side_by_side(cfg: DictConfig) -> tuple[list[str], Panel]:
+    """Return the pool's models and all runs of the results folder at their operating points."""
+    results = Path(cfg.paths.results)
+    models, tasks = models_and_tasks(cfg)
+    for folder in sorted(path.parent for path in results.glob("*/config.yaml")):
+        check_made_from_present_inputs(folder, cfg)
+    decisions = operating_decisions(results)
+    guess = not is_asked(cfg) or GUESS in set(decisions["strategy"])
+    return models, panel(decisions, tasks, references(models, read_hull(results), guess=guess))
+
+
+def _show(cfg: DictConfig, estimates: pd.DataFrame, comparisons: pd.DataFrame) -> None:
+    profile = overhead.read(Path(cfg.paths.overhead))
+    taken = dict(zip(profile.index, profile["single_p50_s"].astype(float), strict=True))
+    show_leaderboard(leaderboard(estimates, comparisons, taken), int(estimates["tasks"].max()), cfg.statistics.level)
 
 
 def operating_decisions(results: Path) -> pd.DataFrame:

@@ -22,10 +22,17 @@ _USER_ERRORS = (ValueError, OSError, HydraException, OmegaConfBaseException)
 _INTERRUPTED, _WRONG_USE = 130, 2
 
 
-def entry(run: Callable[[DictConfig], None], name: str, config: str = "config") -> None:
+def entry(
+    run: Callable[[DictConfig], None],
+    name: str,
+    config: str = "config",
+    *,
+    after_sweep: Callable[[DictConfig], None] | None = None,
+) -> None:
     """Run `run` with the configuration that the command line asks for; `name` is the module, as in `python -m name`.
 
     `config` is the file of `conf` to begin with: only `prepare` also reads the domains, which take a second.
+    `after_sweep` follows a sweep of several runs, with the configuration of the last one.
 
     Errors that a user can cause end in one line each and exit code 2; HYDRA_FULL_ERROR=1 keeps their tracebacks.
     """
@@ -37,6 +44,7 @@ def entry(run: Callable[[DictConfig], None], name: str, config: str = "config") 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting itself
     caught: tuple[type[Exception], ...] = () if wants_traceback else _USER_ERRORS
     jobs: list[str] = []
+    ran: list[DictConfig] = []
     failures: dict[str, list[str]] = {}
 
     def job(cfg: DictConfig) -> None:
@@ -44,12 +52,15 @@ def entry(run: Callable[[DictConfig], None], name: str, config: str = "config") 
         jobs.append(" ".join(HydraConfig.get().overrides.task))
         try:
             check(cfg)
+            ran[:] = [cfg]
             run(cfg)
         except caught as error:
             failures.setdefault(explain(error, CONF, config), []).append(jobs[-1])
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config)(job)()
+        if after_sweep is not None and len(jobs) > 1 and ran:
+            after_sweep(ran[0])
     except caught as error:
         failures[explain(error, CONF, config)] = []
     except KeyboardInterrupt:

@@ -3,13 +3,15 @@
     python -m experiments.run routing=adaptive
     python -m experiments.run -m 'routing=glob(*)'
 
-Writes decisions, curves and operating points of the evaluation tasks under the results folder. A run that stands
-complete for the same configuration and outcomes is shown, not repeated.
+Writes decisions, curves, operating points and the curves' metrics of the evaluation tasks under the results folder. A
+run that stands complete for the same configuration and outcomes is shown, not repeated. A sweep ends with the
+leaderboard of all runs of the folder.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,20 +22,27 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments import imported, inputs
+from experiments.analyze import leaderboard_of_results
 from experiments.config import entry
 from experiments.router_overhead import overhead_of
 from experiments.side_reads import with_side_tables
 from experiments.sweep_table import show
 from experiments.tracking import log_sweep
 from slm_orchestration import files, tables
-from slm_orchestration.routing import replay
+from slm_orchestration.routing import exact, replay
+from slm_orchestration.routing.curve_metrics import Resampling, Sweep, changes_on_grid, curve_metrics, pair_score
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.references import upper_hull
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.router import NotRecorded
-from slm_orchestration.routing.strategy import FittedStrategy
+from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy
 
-TABLES = {"decisions": tables.DECISIONS, "curves": tables.CURVES, "operating_points": tables.OPERATING_POINTS}
+TABLES = {
+    "decisions": tables.DECISIONS,
+    "curves": tables.CURVES,
+    "operating_points": tables.OPERATING_POINTS,
+    "curve_metrics": tables.ESTIMATES,
+}
 
 
 def main(cfg: DictConfig) -> None:
@@ -83,14 +92,40 @@ def _replayed(
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     tuned = strategy.choose(calibration, thresholds)
     for name, choices in strategy.choose(evaluation, thresholds).items():
-        point = rule.choose(replay.replay(name, tuned[name], calibration, overhead=overhead), calibration)
+        before = replay.replay(name, tuned[name], calibration, overhead=overhead)
+        point = rule.choose(before, calibration)
         replayed = replay.replay(name, choices, evaluation, overhead=overhead)
         parts["decisions"].append(replay.decisions(replayed, evaluation))
         parts["curves"].append(replay.curves(replayed, evaluation))
-        parts["operating_points"].append(
-            _point(name, choices.thresholds[point.position], point.reason, len(calibration))
+        threshold = choices.thresholds[point.position]
+        parts["operating_points"].append(_point(name, threshold, point.reason, len(calibration)))
+        if np.isnan(threshold):
+            continue  # without thresholds there is no curve
+        sweep = Sweep(
+            strategy=name,
+            calibration=calibration,
+            evaluation=evaluation,
+            on_calibration=_changes(strategy, before, calibration, overhead),
+            on_evaluation=_changes(strategy, replayed, evaluation, overhead),
+            score=pair_score(strategy, evaluation),
+            point=(replayed.quality[point.position].mean(), replayed.cost_usd[point.position].mean()),
         )
-    return {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
+        parts["curve_metrics"].append(curve_metrics(sweep, _resampling(cfg)))
+    nothing = {name: pd.DataFrame(columns=schema.names) for name, schema in TABLES.items()}
+    return {name: pd.concat(frames, ignore_index=True) if frames else nothing[name] for name, frames in parts.items()}
+
+
+def _changes(
+    strategy: FittedStrategy, replayed: replay.Replayed, outcomes: OutcomeMatrix, overhead: Overhead
+) -> exact.Changes:
+    if isinstance(strategy, FittedRoutedStrategy):
+        return exact.changes(strategy, outcomes, overhead=overhead)
+    return changes_on_grid(replayed)
+
+
+def _resampling(cfg: DictConfig) -> Resampling:
+    settings = cfg.statistics
+    return Resampling(settings.resamples, cfg.seed, settings.level, threads=os.cpu_count() or 1)
 
 
 def _point(strategy: str, threshold: float, reason: str, tasks: int) -> pd.DataFrame:
@@ -115,4 +150,4 @@ def _tags(folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    entry(main, "experiments.run")
+    entry(main, "experiments.run", after_sweep=leaderboard_of_results)

@@ -115,7 +115,7 @@ class CostCurve:
         recovered = (quality - cheap) / (dear - cheap)
         for place, wanted in enumerate(self.recovered, start=1):
             enough = called[recovered >= wanted - 1e-12]
-            found[place] = enough.min() if enough.size else np.nan
+            found[place] = max(float(enough.min()), 0.0) if enough.size else np.nan
         return found
 
     def points(self, share: Floats) -> Floats:

@@ -1,0 +1,98 @@
+"""Curve metrics of a strategy: what a reader can add up, a naive loop, and RouteLLM's published outcomes."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slm_orchestration.routing import exact
+from slm_orchestration.routing.curve_metrics import Resampling, Sweep, changes_on_grid, curve_metrics, pair_score
+from slm_orchestration.routing.replay import Overhead, replay
+from slm_orchestration.routing.rules import Utility
+from slm_orchestration.routing.strategy import RoutedStrategy
+from slm_orchestration.statistics import curves
+from tests.routing.known import Known
+from tests.routing.tables_by_hand import matrix
+
+SHARED = Path(os.environ.get("SLM_ORCHESTRATION_SHARED", Path(__file__).resolve().parents[2] / ".." / "shared"))
+FEW = Resampling(resamples=200, seed=0, level=0.95)
+
+
+def _sweep(quality, predicted):
+    outcomes = matrix(quality)
+    fitted = RoutedStrategy("s", Known(np.array(predicted)), Utility()).fit(outcomes, outcomes)
+    found = exact.changes(fitted, outcomes, overhead=Overhead())
+    return Sweep("s", outcomes, outcomes, found, found, pair_score(fitted, outcomes), (0.5, 4.0)), fitted
+
+
+def _by_metric(sweep):
+    return curve_metrics(sweep, FEW).set_index("metric")
+
+
+def test_a_pair_whose_metrics_a_reader_can_add_up():
+    # twenty times: the router asks first for the task that the large model alone answers, then for the other
+    sweep, _ = _sweep([[1, 1], [0, 1]] * 20, [[0.9, 1.0], [0.1, 1.0]] * 20)
+    found = _by_metric(sweep)
+    # PGR is 0, 1, 1 at shares 0, .5, 1: area .25 + .5
+    assert found.loc["apgr", "estimate"] == pytest.approx(0.75)
+    assert found.loc["cpt_50", "estimate"] == pytest.approx(0.25)
+    assert found.loc["cpt_80", "estimate"] == pytest.approx(0.4)
+    # costs 10, 5.5 and 1 with quality 1, 1 and .5: 4.5·1 + 4.5·.75, over 9
+    assert found.loc["routing_auc", "estimate"] == pytest.approx((4.5 + 4.5 * 0.75) / 9)
+    # no loss from half of the calls on: 5.5 of 10
+    assert found.loc["qnc", "estimate"] == pytest.approx(0.55)
+    # hull (1, .5), (5.5, 1) and flat to 10: (4.5·.75 + 4.5·1) / 10
+    assert found.loc["aiq", "estimate"] == pytest.approx((4.5 * 0.75 + 4.5) / 10)
+    assert "undefined" in found.loc["arena_score", "method"]  # 4,000 dollars per 1,000 tasks
+
+
+def test_equal_models_leave_apgr_undetermined():
+    sweep, _ = _sweep([[1, 0], [0, 1]] * 20, [[0.9, 1.0], [0.1, 1.0]] * 20)
+    found = _by_metric(sweep)
+    assert np.isnan(found.loc["apgr", "estimate"])
+    assert found.loc["apgr", "method"].startswith("undetermined")
+
+
+def test_a_curve_on_a_grid_meets_the_exact_one_where_the_grid_is_fine():
+    rng = np.random.default_rng(0)
+    quality = np.column_stack([rng.random(50) < 0.4, rng.random(50) < 0.5, rng.random(50) < 0.9]).astype(float)
+    sweep, fitted = _sweep(quality.tolist(), rng.random((50, 3)).tolist())
+    grid = np.linspace(0, 1, 20_001)
+    replayed = replay("s", fitted.choose(sweep.evaluation, grid)["s"], sweep.evaluation, overhead=Overhead())
+    coarse = exact.curve(changes_on_grid(replayed))
+    fine = exact.curve(sweep.on_evaluation)
+    assert coarse["quality"][-1] == pytest.approx(fine["quality"][-1])
+    at = np.searchsorted(fine.threshold, coarse.threshold, side="right") - 1
+    assert coarse["cost_usd"] == pytest.approx(fine["cost_usd"][at])
+
+
+def test_intervals_hold_the_estimate_and_equal_seeds_give_equal_tables():
+    rng = np.random.default_rng(1)
+    quality = np.column_stack([rng.random(200) < 0.4, rng.random(200) < 0.8]).astype(float)
+    sweep, _ = _sweep(quality.tolist(), rng.random((200, 2)).tolist())
+    one, two = curve_metrics(sweep, FEW), curve_metrics(sweep, FEW)
+    assert one.equals(two)
+    apgr = one.set_index("metric").loc["apgr"]
+    assert apgr["low"] < apgr["estimate"] < apgr["high"]
+
+
+@pytest.mark.skipif(not (SHARED / "outcomes" / "routellm.parquet").exists(), reason="no recorded outcomes beside")
+def test_routellms_models_have_their_published_values_and_random_routing_an_apgr_of_one_half():
+    table = pd.read_parquet(
+        SHARED / "outcomes" / "routellm.parquet", columns=["task_id", "dataset", "model", "quality"]
+    )
+    mmlu = table[table["dataset"].str.contains("mmlu", case=False)]
+    wide = mmlu.pivot(index="task_id", columns="model", values="quality")
+    cheap, dear = (wide[next(name for name in wide if word in name.lower())].to_numpy() for word in ("mixtral", "gpt"))
+    assert len(wide) == 14_042
+    assert 100 * dear.mean() == pytest.approx(80.58, abs=0.01)
+    assert 100 * cheap.mean() == pytest.approx(68.08, abs=0.01)
+    shares, qualities = curves.deferral_curve(np.random.default_rng(0).random(len(wide)), cheap, dear)
+    assert curves.apgr(shares, qualities) == pytest.approx(0.5, abs=0.02)
+    # The oracle passes on first what only the dear model answers (won), last what only the cheap one does (lost).
+    won, lost = (dear > cheap).mean(), (dear < cheap).mean()
+    top = won / (won - lost)
+    area = won * top / 2 + (1 - won - lost) * top + lost * (top + 1) / 2
+    assert curves.apgr(*curves.deferral_curve(dear - cheap, cheap, dear)) == pytest.approx(area)
