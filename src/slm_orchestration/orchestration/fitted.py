@@ -22,6 +22,8 @@ from slm_orchestration.inference.latency import read_profile
 from slm_orchestration.inference.store import outcomes_path, read_outcomes
 from slm_orchestration.models.prices import read_prices, usd_per_second
 from slm_orchestration.orchestration.analysis import Analyst
+from slm_orchestration.orchestration.cache_threshold import Budget, cache_threshold, text_pairs
+from slm_orchestration.orchestration.cache_vectors import encoder_named
 from slm_orchestration.orchestration.expectation import Expectation, fit_expectation
 from slm_orchestration.orchestration.pool import REPOSITORY, Pool, strategy_named
 from slm_orchestration.orchestration.settings import Settings
@@ -50,6 +52,7 @@ class Fitted:
     expectation: Expectation
     analyst: Analyst
     router_usd_per_s: float
+    cache_threshold: float | None
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def fit(pool: Pool, where: Records, settings: Settings) -> Fitted:
             parts[0].tasks["question"], parts[0].tasks["domain"].tolist()
         ),
         router_usd_per_s=usd_per_s,
+        cache_threshold=_cache_threshold(table, settings) if settings.cache_enabled else None,
     )
 
 
@@ -135,6 +139,16 @@ def _overhead(where: Records, strategy: str, prices: pd.DataFrame) -> tuple[Over
         return Overhead(), usd_per_second(prices, "cpu", 1)
     rate = usd_per_second(prices, str(profile.loc[strategy, "device"]), int(str(profile.loc[strategy, "threads"])))
     return overhead.overhead(profile, strategy, usd_per_s=rate), rate
+
+
+def _cache_threshold(tasks: pd.DataFrame, settings: Settings) -> float | None:
+    if settings.cache_threshold is not None:
+        return settings.cache_threshold if settings.cache_threshold < 1 else None
+    # Only questions are read here, and no outcome; so every split may be.
+    texts, groups = tasks["question"].tolist(), tasks["group"].tolist()
+    rng = np.random.default_rng(settings.seed)
+    pairs = text_pairs(texts, groups, encoder_named(settings.cache_encoder), rng=rng)
+    return cache_threshold(pairs, Budget(settings.false_hit_budget), guarded=True).value
 
 
 def _threshold(
@@ -176,6 +190,6 @@ def _key(pool: Pool, where: Records, settings: Settings) -> str:
     code.append(REPOSITORY / "conf" / "routing" / f"{settings.routing_strategy}.yaml")
     for path in (*tables_read, *code):
         digest.update(files.sha256(path).encode() if path.is_file() else b"none")
-    asked = (settings.routing_strategy, settings.routing_threshold, settings.seed, pool.names, sorted(pool.small))
+    asked = (settings, pool.names, sorted(pool.small))
     digest.update(repr((asked, sys.version, sklearn.__version__, np.__version__, pd.__version__)).encode())
     return digest.hexdigest()[:32]

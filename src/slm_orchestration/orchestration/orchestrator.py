@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Self
 
 from slm_orchestration.models.model import Completion, Model
+from slm_orchestration.orchestration.cache import AnswerCache
+from slm_orchestration.orchestration.cached import answer_cached, opened
 from slm_orchestration.orchestration.execution import Call, Equipment, answer
 from slm_orchestration.orchestration.fitted import Fitted, fitted, records
 from slm_orchestration.orchestration.pool import Pool, packaged_pool
@@ -46,6 +48,7 @@ class AdaptiveOrchestrator:
         self._outcomes, self._tasks = outcomes, tasks
         self._call = OneAtATime() if call is None else call
         self._fitted: Fitted | None = None
+        self._cache: AnswerCache | None = None
         self._fitting = threading.Lock()
         self._places = threading.BoundedSemaphore(self.settings.max_concurrent_tasks)
         self._threads: ThreadPoolExecutor | None = None
@@ -55,7 +58,9 @@ class AdaptiveOrchestrator:
         """Fit the router, or read what was fitted before. Raises ValueError if outcomes or tasks are missing."""
         with self._fitting:
             if self._fitted is None:
-                self._fitted = fitted(self.pool, records(self._outcomes, self._tasks), self.settings)
+                ready = fitted(self.pool, records(self._outcomes, self._tasks), self.settings)
+                self._cache = opened(ready, self.settings) if self.settings.cache_enabled else None
+                self._fitted = ready
             return self._fitted
 
     def process_task(self, task: Request) -> Result:
@@ -100,6 +105,8 @@ class AdaptiveOrchestrator:
         self._closed = True
         if self._threads is not None:
             self._threads.shutdown(wait=True)
+        if self._cache is not None:
+            self._cache.close()
         for model in self.pool.models:
             release = getattr(model, "release", None)
             if release is not None:
@@ -114,7 +121,8 @@ class AdaptiveOrchestrator:
     def _answer(self, tasks: list[Task]) -> list[Result]:
         if self._closed:
             raise ValueError("the orchestrator is closed")
-        return answer(tasks, Equipment(self.prepare(), self.pool.models, self.settings, self._call))
+        equipment = Equipment(self.prepare(), self.pool.models, self.settings, self._call)
+        return answer(tasks, equipment) if self._cache is None else answer_cached(tasks, equipment, self._cache)
 
     def _executor(self) -> ThreadPoolExecutor:
         with self._fitting:

