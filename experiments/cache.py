@@ -2,6 +2,7 @@
 
     python -m experiments.cache
     python -m experiments.cache cache.encoder=minilm
+    python -m experiments.cache cache.questions=data/tasks/standard.parquet
 
 Pairs that must not hit are made from the suite's questions by rule, and each question is paired with its nearest
 neighbour. The threshold is certified on one half of the groups and reported on the other. Then streams of requests run
@@ -21,6 +22,7 @@ from scipy.stats import beta
 from experiments import inputs
 from experiments.config import entry
 from experiments.request_stream import Stream, run_stream
+from slm_orchestration import tables
 from slm_orchestration.files import replacing
 from slm_orchestration.orchestration.cache import CacheSettings
 from slm_orchestration.orchestration.cache_threshold import Budget, Threshold, cache_threshold, rates, text_pairs
@@ -31,8 +33,9 @@ def main(cfg: DictConfig) -> None:
     """Print and write the table of pairs and the table of streams."""
     outcomes = inputs.load_outcomes(cfg)
     encoder = encoder_named(cfg.cache.encoder)
-    texts, groups = outcomes.tasks["question"].tolist(), outcomes.tasks["group"].tolist()
-    pairs = _pairs(cfg, encoder, texts, groups)
+    tasks = tables.read(Path(cfg.cache.questions), tables.TASKS)
+    tasks = tasks.sample(min(cfg.cache.most, len(tasks)), random_state=cfg.seed)
+    pairs = _pairs(cfg, encoder, tasks["question"].tolist(), tasks["group"].tolist())
     half = pd.Series([hash_of % 2 == 0 for hash_of in pd.factorize(pairs["group"])[0]], index=pairs.index)
     budget = Budget(cfg.cache.false_hit_budget, cfg.cache.delta)
     found = {guarded: cache_threshold(pairs[half], budget, guarded=guarded) for guarded in (False, True)}
@@ -64,8 +67,8 @@ def _say(pairs: pd.DataFrame, found: dict[bool, Threshold], budget: Budget) -> N
     for guarded, threshold in found.items():
         certified = "no threshold is" if threshold.value is None else f"threshold {threshold.value:.3f} is"
         print(
-            f"{'with' if guarded else 'without'} the guard {certified} certified: at most {budget.false_hits:.1%} false "
-            f"hits with probability {1 - budget.delta:.0%}, on {threshold.pairs} pairs"
+            f"{'with' if guarded else 'without'} the guard {certified} certified: at most {budget.false_hits:.1%} "
+            f"false hits with probability {1 - budget.delta:.0%}, on {threshold.pairs} pairs"
         )
 
 

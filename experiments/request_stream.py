@@ -22,7 +22,7 @@ _EXACT, _PARAPHRASED, _CHANGED = range(3)
 
 @dataclass(frozen=True)
 class Stream:
-    """Requests in order: text, the task it comes from, its form, what asks the same, and what a call takes and gives."""
+    """Requests in order: text, the task it comes from, its form, what it means, and what a call takes and gives."""
 
     texts: list[str]
     places: NDArray[np.intp]

@@ -12,7 +12,7 @@ from functools import lru_cache
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 _WORD = re.compile(r"[^\W_]+(?:[.,:/'][^\W_]+)*")
-_SYMBOL = re.compile(r"!=|[+\-*/=<>^%&|~$€£]+")
+_SYMBOL = re.compile(r"!=|[-+*/=<>^%&|~$€£,;(){}\[\]]+")
 _NUMBER_WORDS = frozenset((
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty",
@@ -62,12 +62,12 @@ def difference(one: str, other: str) -> str | None:
     for kind in ("numbers", "negations", "symbols", "polar"):
         if getattr(first, kind) != getattr(second, kind):
             return kind
-    words, others = frozenset(first.content), frozenset(second.content)
+    words, others = frozenset(first.content) - _COURTESIES, frozenset(second.content) - _COURTESIES
     if first.names - others or second.names - words:
         return "names"
     if words - others and others - words:
         return "words"
-    common = words & others
+    common = frozenset(first.content) & frozenset(second.content)
     if [w for w in first.content if w in common] != [w for w in second.content if w in common]:
         return "order"
     return None
@@ -79,7 +79,7 @@ def _sense(text: str) -> _Sense:
     spelled = re.sub(r"\b(ca|can|wo) ?not\b", r"can not", spelled, flags=re.IGNORECASE)
     found = [word.removesuffix("'s") for word in _WORD.findall(spelled)]
     words = [word.casefold() for word in found]
-    content = tuple(word for word in words if word not in _EMPTY)
+    content = tuple(word for word in words if word not in ENGLISH_STOP_WORDS)
     return _Sense(
         numbers=tuple(word for word in words if word in _NUMBER_WORDS or any(map(str.isdigit, word))),
         negations=sum(word in _NEGATIONS for word in words),
