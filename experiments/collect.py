@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from experiments.config import entry
 from experiments.extras import record_extras
-from experiments.grade import chosen_models, load_tasks, price_recorded
+from experiments.grade import chosen_models, load_tasks, price_recorded, require_sandbox
 from slm_orchestration.inference.collect import Settings, collect
 from slm_orchestration.inference.latency import fit, measure, read_profile, write_profile
 from slm_orchestration.models.model import Model
@@ -29,6 +29,7 @@ from slm_orchestration.tasks.task import Task
 
 def main(cfg: DictConfig) -> None:
     tasks = load_tasks(cfg)
+    require_sandbox(tasks)
     settings = Settings(token_budget=cfg.inference.token_budget, attempts=cfg.inference.attempts, seed=cfg.seed)
     folder, profile = Path(cfg.paths.outcomes), Path(cfg.paths.profile)
     for node in chosen_models(cfg):

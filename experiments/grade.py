@@ -16,6 +16,7 @@ from slm_orchestration.inference import store
 from slm_orchestration.inference.collect import regrade
 from slm_orchestration.inference.latency import price, read_profile
 from slm_orchestration.models.prices import read_prices
+from slm_orchestration.tasks import sandbox
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task, from_table
 
@@ -24,6 +25,7 @@ _GRADED, _PRICED = ["quality"], ["latency_s", "device_s", "cost_usd"]
 
 def main(cfg: DictConfig) -> None:
     tasks = load_tasks(cfg)
+    require_sandbox(tasks)
     folder = Path(cfg.paths.outcomes)
     for node in chosen_models(cfg):
         before, metadata = store.recorded(folder, node.name)
@@ -50,6 +52,12 @@ def load_tasks(cfg: DictConfig) -> list[Task]:
     if not path.exists():
         raise ValueError(f"{path}: no such tasks; `python -m experiments.prepare suite={cfg.suite.name}` makes them")
     return from_table(tables.read(path, tables.TASKS))
+
+
+def require_sandbox(tasks: list[Task]) -> None:
+    """Raise SandboxUnavailable, before any work, if code is to be graded and this machine cannot confine it."""
+    if any(task.scorer == "unit_tests" for task in tasks):
+        sandbox.require()
 
 
 def chosen_models(cfg: DictConfig) -> list[DictConfig]:

@@ -52,7 +52,8 @@ def collect(model: Model, tasks: Sequence[Task], folder: Path, *, grade: Grade, 
     answers = [kept.get(task.task_id) or failed[task.task_id] for task in tasks]
     graded = tqdm(zip(tasks, answers, strict=True), total=len(tasks), desc=f"grading {model.name}", disable=None)
     frame = pd.DataFrame([outcome(task, model.name, answer, grade) for task, answer in graded], columns=OUTCOMES.names)
-    metadata = store.describe(identity, [checksums[task.task_id] for task in tasks])
+    ran = {**model.provenance(), **model.hardware(), "seed": settings.seed, "token_budget": settings.token_budget}
+    metadata = store.describe(identity, [checksums[task.task_id] for task in tasks], ran)
     store.write_outcomes(frame, folder, model.name, metadata=metadata)
     journal.remove()
     return len(pending)

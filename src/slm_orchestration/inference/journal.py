@@ -72,12 +72,18 @@ class Journal:
         """Write answers and return once they are on the disk."""
         lines = [json.dumps(asdict(answer), ensure_ascii=False) for answer in answers]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as stream:
-            if stream.tell() == 0:
-                lines.insert(0, json.dumps(self.identity))
-            stream.write("".join(f"{line}\n" for line in lines).encode())
-            stream.flush()
-            os.fsync(stream.fileno())
+        try:
+            with self.path.open("ab") as stream:
+                if stream.tell() == 0:
+                    lines.insert(0, json.dumps(self.identity))
+                stream.write("".join(f"{line}\n" for line in lines).encode())
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise OSError(
+                f"{self.path} cannot be written to ({error.strerror}); mend that and run the same command again: "
+                "the answers before are kept"
+            ) from error
 
     def remove(self) -> None:
         """Remove the journal, once its answers lie in the table."""

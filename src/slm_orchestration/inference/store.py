@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,9 @@ from slm_orchestration import tables
 from slm_orchestration.files import sha256, write_text
 
 _MANIFEST = "manifest.json"
-_IDENTITY, _CHECKSUMS = "identity", "task_checksums"
+# In a manifest, while a table is being replaced: the sha256 of the one that comes.
+_REPLACEMENT = "replaced_by_sha256"
+_IDENTITY, _CHECKSUMS, _PROVENANCE = "identity", "task_checksums", "provenance"
 
 
 class OutcomesError(ValueError):
@@ -38,16 +41,25 @@ def read_outcomes(folder: Path, models: Sequence[str]) -> pd.DataFrame:
 
 
 def write_outcomes(frame: pd.DataFrame, folder: Path, model: str, *, metadata: Mapping[str, str]) -> None:
-    """Write the OUTCOMES of one model, and enter them into the manifest."""
+    """Write the OUTCOMES of one model, and enter them into the manifest.
+
+    The manifest first names what is about to replace the table, so that it is right whenever this is interrupted.
+    """
     path = outcomes_path(folder, model)
-    tables.write(frame, tables.OUTCOMES, path, metadata=dict(metadata))
+    new = path.with_suffix(".parquet.partial")
+    tables.write(frame, tables.OUTCOMES, new, metadata=dict(metadata))
     entry = {
-        "sha256": sha256(path),
+        "sha256": sha256(new),
         "rows": len(frame),
         "failed": int(frame["quality"].isna().sum()),
+        "task_checksums_sha256": hashlib.sha256(metadata[_CHECKSUMS].encode()).hexdigest(),
         **json.loads(metadata[_IDENTITY]),
+        **({_PROVENANCE: json.loads(metadata[_PROVENANCE])} if _PROVENANCE in metadata else {}),
     }
-    write_text(folder / _MANIFEST, json.dumps({**_manifest(folder), model: entry}, indent=2, sort_keys=True) + "\n")
+    before = _manifest(folder)
+    _write_manifest(folder, {**before, model: {**before.get(model, {}), _REPLACEMENT: entry["sha256"]}})
+    new.replace(path)
+    _write_manifest(folder, {**before, model: entry})
 
 
 def rewrite_outcomes(frame: pd.DataFrame, folder: Path, model: str) -> None:
@@ -55,12 +67,19 @@ def rewrite_outcomes(frame: pd.DataFrame, folder: Path, model: str) -> None:
     before, metadata = recorded(folder, model)
     marks = dict(zip(before["task_id"], recorded_checksums(metadata), strict=True))
     described = describe(recorded_identity(metadata), [marks[task_id] for task_id in frame["task_id"]])
-    write_outcomes(frame, folder, model, metadata=described)
+    provenance = {_PROVENANCE: metadata[_PROVENANCE]} if _PROVENANCE in metadata else {}
+    write_outcomes(frame, folder, model, metadata={**described, **provenance})
 
 
-def describe(identity: Mapping[str, str], checksums: Sequence[str]) -> dict[str, str]:
-    """Return the metadata that says which model answered, and what each row's task looked like to it."""
-    return {_IDENTITY: json.dumps(dict(identity), sort_keys=True), _CHECKSUMS: " ".join(checksums)}
+def describe(
+    identity: Mapping[str, str], checksums: Sequence[str], provenance: Mapping[str, object] | None = None
+) -> dict[str, str]:
+    """Return the metadata that says which model answered, what each row's task looked like to it, and how it was run.
+
+    `provenance` is of the run that wrote the table; rows that it found recorded may come from another machine.
+    """
+    described = {_IDENTITY: json.dumps(dict(identity), sort_keys=True), _CHECKSUMS: " ".join(checksums)}
+    return described | ({_PROVENANCE: json.dumps(dict(provenance), sort_keys=True)} if provenance else {})
 
 
 def recorded(folder: Path, model: str) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -85,12 +104,16 @@ def _verified(folder: Path, model: str) -> pd.DataFrame:
             f"{path}: {model} has not answered this suite; run `python -m experiments.collect suite={folder.name}`"
         )
     entry = _manifest(folder).get(model)
-    if entry is None or entry["sha256"] != sha256(path):
+    if entry is None or sha256(path) not in (entry.get("sha256"), entry.get(_REPLACEMENT)):
         raise OutcomesError(
             f"{path} is not the file that {folder / _MANIFEST} lists; restore both from version control, "
             f"or remove it and run `python -m experiments.collect suite={folder.name} model={model}`"
         )
     return tables.read(path, tables.OUTCOMES)
+
+
+def _write_manifest(folder: Path, entries: Mapping[str, object]) -> None:
+    write_text(folder / _MANIFEST, json.dumps(dict(entries), indent=2, sort_keys=True) + "\n")
 
 
 def _manifest(folder: Path) -> dict[str, dict]:

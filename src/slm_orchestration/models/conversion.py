@@ -35,6 +35,11 @@ def converted(weights: Weights) -> Path:
     return folder
 
 
+def digests(weights: Weights) -> dict[str, str]:
+    """Return the sha256 of each file of the converted copy, by name, as they were when it was made."""
+    return json.loads((converted(weights) / _RECORD).read_text(encoding="utf-8"))
+
+
 def _convert_into(path: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.exists():
@@ -43,8 +48,8 @@ def _convert_into(path: Path, folder: Path) -> None:
         made = Path(temporary) / folder.name
         made.mkdir()
         _convert(path, made)
-        digests = {file.name: sha256(file) for file in sorted(made.iterdir())}
-        (made / _RECORD).write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
+        found = {file.name: sha256(file) for file in sorted(made.iterdir())}
+        (made / _RECORD).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         made.rename(folder)
 
 

@@ -63,6 +63,13 @@ class LocalModel:
             **({"deterministic": "each task alone, one thread"} if self.deterministic else {}),
         }
 
+    def provenance(self) -> dict[str, str]:
+        found = conversion.digests(self.weights)
+        files = {"tokenizer": "tokenizer.json", "chat_template": "chat_template.jinja", "tensors": "model.safetensors"}
+        # A tokenizer may hold its template itself; then there is no file of it.
+        digests = {f"{name}_sha256": found.get(file, "none") for name, file in files.items()}
+        return {**digests, "decoding": "greedy; choices by label probability"}
+
     def prompt_lengths(self, tasks: Sequence[Task]) -> list[int]:
         return [len(prompt) for prompt in self._prompts(tasks)]
 

@@ -43,6 +43,10 @@ class Model(Protocol):
         """Return what its speed depends on: device, threads, processor, dtype, torch and transformers."""
         ...
 
+    def provenance(self) -> dict[str, str]:
+        """Return what is worth knowing of how it answers, beyond `identity`: tokenizer, chat template, decoding."""
+        ...
+
     def prompt_lengths(self, tasks: Sequence[Task]) -> list[int]:
         """Return how many tokens each prompt takes; batches are planned by it, so an estimate will do."""
         ...

@@ -34,6 +34,9 @@ class ScriptedModel:
         none = dict.fromkeys(("processor", "dtype", "torch", "transformers"), "none")
         return {"device": "cpu", "threads": 1, **none}
 
+    def provenance(self) -> dict[str, str]:
+        return {"decoding": "scripted"}
+
     def prompt_lengths(self, tasks: Sequence[Task]) -> list[int]:
         """Return the number of words of each prompt."""
         return [sum(len(message["content"].split()) for message in task.messages) for task in tasks]
