@@ -27,6 +27,13 @@ def load(cfg: DictConfig) -> OutcomeMatrix:
     return _matrix(_path(cfg), selection(cfg), _checksum(cfg))
 
 
+def of_file(cfg: DictConfig, path: Path) -> tuple[OutcomeMatrix, str]:
+    """Return the outcomes of one of several files, and the name that tables give it."""
+    named = OmegaConf.merge(cfg, {"outcomes": str(path)})
+    assert isinstance(named, DictConfig)
+    return load(named), path.expanduser().resolve().name.split(".")[0]
+
+
 def reason_to_skip(cfg: DictConfig) -> str | None:
     """Return why the configured strategy cannot run on imported outcomes, or None."""
     return lacking(instantiate(cfg.routing.strategy, _convert_="all"), load(cfg)) if is_asked(cfg) else None

@@ -118,20 +118,8 @@ DECISIONS = _schema(
         _column("model", _TEXT, "whose answer is served; guess for the answer without a model"),
         _column("escalated", _FLAG, "whether a model outside the small ones was called"),
         _column("quality", _NUMBER, "of the served answer", limits=_SHARE),
-        _column(
-            "cost_usd",
-            _NUMBER,
-            "of all calls and of the router, in US dollars; null where none are recorded",
-            nullable=True,
-            limits=_POSITIVE,
-        ),
-        _column(
-            "latency_s",
-            _NUMBER,
-            "of all calls and of the router, in seconds; null where none are recorded",
-            nullable=True,
-            limits=_POSITIVE,
-        ),
+        _column("cost_usd", _NUMBER, "US dollars, calls and router; null if unknown", nullable=True, limits=_POSITIVE),
+        _column("latency_s", _NUMBER, "seconds, calls and router; null if unknown", nullable=True, limits=_POSITIVE),
         _column("router_latency_s", _NUMBER, "of the router alone, in seconds", limits=_POSITIVE),
         _column(
             "device_s",
@@ -216,5 +204,41 @@ COMPARISONS = _schema(
         _column("effect_size", _NUMBER, "in the unit that effect_name says", nullable=True),
         _column("effect_name", _TEXT, "cohen_d_z, cohen_d_av or hedges_g_av", nullable=True),
         _column("tasks", _COUNT, "how many tasks", limits=_POSITIVE),
+    ],
+)
+
+LEARNED = _schema(
+    "LEARNED",
+    ["table", "small", "large", "strategy", "datasets_left_out", "metric", "part"],
+    [
+        _column("table", _TEXT, "which recorded outcomes"),
+        _column("small", _TEXT, "the cheap model of the pair"),
+        _column("large", _TEXT, "the dear model of the pair"),
+        _column("strategy", _TEXT, "what scores the tasks"),
+        _column("needs_labels", _FLAG, "whether it was fitted on graded answers"),
+        _column("datasets_left_out", _FLAG, "whether it was fitted without the datasets that it is asked about"),
+        _column("metric", _TEXT, "apgr: APGR - 0.5; gain: quality over mixing, at 95 % calibrated retention"),
+        _column("part", _TEXT, "total, or what of it lies between or within datasets"),
+        _column("estimate", _NUMBER, "mean over splits", nullable=True),
+        _column("low", _NUMBER, "lower end of the 95 % interval, corrected for overlapping splits", nullable=True),
+        _column("high", _NUMBER, "upper end of it", nullable=True),
+        _column("splits", _COUNT, "how many random splits", limits=_POSITIVE),
+        _column("tasks", _COUNT, "evaluation tasks of one split", limits=_POSITIVE),
+        _column("datasets", _COUNT, "how many datasets", limits=_POSITIVE),
+    ],
+)
+
+FEASIBILITY = _schema(
+    "FEASIBILITY",
+    ["table", "small", "large", "strategy"],
+    [
+        _column("table", _TEXT, "which recorded outcomes"),
+        _column("small", _TEXT, "the worse model of the pair"),
+        _column("large", _TEXT, "the better model of the pair"),
+        _column("strategy", _TEXT, "what scores the tasks"),
+        _column("ratio", _NUMBER, "quality of the small model over the large one's", limits=_SHARE),
+        _column("small_share", _NUMBER, "share left to the small model, at 95 % calibrated retention", limits=_SHARE),
+        _column("retention", _NUMBER, "what was kept on evaluation tasks", limits=_POSITIVE),
+        _column("tasks", _COUNT, "evaluation tasks", limits=_POSITIVE),
     ],
 )

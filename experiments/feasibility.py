@@ -1,0 +1,64 @@
+"""Map which small shares are feasible: all pairs of recorded models at 95 % retention, beside the published claim.
+
+    python -m experiments.feasibility files=[a.parquet,b.parquet]
+    python -m experiments.feasibility files=[path/to/RouteLLM] most_pairs=50
+
+Writes feasibility.parquet under paths.results and feasibility_map.pdf and .png under paths.figures.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from experiments.config import entry
+from experiments.imported import of_file
+from slm_orchestration import tables
+from slm_orchestration.figures import style
+from slm_orchestration.figures.feasibility_map import feasibility_map
+from slm_orchestration.routing.feasibility import TARGET, feasibility
+from slm_orchestration.schemas import FEASIBILITY
+
+# What the claim under test says; conf/claims.yaml holds it in full.
+CLAIMED_SHARE, CLAIMED_SAVING = 0.712, 8.3
+
+
+def main(cfg: DictConfig) -> None:
+    """Write the table and the figure, and print how many pairs reach the claim."""
+    if not cfg.files:
+        raise ValueError("files=[...] names no recorded outcomes")
+    frames = []
+    for name in cfg.files:
+        outcomes, table = of_file(cfg, Path(str(name)))
+        frames.append(feasibility(outcomes, table, most_pairs=int(cfg.most_pairs), seed=int(cfg.seed)))
+        print(f"{table}: {len(outcomes):,} tasks, {frames[-1].groupby(['small', 'large']).ngroups} pairs")
+    frame = pd.concat(frames, ignore_index=True)
+    path = Path(cfg.paths.results) / "feasibility.parquet"
+    tables.write(frame, FEASIBILITY, path, metadata={"seed": str(cfg.seed), "retention": str(TARGET)})
+    figure = feasibility_map(frame, retention=TARGET, claimed_share=CLAIMED_SHARE, claimed_saving=CLAIMED_SAVING)
+    drawn = style.save(figure, Path(cfg.paths.figures) / "feasibility_map")
+    print(_text(frame).to_string(index=False))
+    print(f"table: {path}\nfigure: {', '.join(map(str, drawn))}")
+
+
+def _text(frame: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for strategy, part in frame.groupby("strategy"):
+        reached = part[(part["small_share"] >= CLAIMED_SHARE) & (part["retention"] >= TARGET)]
+        rows.append(
+            {
+                "strategy": strategy,
+                "pairs": len(part),
+                "median small share": f"{part['small_share'].median():.1%}",
+                "median retention": f"{part['retention'].median():.1%}",
+                f"reach {CLAIMED_SHARE:.1%} and keep {TARGET:.0%}": len(reached),
+                "least ratio of these": f"{reached['ratio'].min():.3f}" if len(reached) else "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    entry(main, "experiments.feasibility", "recorded")

@@ -1,0 +1,73 @@
+"""What routers learn: the gain over random routing, and how much of it merely tells datasets apart."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures.style import FAINT, INK, SOFT
+
+_ORDER = ("oracle", "domain_table_given", "domain_table_predicted", "logistic", "knn", "matrix_factorization",
+          "heuristic", "length", "random")  # fmt: skip
+_BETWEEN, _WITHIN = "#0072B2", "#E69F00"
+
+
+def between_within(learned: pd.DataFrame) -> Figure:
+    """Draw APGR - 0.5 of each strategy per recorded pair, split between (blue) and within (orange) datasets.
+
+    The dot is the total with its interval; the hollow dot is the total without the datasets that are asked about. The
+    axis ends where routers do: an oracle beyond it is written as a number.
+    """
+    rows = learned[learned["metric"] == "apgr"]
+    pairs = list(rows[["table", "small", "large"]].drop_duplicates().itertuples(index=False, name=None))
+    routed = rows[(rows["strategy"] != "oracle") & (rows["part"] == "total")]
+    right = 1.25 * max(0.05, float(routed["high"].max()))
+    with style.look():
+        figure, panels = style.panels(len(pairs), height=1.75)
+        for axes, pair in zip(panels, pairs, strict=True):
+            here = rows[(rows[["table", "small", "large"]] == list(pair)).all(axis=1)]
+            _panel(axes, here, right)
+            axes.set_title(f"{pair[0]}\n{_short(pair[1])} → {_short(pair[2])}", fontsize=5.8)
+        panels[0].invert_yaxis()
+        panels[0].set_xlim(min(-0.03, float(routed["low"].min()) * 1.1), right)
+        figure.supxlabel("APGR above random routing", fontsize=7)
+        figure.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=6
+        )
+    return figure
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, right: float) -> None:
+    known = rows[~rows["datasets_left_out"]].set_index(["strategy", "part"])
+    left_out = rows[rows["datasets_left_out"] & (rows["part"] == "total")].set_index("strategy")
+    names = [name for name in _ORDER if (name, "total") in known.index]
+    for place, name in enumerate(names):
+        total = known.loc[(name, "total")]
+        between, within = (known.loc[(name, part), "estimate"] for part in ("between", "within"))
+        first = place == 0
+        axes.barh(place, between, color=_BETWEEN, height=0.6, label="between datasets" if first else None)
+        # Parts of opposite signs start at 0 on either side.
+        start = between if between * within > 0 else 0.0
+        axes.barh(place, within, left=start, color=_WITHIN, height=0.6, label="within datasets" if first else None)
+        if total["estimate"] > right:
+            axes.text(right, place, f"{total['estimate']:.2f} ", ha="right", va="center", fontsize=5.5, color="white")
+            continue
+        axes.plot([total["low"], total["high"]], [place, place], color=INK, linewidth=0.8)
+        label = "total, 95 % interval" if place == 1 else None
+        axes.plot(total["estimate"], place, "o", color=INK, markersize=2.5, label=label)
+        if name in left_out.index:
+            label = "total, fitted without these datasets" if name == "logistic" else None
+            axes.plot(
+                left_out.loc[name, "estimate"], place, "o", mfc="white", mec=INK, mew=0.7, markersize=3.2, label=label
+            )
+    axes.axvline(0, color=SOFT, linewidth=0.6)
+    axes.grid(axis="x", color=FAINT, linewidth=0.4)
+    axes.set_axisbelow(True)
+    axes.set_yticks(range(len(names)), [strategies.label(name) for name in names])
+
+
+def _short(model: str) -> str:
+    name = model.rpartition("/")[2]
+    return name if len(name) <= 24 else name[:23] + "…"

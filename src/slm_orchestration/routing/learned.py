@@ -1,0 +1,162 @@
+"""What do routers learn? Gains over random mixing, between and within datasets, over many splits of recorded tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from slm_orchestration import tables
+from slm_orchestration.routing.domain_table import DomainTableRouter
+from slm_orchestration.routing.features import analyse, complexity
+from slm_orchestration.routing.knn import NearestTasksRouter
+from slm_orchestration.routing.matrix_factorization import MatrixFactorizationRouter
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.prompt_vectors import LatentSemantics, TaskAnalysis
+from slm_orchestration.routing.quality_model import QualityModel
+from slm_orchestration.routing.reads import fit_table, guarded
+from slm_orchestration.routing.recorded_pairs import (
+    KnownVectors,
+    area_gain,
+    cut_that_keeps,
+    datasets_of,
+    known_vectors,
+    split_covariance,
+)
+from slm_orchestration.routing.regression import RegressionRouter
+from slm_orchestration.routing.router import Router
+from slm_orchestration.schemas import LEARNED
+from slm_orchestration.statistics.refits import overlap_corrected
+
+Floats = NDArray[np.float64]
+FOLDS = 5  # of datasets that are left out together
+LABEL_FREE = ("random", "length", "heuristic")
+TARGET = 0.95
+PARTS = ("total", "between", "within")
+
+
+def learned(pair: OutcomeMatrix, *, splits: int, most_fit: int, seed: int) -> pd.DataFrame:
+    """Return LEARNED rows of one pair without its name: every strategy's gain and APGR over random splits of groups.
+
+    A split has 30 % of the groups to fit, 20 % to choose the score at which 95 % of the dear model's quality is kept,
+    and 50 % to report. At most `most_fit` tasks are fitted on. Routers are also fitted without the datasets that they
+    are then asked about, a fifth of them at a time.
+    """
+    study = _study(pair, seed)
+    rows, sizes = [], (0, 0)
+    for number in range(splits):
+        fit, calibration, evaluation = _parts(pair, np.random.default_rng([seed, number]))
+        fit, sizes = fit[:most_fit], (min(len(fit), most_fit), len(evaluation))
+        where = study.advantage[evaluation], study.dataset[evaluation]
+        for name, left_out, score in _scores(study, fit, np.concatenate([calibration, evaluation])):
+            cut = cut_that_keeps(score[: len(calibration)], pair.quality[calibration], TARGET)
+            tail = score[len(calibration) :]
+            measured = {"apgr": area_gain(tail, *where), "gain": split_covariance((tail >= cut) * 1.0, *where)}
+            for metric, parts in measured.items():
+                rows += [(name, left_out, metric, part, getattr(parts, part)) for part in PARTS]
+    frame = pd.DataFrame(rows, columns=["strategy", "datasets_left_out", "metric", "part", "value"])
+    return _summary(frame, sizes, datasets=study.datasets)
+
+
+def routers(vectors: KnownVectors, seed: int) -> dict[str, Router]:
+    """Return the fitted routers that are compared: those that take seconds, with one setting each."""
+    return {
+        "logistic": RegressionRouter(vectors, QualityModel((0.03,))),
+        "knn": NearestTasksRouter(vectors, (20, 80, 160)),
+        "matrix_factorization": MatrixFactorizationRouter(vectors, 4, 0.003, seed),
+        "domain_table_predicted": DomainTableRouter(vectors),
+    }
+
+
+@dataclass(frozen=True)
+class _Study:
+    """A pair, what is known of its tasks, the scores that need no fitting, and the prompts as vectors."""
+
+    pair: OutcomeMatrix
+    dataset: NDArray[np.intp]
+    advantage: Floats
+    fixed: dict[str, Floats]
+    vectors: KnownVectors
+    seed: int
+
+    @property
+    def datasets(self) -> int:
+        return int(self.dataset.max()) + 1
+
+
+def _study(pair: OutcomeMatrix, seed: int) -> _Study:
+    advantage = pair.quality[:, 1] - pair.quality[:, 0]
+    vectors = known_vectors(pair.tasks["question"], TaskAnalysis(LatentSemantics(64, seed)))
+    return _Study(pair, datasets_of(pair), advantage, _label_free(pair, seed) | {"oracle": advantage}, vectors, seed)
+
+
+def _scores(study: _Study, fit: NDArray[np.intp], asked: NDArray[np.intp]) -> Iterator[tuple[str, bool, Floats]]:
+    """Yield strategy, whether datasets were left out, and the score of each task of `asked`."""
+    yield from ((name, False, score[asked]) for name, score in study.fixed.items())
+    yield "domain_table_given", False, _means(study, fit)[study.dataset[asked]]
+    fold = np.random.default_rng([study.seed, 1]).permutation(study.datasets) % FOLDS
+    for name, router in routers(study.vectors, study.seed).items():
+        yield name, False, _predicted(router, study.pair, fit, asked)
+        if study.datasets < FOLDS or name == "domain_table_predicted":
+            continue
+        score = np.empty(len(asked))
+        for left_out in range(FOLDS):
+            here = fold[study.dataset[asked]] == left_out
+            if here.any():
+                others = fit[fold[study.dataset[fit]] != left_out]
+                score[here] = _predicted(router, study.pair, others, asked[here])
+        yield name, True, score
+
+
+def _means(study: _Study, fit: NDArray[np.intp]) -> Floats:
+    """Return each dataset's mean advantage on fit tasks, that of all of them where it has none."""
+    advantage = study.advantage[fit]
+    sums, counts = (
+        np.bincount(study.dataset[fit], values, study.datasets) for values in (advantage, np.ones(len(fit)))
+    )
+    return np.divide(sums, counts, out=np.full(len(sums), advantage.mean()), where=counts > 0)
+
+
+def _predicted(router: Router, pair: OutcomeMatrix, fit: NDArray[np.intp], asked: NDArray[np.intp]) -> Floats:
+    part = pair.take(fit)
+    fitted = router.fit(fit_table(part, router))
+    quality = guarded(fitted, pair.take(asked))(())
+    return quality[:, 1] - quality[:, 0]
+
+
+def _label_free(pair: OutcomeMatrix, seed: int) -> dict[str, Floats]:
+    prompts = pair.tasks["question"]
+    return {
+        "random": np.random.default_rng([seed, 2]).random(len(pair)),
+        "length": prompts.str.len().to_numpy(float),
+        "heuristic": complexity(analyse(prompts)),
+    }
+
+
+def _parts(
+    pair: OutcomeMatrix, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    codes, names = pd.factorize(pair.tasks["group"], sort=True)
+    place = rng.permutation(len(names))[codes] / len(names)
+    order = rng.permutation(len(codes))
+    place = place[order]
+    return order[place < 0.3], order[(place >= 0.3) & (place < 0.5)], order[place >= 0.5]
+
+
+def _summary(frame: pd.DataFrame, sizes: tuple[int, int], *, datasets: int) -> pd.DataFrame:
+    keys = ["strategy", "datasets_left_out", "metric", "part"]
+    rows = []
+    for key, values in frame.groupby(keys, sort=False)["value"]:
+        low, high = overlap_corrected(values.to_numpy(), fitted=sizes[0], tested=sizes[1], level=0.95)
+        rows.append((*key, values.mean(), low, high))  # type: ignore[misc]
+    result = pd.DataFrame(rows, columns=[*keys, "estimate", "low", "high"])
+    result["needs_labels"] = ~result["strategy"].isin(LABEL_FREE)
+    return result.assign(splits=len(frame) // len(result), tasks=sizes[1], datasets=datasets)
+
+
+def conformed(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of several pairs as LEARNED."""
+    return tables.conform(pd.concat(frames, ignore_index=True)[LEARNED.names], LEARNED)
