@@ -40,28 +40,26 @@ def between_within(learned: pd.DataFrame) -> Figure:
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, right: float) -> None:
-    known = rows[~rows["datasets_left_out"]].set_index(["strategy", "part"])
-    left_out = rows[rows["datasets_left_out"] & (rows["part"] == "total")].set_index("strategy")
-    names = [name for name in _ORDER if (name, "total") in known.index]
+    known, left_out = rows[~rows["datasets_left_out"]], rows[rows["datasets_left_out"]]
+    names = [name for name in _ORDER if name in set(known["strategy"])]
     for place, name in enumerate(names):
-        total = known.loc[(name, "total")]
-        between, within = (known.loc[(name, part), "estimate"] for part in ("between", "within"))
+        total, low, high = (_value(known, name, "total", end) for end in ("estimate", "low", "high"))
+        between, within = (_value(known, name, part, "estimate") for part in ("between", "within"))
         first = place == 0
         axes.barh(place, between, color=_BETWEEN, height=0.6, label="between datasets" if first else None)
         # Parts of opposite signs start at 0 on either side.
         start = between if between * within > 0 else 0.0
         axes.barh(place, within, left=start, color=_WITHIN, height=0.6, label="within datasets" if first else None)
-        if total["estimate"] > right:
-            axes.text(right, place, f"{total['estimate']:.2f} ", ha="right", va="center", fontsize=5.5, color="white")
+        if total > right:
+            axes.text(right, place, f"{total:.2f} ", ha="right", va="center", fontsize=5.5, color="white")
             continue
-        axes.plot([total["low"], total["high"]], [place, place], color=INK, linewidth=0.8)
+        axes.plot([low, high], [place, place], color=INK, linewidth=0.8)
         label = "total, 95 % interval" if place == 1 else None
-        axes.plot(total["estimate"], place, "o", color=INK, markersize=2.5, label=label)
-        if name in left_out.index:
+        axes.plot([total], [place], "o", color=INK, markersize=2.5, label=label)
+        if name in set(left_out["strategy"]):
             label = "total, fitted without these datasets" if name == "logistic" else None
-            axes.plot(
-                left_out.loc[name, "estimate"], place, "o", mfc="white", mec=INK, mew=0.7, markersize=3.2, label=label
-            )
+            elsewhere = [_value(left_out, name, "total", "estimate")]
+            axes.plot(elsewhere, [place], "o", mfc="white", mec=INK, mew=0.7, markersize=3.2, label=label)
     axes.axvline(0, color=SOFT, linewidth=0.6)
     axes.grid(axis="x", color=FAINT, linewidth=0.4)
     axes.set_axisbelow(True)
@@ -71,3 +69,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, right: float) -> None:
 def _short(model: str) -> str:
     name = model.rpartition("/")[2]
     return name if len(name) <= 24 else name[:23] + "…"
+
+
+def _value(rows: pd.DataFrame, strategy: str, part: str, column: str) -> float:
+    return float(rows.loc[(rows["strategy"] == strategy) & (rows["part"] == part), column].iloc[0])

@@ -54,7 +54,10 @@ def learned(pair: OutcomeMatrix, *, splits: int, most_fit: int, seed: int) -> pd
         for name, left_out, score in _scores(study, fit, np.concatenate([calibration, evaluation])):
             cut = cut_that_keeps(score[: len(calibration)], pair.quality[calibration], TARGET)
             tail = score[len(calibration) :]
-            measured = {"apgr": area_gain(tail, *where), "gain": split_covariance((tail >= cut) * 1.0, *where)}
+            measured = {
+                "apgr": area_gain(tail, *where),
+                "gain": split_covariance(np.asarray(tail >= cut, dtype=np.float64), *where),
+            }
             for metric, parts in measured.items():
                 rows += [(name, left_out, metric, part, getattr(parts, part)) for part in PARTS]
     frame = pd.DataFrame(rows, columns=["strategy", "datasets_left_out", "metric", "part", "value"])
@@ -131,7 +134,7 @@ def _label_free(pair: OutcomeMatrix, seed: int) -> dict[str, Floats]:
     prompts = pair.tasks["question"]
     return {
         "random": np.random.default_rng([seed, 2]).random(len(pair)),
-        "length": prompts.str.len().to_numpy(float),
+        "length": np.asarray(prompts.str.len(), dtype=np.float64),
         "heuristic": complexity(analyse(prompts)),
     }
 
