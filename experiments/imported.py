@@ -8,12 +8,15 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from slm_orchestration import files
+from slm_orchestration import files, tables
+from slm_orchestration.inference.bridge import bridge
 from slm_orchestration.inference.imported import Imported, Selection, read_imported, without_pilot
+from slm_orchestration.inference.store import outcomes_path, read_outcomes
 from slm_orchestration.routing.imported_pool import matrix
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.requirements import lacking
 
+BRIDGE = "bridge"
 _KINDS = (".parquet", ".csv", ".csv.gz", ".tsv", ".jsonl")
 
 
@@ -24,7 +27,7 @@ def is_asked(cfg: DictConfig) -> bool:
 
 def load(cfg: DictConfig) -> OutcomeMatrix:
     """Return the imported outcomes; what was left out or assumed is printed when they are first read."""
-    return _matrix(_path(cfg), selection(cfg), _checksum(cfg))
+    return _matrix(_path(cfg), selection(cfg), _checksum(cfg)) if cfg.pool.name != BRIDGE else _bridged(cfg)
 
 
 def of_file(cfg: DictConfig, path: Path) -> tuple[OutcomeMatrix, str]:
@@ -41,16 +44,29 @@ def reason_to_skip(cfg: DictConfig) -> str | None:
 
 def imported_outcomes(cfg: DictConfig) -> Imported:
     """Return the outcomes that the configuration names. Raises ValueError where it names none."""
-    return _read(_path(cfg), selection(cfg), _checksum(cfg))
+    others = _read(_path(cfg), selection(cfg), _checksum(cfg))
+    if cfg.pool.name != BRIDGE:
+        return others
+    tasks, models = tables.read(Path(cfg.pool.tasks), tables.TASKS), list(cfg.pool.own_models)
+    return bridge(tasks, read_outcomes(Path(cfg.pool.recorded), models), models, others)
 
 
 def files_read(cfg: DictConfig) -> list[Path]:
     """Return the files that the outcomes come from."""
     path = _path(cfg)
     prices = [Path(cfg.token_prices)] if cfg.token_prices is not None else []
+    if cfg.pool.name == BRIDGE:
+        names = list(cfg.pool.own_models)
+        prices += [Path(cfg.pool.tasks), *(outcomes_path(Path(cfg.pool.recorded), name) for name in names)]
     if not path.is_dir():
         return [path, *prices]
     return sorted(file for file in path.rglob("*") if file.name.lower().endswith(_KINDS)) + prices
+
+
+def _bridged(cfg: DictConfig) -> OutcomeMatrix:
+    found = imported_outcomes(cfg)
+    _tell(_path(cfg), found)
+    return matrix(found)
 
 
 def _path(cfg: DictConfig) -> Path:

@@ -1,0 +1,65 @@
+"""The bridge: this project's own outcomes beside those of large models that others recorded on the same questions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+from slm_orchestration.inference.imported import Imported
+from slm_orchestration.inference.imported_costs import CALLS
+from slm_orchestration.inference.imported_rows import ImportedError
+from slm_orchestration.tasks.guess import guess_quality
+from slm_orchestration.tasks.task import from_table
+
+_OPTION = re.compile(r"^[A-Z]\. ")
+PROTOCOL = (
+    "protocols differ: here options are shuffled and the most probable label counts, of a prompt without examples; the "
+    "others' answers count as recorded, with the options in their own order and a prompt that the files do not hold",
+    "the domain of a task is its MMLU subject, as the others' files tell it",
+    "dollars and seconds are not used: the others recorded none",
+)
+
+
+def bridge(tasks: pd.DataFrame, own: pd.DataFrame, models: Sequence[str], others: Imported) -> Imported:
+    """Return the outcomes of `models` (`own`, on TASKS) and of `others` on the questions that both have.
+
+    Questions are the same if question and options are, in whatever order; one that stands twice on a side is left out.
+    Groups and splits are those of TASKS. Raises ImportedError where no question is shared.
+    """
+    here = _by_question(tasks["task_id"], tasks["question"])
+    there = _by_question(others.tasks["task_id"], others.tasks["question"])
+    shared = here.index.intersection(there.index)
+    if shared.empty:
+        raise ImportedError("the bridge has no question that both sides answered; were the tasks prepared from MMLU?")
+    names = dict(zip(there[shared], here[shared], strict=True))
+    answered = others.outcomes[others.outcomes["task_id"].isin(names)]
+    subject = answered.assign(task_id=answered["task_id"].map(names)).groupby("task_id")["domain"].first()
+    about = tasks.set_index("task_id")[["dataset", "group", "split", "question"]].assign(
+        guess_quality=guess_quality(from_table(tasks))
+    )
+    about = about.loc[sorted(names.values())].assign(domain=subject).reset_index()
+    about = about[about["split"] != "pilot"].reset_index(drop=True)
+    joined = pd.concat([own[own["repeat"] == 0], answered.assign(task_id=answered["task_id"].map(names))])
+    joined = joined[joined["task_id"].isin(set(about["task_id"]))].reset_index(drop=True)
+    told = about.set_index("task_id").loc[joined["task_id"]]
+    joined = joined.assign(**{name: told[name].to_numpy() for name in ("domain", "dataset", "group", "split")})
+    pool = (*models, *others.models)
+    counted = f"{len(about)} questions that all {len(pool)} models answered"
+    calls = f"cost is counted in calls to {pool[-1]}"
+    outcomes = joined.assign(cost_usd=float("nan"), latency_s=float("nan"), device_s=float("nan"))
+    return Imported(about, outcomes, pool, pool[:-1], CALLS, (counted, *PROTOCOL, calls))
+
+
+def same_question(text: str) -> str:
+    """Return a question with its options sorted and without labels, white space or the word that asks for an answer."""
+    lines = [" ".join(line.split()) for line in text.strip().removesuffix("Answer:").splitlines() if line.strip()]
+    options = sorted(_OPTION.sub("", line) for line in lines if _OPTION.match(line))
+    asked = [line for line in lines if not _OPTION.match(line)]
+    return " ".join([*asked, "|", *options]).casefold()
+
+
+def _by_question(task_ids: pd.Series, questions: pd.Series) -> pd.Series:
+    keys = questions.map(same_question)
+    return pd.Series(task_ids.to_numpy(), index=keys.to_numpy())[~keys.duplicated(keep=False).to_numpy()]
