@@ -22,13 +22,13 @@ endif
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help reproduce test check setup prepare collect sweep analyze figures paper verify expected audit mlflow-ui notebooks validate-statistics lock clean
+.PHONY: help reproduce test check setup prepare collect sweep analyze figures paper verify expected audit live-audit forgeries mlflow-ui notebooks validate-statistics lock clean
 
 help:  ## this list
 	@echo "make TARGET [SUITE=quick|standard|full] [INFERENCE=recorded|live] [ARGS='key=value ...']"
 	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/  \1:\2/p' Makefile | awk -F: '{printf "%-22s %s\n", $$1, $$2}'
 
-reproduce: prepare $(if $(filter live,$(INFERENCE)),collect) sweep analyze paper verify  ## everything, from the recorded outcomes to paper/paper.pdf, checked (INFERENCE=live asks the models again)
+reproduce: prepare $(if $(filter live,$(INFERENCE)),collect) sweep analyze paper verify live-audit  ## everything, from the recorded outcomes to paper/paper.pdf, checked (INFERENCE=live asks the models again)
 
 test: $(INSTALLED)  ## the whole test suite, on all cores
 	@OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --maxprocesses 8 --dist loadfile
@@ -70,6 +70,13 @@ expected: $(INSTALLED)  ## make the present results the reference that verify co
 
 audit: $(INSTALLED)  ## ask the real models again about a sample of the recorded tasks (downloads the weights)
 	@$(RUN) experiments.audit $(CONFIG)
+
+live-audit: $(INSTALLED)  ## a small audit of the smallest model, skipped where its weights cannot be had
+	@echo "== audit: 20 recorded tasks, answered again by SmolLM2"
+	@$(RUN) experiments.audit n=20 model=smollm2-135m inference.audit_may_skip=true $(CONFIG)
+
+forgeries: $(INSTALLED)  ## how often an audit meets forged outcomes, by planting some
+	@$(RUN) experiments.forgeries $(CONFIG)
 
 notebooks: $(INSTALLED) prepare  ## run every notebook on the recorded outcomes, into build/notebooks
 	@mkdir -p build/notebooks && cp notebooks/*.ipynb build/notebooks

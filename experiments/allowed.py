@@ -66,6 +66,7 @@ ALLOWED: dict[str, Number | Choice] = {
     "inference.device": Choice(("auto", "cpu", "cuda", "mps")),
     "inference.dtype": Choice(("auto", "float32", "bfloat16", "float16")),
     "inference.deterministic": Choice((True, False)),
+    "inference.audit_may_skip": Choice((True, False)),
     "inference.states": Choice((True, False)),
     "inference.samples": Choice((True, False)),
     "inference.sample_count": _COUNT,

@@ -3,6 +3,8 @@
 python -m experiments.audit n=50                      every model of the pool
 python -m experiments.audit n=20 model=smollm2-135m   one of them
 
+python -m experiments.audit inference.audit_may_skip=true   says so and ends well where the weights cannot be had
+
 Fails where less than inference.audit_agreement of a model's answers come out with the recorded quality. Another number
 type or another processor may change a few answers; forged outcomes change more.
 """
@@ -11,24 +13,38 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.config import entry
-from experiments.grade import chosen_models, load_tasks
-from slm_orchestration.inference.agreement import Agreement, agreement
+from experiments.grade import chosen_models, load_tasks, require_sandbox
+from slm_orchestration.artifacts import ArtifactError
+from slm_orchestration.inference.agreement import Agreement, agreement, disagreeing
 from slm_orchestration.inference.collect import Settings, collect
 from slm_orchestration.inference.store import read_outcomes
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task
 
+T = TypeVar("T")
+
 
 def main(cfg: DictConfig) -> None:
-    tasks = _drawn(load_tasks(cfg), n=cfg.n, seed=cfg.seed)
-    found = {node.name: _audit(cfg, node, tasks) for node in chosen_models(cfg)}
+    may_skip = cfg.inference.audit_may_skip
+    if may_skip and cfg.model not in [None, *(node.name for node in cfg.pool.models)]:
+        print(f"audit skipped: the pool {cfg.pool.name} has no {cfg.model}")
+        return
+    tasks = drawn(load_tasks(cfg), n=cfg.n, seed=cfg.seed)
+    require_sandbox(tasks)
+    try:
+        found = {node.name: _audit(cfg, node, tasks) for node in chosen_models(cfg)}
+    except ArtifactError as error:
+        if not may_skip:
+            raise
+        print(f"audit skipped: {error}")
+        return
     for model, result in found.items():
         print(f"{model}: {result}")
     limit = cfg.inference.audit_agreement
@@ -38,7 +54,8 @@ def main(cfg: DictConfig) -> None:
         )
 
 
-def _drawn(tasks: list[Task], *, n: int, seed: int) -> list[Task]:
+def drawn(tasks: list[T], *, n: int, seed: int) -> list[T]:
+    """Return a random sample of `n` tasks, all of them if there are fewer, in their order."""
     rows = np.random.default_rng(seed).permutation(len(tasks))[:n]
     return [tasks[row] for row in sorted(rows)]
 
@@ -49,8 +66,10 @@ def _audit(cfg: DictConfig, node: DictConfig, tasks: list[Task]) -> Agreement:
     with tempfile.TemporaryDirectory() as folder:
         collect(instantiate(node), tasks, Path(folder), grade=score, settings=settings)
         again = read_outcomes(Path(folder), [node.name])
-    drawn = recorded.set_index("task_id").loc[[task.task_id for task in tasks]].reset_index()
-    return agreement(drawn, pd.DataFrame(again))
+    same_tasks = recorded.set_index("task_id").loc[[task.task_id for task in tasks]].reset_index()
+    for task_id in disagreeing(same_tasks, again):
+        print(f"{node.name}: {task_id} comes out with another quality than recorded")
+    return agreement(same_tasks, again)
 
 
 if __name__ == "__main__":

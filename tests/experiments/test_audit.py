@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from omegaconf import open_dict
 
-from experiments import audit, collect
+from experiments import audit, collect, forgeries
 from slm_orchestration import tables
+from slm_orchestration.artifacts import ArtifactError
 from slm_orchestration.inference import store
 from tests.experiments.by_hand import configured, write_suite
 
@@ -34,3 +35,24 @@ def test_forged_outcomes_fail(cfg):
     store.write_outcomes(forged, folder, "scripted-small", metadata=metadata)
     with pytest.raises(ValueError, match="outcomes of scripted-small are not what the models say"):
         audit.main(cfg)
+
+
+def test_planted_forgeries_are_met_as_often_as_the_exact_chance_says(cfg):
+    honest = store.read_outcomes(Path(cfg.paths.outcomes), ["scripted-small"])
+    caught, forged = forgeries.caught_share(honest, size=60, seed=0)
+    # One of 120 rows is forged and half of them are drawn; five standard errors of a thousand draws are 0.08.
+    assert forged == 1
+    assert caught == pytest.approx(0.5, abs=0.08)
+
+
+def test_an_audit_without_weights_says_that_it_was_skipped_only_if_it_may(cfg, capsys, monkeypatch):
+    def offline(*arguments, **options):
+        raise ArtifactError("weights are not to be had: no network")
+
+    monkeypatch.setattr(audit, "collect", offline)
+    with pytest.raises(ArtifactError):
+        audit.main(cfg)
+    with open_dict(cfg):
+        cfg.inference.audit_may_skip = True
+    audit.main(cfg)
+    assert "audit skipped: weights are not to be had" in capsys.readouterr().out

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from slm_orchestration.inference.agreement import agreement
+from slm_orchestration.inference.agreement import agreement, chance_to_meet
 
 RECORDED = pd.DataFrame({"task_id": list("abcd"), "answer": ["A", "B", "7", "8"], "quality": [1.0, 0.0, 1.0, 0.0]})
 
@@ -24,3 +24,9 @@ def test_a_forged_quality_is_seen():
 def test_other_tasks_are_refused():
     with pytest.raises(ValueError, match="same tasks in the same order"):
         agreement(RECORDED, RECORDED.iloc[::-1])
+
+
+def test_the_chance_to_meet_a_forged_row_is_counted_exactly():
+    # Of the ten pairs out of five rows, the six among the four honest ones miss the forged row.
+    assert chance_to_meet(rows=5, forged=1, drawn=2) == pytest.approx(4 / 10)
+    assert chance_to_meet(rows=200, forged=2, drawn=200) == 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
+from scipy.stats import hypergeom
 
 from slm_orchestration.statistics.intervals import wilson
 
@@ -24,6 +25,16 @@ class Agreement:
             f"{self.tasks} tasks, {self.same_answer:.1%} with the same answer, {self.same_quality:.1%} with the same "
             f"quality (95 % interval {self.low:.1%} to {self.high:.1%})"
         )
+
+
+def disagreeing(recorded: pd.DataFrame, again: pd.DataFrame) -> list[str]:
+    """Return the tasks whose quality differs between two OUTCOMES tables of the same tasks in the same order."""
+    return recorded["task_id"][(recorded["quality"] != again["quality"]).to_numpy()].tolist()
+
+
+def chance_to_meet(rows: int, forged: int, drawn: int) -> float:
+    """Return the probability that a sample of `drawn` among `rows` holds a forged one (hypergeometric)."""
+    return float(1 - hypergeom.pmf(0, rows, forged, drawn))
 
 
 def agreement(recorded: pd.DataFrame, again: pd.DataFrame) -> Agreement:

@@ -1,0 +1,63 @@
+"""How often an audit meets forged outcomes: plant some in a copy of the recorded ones, draw samples, and count.
+
+python -m experiments.forgeries suite=quick
+
+One row in a hundred gets another answer and the opposite quality. A sample catches them if a row of it differs from
+what the model says; here the recorded outcomes stand for the model, so no weights are needed. Beside the rate of 1,000
+seeded draws stands the exact one (hypergeometric). A larger suite is harder to search: its sample is a smaller part.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig
+
+from experiments.audit import drawn
+from experiments.config import entry
+from experiments.grade import chosen_models, load_tasks
+from slm_orchestration.inference.agreement import chance_to_meet, disagreeing
+from slm_orchestration.inference.store import read_outcomes
+
+_SHARE, _SIZES, _DRAWS = 0.01, (50, 200, 1000), 1000
+
+
+def main(cfg: DictConfig) -> None:
+    tasks = load_tasks(cfg)
+    for node in chosen_models(cfg):
+        honest = read_outcomes(Path(cfg.paths.outcomes), [node.name])
+        honest = honest[honest["task_id"].isin({task.task_id for task in tasks})].reset_index(drop=True)
+        for size in (size for size in _SIZES if size <= len(honest)):
+            caught, forged = caught_share(honest, size=size, seed=cfg.seed)
+            exact = chance_to_meet(len(honest), forged, size)
+            print(
+                f"{node.name}: {forged} of {len(honest)} rows forged, n={size}: caught {caught:.1%}, exact {exact:.1%}"
+            )
+        for size in (size for size in _SIZES if size > len(honest)):
+            print(f"{node.name}: n={size} is more than the {len(honest)} recorded rows: every forged row is met")
+
+
+def caught_share(honest: pd.DataFrame, *, size: int, seed: int) -> tuple[float, int]:
+    """Return the share of draws that meet a forged row, and how many rows were forged."""
+    rng = np.random.default_rng(seed)
+    caught = 0
+    forged = max(1, round(_SHARE * len(honest)))
+    for draw in range(_DRAWS):
+        copy = plant(honest, rng.permutation(len(honest))[:forged])
+        rows = drawn(list(range(len(honest))), n=size, seed=seed + 1 + draw)
+        caught += bool(disagreeing(copy.iloc[rows], honest.iloc[rows]))
+    return caught / _DRAWS, forged
+
+
+def plant(honest: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """Return a copy in which the answers at `rows` are others, of the opposite quality."""
+    answers, quality = honest["answer"].to_numpy(copy=True), honest["quality"].to_numpy(copy=True)
+    answers[rows] = "forged"
+    quality[rows] = np.where(quality[rows] >= 0.5, 0.0, 1.0)
+    return honest.assign(answer=answers, quality=quality)
+
+
+if __name__ == "__main__":
+    entry(main, "experiments.forgeries")
