@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from circuitbreaker import CircuitBreaker
 
-from slm_orchestration.models.model import CallError, Completion
+from slm_orchestration.models.model import CallError, Completion, TaskError
 from slm_orchestration.models.scripted import ScriptedModel
 from slm_orchestration.orchestration.resilience import (
     Admission,
@@ -68,7 +68,7 @@ def test_after_failures_in_a_row_the_model_is_left_alone(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("circuitbreaker.monotonic", lambda: clock[0])
     work = Script(CallError("down"))
-    guard = Guard("small", Protection(timeout_s=None, attempts=1, failures_to_open=3, open_s=10))
+    guard = Guard("small", Protection(timeout_s=None, attempts=1, failures_to_open=3, open_s=10), concurrent=True)
     assert [_ended(guard, work) for _ in range(5)] == [CallError] * 3 + [BreakerOpen] * 2
     assert guard.is_open
     assert work.called == 3
@@ -100,6 +100,33 @@ def test_a_success_in_between_starts_the_count_anew():
     guard = Guard("small", Protection(attempts=3, backoff_s=0.0, failures_to_open=3))
     assert [guard.call(work) for _ in range(2)] == ["answer", "answer"]
     assert not guard.is_open
+
+
+def test_a_task_that_no_attempt_can_answer_is_not_the_models_fault():
+    work = Script(TaskError("too long"))
+    guard = Guard("small", Protection(attempts=3, failures_to_open=1))
+    for _ in range(3):
+        with pytest.raises(TaskError):
+            guard.call(work)
+    assert work.called == 3
+
+
+def test_a_model_is_called_once_at_a_time_unless_it_takes_more():
+    for concurrent, most in ((False, 1), (True, 3)):
+        guard = Guard("small", Protection(), concurrent=concurrent)
+        together, running = [], []
+        all_in = threading.Barrier(most)
+
+        def work(together=together, running=running, all_in=all_in):
+            running.append(1)
+            all_in.wait(10)
+            together.append(len(running))
+            all_in.wait(10)
+            running.pop()
+
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(guard.call, [work] * 3))
+        assert max(together) == most
 
 
 def test_each_model_has_a_guard_of_its_own():

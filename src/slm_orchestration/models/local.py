@@ -24,7 +24,7 @@ from slm_orchestration.models.generation import (
     signals,
     write,
 )
-from slm_orchestration.models.model import CallError, Completion
+from slm_orchestration.models.model import CallError, Completion, TaskError
 from slm_orchestration.models.weights import Weights
 from slm_orchestration.tasks.task import Task
 
@@ -181,9 +181,9 @@ class LocalModel:
     def _fault(self, task: Task, prompt: list[int]) -> CallError | None:
         context = self._network.config.max_position_embeddings
         if len(prompt) >= context:
-            return CallError(f"{task.task_id}: {len(prompt)} prompt tokens exceed {self.name}'s context of {context}")
+            return TaskError(f"{task.task_id}: {len(prompt)} prompt tokens exceed {self.name}'s context of {context}")
         if task.choices is not None and len(set(self._label_tokens(task))) < len(task.choices):
-            return CallError(f"{task.task_id}: labels {task.choices} begin alike; give them distinct first words")
+            return TaskError(f"{task.task_id}: labels {task.choices} begin alike; give them distinct first words")
         return None
 
     def _choose(self, tasks: list[Task], prompts: list[list[int]], bounds: Bounds) -> Iterator[_Finished]:

@@ -30,6 +30,10 @@ class CallError(RuntimeError):
     """A call failed; the message says why. Of several tasks none is answered then."""
 
 
+class TaskError(CallError):
+    """The fault lies in the task, such as a prompt beyond the context; trying again would fail again."""
+
+
 class Model(Protocol):
     """Answers tasks. Construction only stores; weights are loaded by the first call."""
 

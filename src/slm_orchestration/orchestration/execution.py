@@ -138,7 +138,10 @@ class _Execution:
         latency_s = float(progress.spent_s[row].sum()) + self.routing_s
         if completion is None:
             return Result(None, None, cost_usd, latency_s, decision, self._error(decision))
-        return Result(completion.answer, fitted.models[served], cost_usd, latency_s, decision)
+        served_by, tokens = fitted.models[served], (completion.prompt_tokens, completion.completion_tokens)
+        return Result(
+            completion.answer, served_by, cost_usd, latency_s, decision, None, *tokens, completion.finish_reason
+        )
 
     def _error(self, decision: Decision) -> str:
         if decision.failed_calls:

@@ -62,7 +62,7 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one client may take: bytes of a request; seconds to send it, to be answered, between requests, at the end."""
+    """What one client may take: bytes of a request; seconds to send it, to be answered, to be idle, to end."""
 
     body_bytes: int = 1_000_000
     read_s: float = 10.0

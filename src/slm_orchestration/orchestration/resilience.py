@@ -18,7 +18,7 @@ from circuitbreaker import STATE_HALF_OPEN, CircuitBreaker
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from slm_orchestration.models.model import CallError, Completion, Model
+from slm_orchestration.models.model import CallError, Completion, Model, TaskError
 from slm_orchestration.tasks.task import Task
 
 Answer = TypeVar("Answer")
@@ -60,15 +60,16 @@ class Protection:
 
 
 class Guard:
-    """Calls one model under its protection, from any thread."""
+    """Calls one model under its protection, from any thread; one call at a time unless it takes `concurrent` ones."""
 
-    def __init__(self, name: str, protection: Protection) -> None:
+    def __init__(self, name: str, protection: Protection, *, concurrent: bool = False) -> None:
         self.name = name
         self.protection = protection
         limit = protection.failures_to_open
         self._breaker = CircuitBreaker(limit, protection.open_s, FAILURES, name) if limit else None
         self._probing = False
         self._lock = threading.Lock()
+        self._turn = nullcontext() if concurrent else threading.Lock()
 
     @property
     def is_open(self) -> bool:
@@ -78,21 +79,28 @@ class Guard:
     def call(self, work: Callable[[], Answer], *, timeout_s: float | None = None) -> Answer:
         """Return what `work()` gives, in at most `timeout_s` (default: the protection's).
 
-        Raises BreakerOpen without calling, and the last failure (FAILURES) when every attempt failed.
+        Raises BreakerOpen without calling, and the last failure (FAILURES) when every attempt failed. Waiting for other
+        calls to the model is no part of the limit; a TaskError is raised at once and does not count against the model.
         """
         limit_s = timeout_s or self.protection.timeout_s
         retrying = Retrying(
             stop=stop_after_attempt(self.protection.attempts),
             wait=wait_random_exponential(multiplier=self.protection.backoff_s, max=_LONGEST_PAUSE_S),
-            retry=retry_if_exception_type(FAILURES) & retry_if_not_exception_type(BreakerOpen),
+            retry=retry_if_exception_type(FAILURES) & retry_if_not_exception_type((BreakerOpen, TaskError)),
             reraise=True,
         )
-        return retrying(self._attempt, work, limit_s)
+        return retrying(self._in_turn, work, limit_s)
+
+    def _in_turn(self, work: Callable[[], Answer], limit_s: float | None) -> Answer:
+        with self._turn:
+            return self._attempt(work, limit_s)
 
     def _attempt(self, work: Callable[[], Answer], limit_s: float | None) -> Answer:
         probe = self._enter()
         try:
             answer = _within(work, limit_s, self.name)
+        except TaskError:
+            raise
         except FAILURES:
             with self._lock, self._breaker or nullcontext():  # the breaker counts the failure
                 raise
@@ -132,11 +140,13 @@ class GuardedCall:
             return completions
 
         limit = self.protection.timeout_s
-        return self.guard(model.name).call(work, timeout_s=limit and limit * max(len(tasks), 1))
+        return self._guard(model).call(work, timeout_s=limit and limit * max(len(tasks), 1))
 
-    def guard(self, name: str) -> Guard:
-        """Return the guard of the model `name`."""
-        return self._guards.setdefault(name, Guard(name, self.protection))
+    def _guard(self, model: Model) -> Guard:
+        if model.name not in self._guards:
+            fresh = Guard(model.name, self.protection, concurrent=getattr(model, "concurrent", False))
+            self._guards.setdefault(model.name, fresh)
+        return self._guards[model.name]
 
 
 def _within(work: Callable[[], Answer], limit_s: float | None, name: str) -> Answer:

@@ -62,6 +62,7 @@ class Result:
 
     `cost_usd` counts every call, failed escalations included, and the router's own time; `latency_s` is what the user
     waited. In a batch it is the router's share and the seconds of the batches that the task was in.
+    Tokens and `finish_reason` are those of the served answer.
     """
 
     output: str | None
@@ -70,3 +71,6 @@ class Result:
     latency_s: float
     decision: Decision = field(default_factory=Decision)
     error: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    finish_reason: str | None = None

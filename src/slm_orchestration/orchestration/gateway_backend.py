@@ -1,0 +1,60 @@
+"""The orchestrator behind the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+from slm_orchestration.models.model import CallError
+from slm_orchestration.orchestration.gateway_responses import Refused
+from slm_orchestration.orchestration.gateway_schema import Chat, Reply
+from slm_orchestration.orchestration.orchestrator import AdaptiveOrchestrator
+from slm_orchestration.orchestration.requests import as_task
+from slm_orchestration.orchestration.result import Result
+
+
+@dataclass
+class OrchestratorBackend:
+    """Answers every chat with the model that the orchestrator chooses; it offers no model by name."""
+
+    orchestrator: AdaptiveOrchestrator
+    models: Sequence[str] = ()
+
+    async def answer(self, chat: Chat) -> Reply:
+        """Return the served answer. Raises Refused if the chat is empty or no model fits the limits, or CallError."""
+        most = self.orchestrator.settings.max_tokens
+        try:
+            task = as_task(chat.messages, max_tokens=min(chat.max_tokens or most, most))
+        except ValueError as error:
+            raise Refused(str(error)) from error
+        return _reply(await self.orchestrator.aprocess_task(task))
+
+    async def stream(self, chat: Chat) -> AsyncGenerator[str | Reply, None]:
+        """Yield the answer line by line, once it stands: a cascade may weigh an answer and not serve it."""
+        reply = await self.answer(chat)
+        for line in reply.text.splitlines(keepends=True):
+            yield line
+        yield reply
+
+    async def close(self) -> None:
+        """Close the orchestrator, which gives the models' memory back."""
+        await asyncio.to_thread(self.orchestrator.close)
+
+
+def _reply(result: Result) -> Reply:
+    decision = result.decision
+    if result.output is None or result.model is None:
+        if not decision.failed_calls:
+            raise Refused(result.error or "the task was refused")
+        raise CallError(result.error or "no model answered")
+    return Reply(
+        text=result.output,
+        model=result.model,
+        prompt_tokens=result.prompt_tokens,
+        completion_tokens=result.completion_tokens,
+        finish_reason="length" if result.finish_reason == "length" else "stop",
+        cost_usd=result.cost_usd,
+        models_called=decision.models_called,
+        cache=decision.cache,
+    )
