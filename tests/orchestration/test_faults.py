@@ -1,0 +1,71 @@
+"""Injected faults through the real orchestrator: what each protection saves, by models whose fault is certain."""
+
+import time
+
+import pytest
+
+from slm_orchestration.models.model import CallError
+from slm_orchestration.orchestration import faults
+from slm_orchestration.orchestration.faults import FaultyModel, Scene
+from slm_orchestration.orchestration.resilience import GuardedCall
+from slm_orchestration.orchestration.result import Result
+from tests.orchestration.by_hand import task
+from tests.orchestration.pool_by_hand import NAMES, orchestrator
+
+FAST = Scene(call_s=0.0, stall_s=0.3, restart_s=0.05, deadline_s=0.2)
+
+
+def test_equal_seeds_strike_the_same_calls():
+    def struck(seed):
+        model = FaultyModel("small", "garbage", 0.3, FAST, seed)
+        return [model.complete([task("a")], seed=0)[0].answer is None for _ in range(50)]
+
+    assert struck(1) == struck(1) != struck(2)
+    assert 5 < sum(struck(1)) < 25
+
+
+def test_a_dead_model_fails_until_it_has_restarted():
+    model = FaultyModel("small", "die", 1.0, FAST, 0)
+    with pytest.raises(CallError):
+        model.complete([task("a")], seed=0)
+    model.rate = 0.0
+    with pytest.raises(CallError):
+        model.complete([task("a")], seed=0)
+    time.sleep(FAST.restart_s)
+    assert model.complete([task("a")], seed=0)[0].answer == faults.ANSWER
+
+
+@pytest.mark.parametrize(
+    ("fault", "saved_by"), [("fail", "fallback"), ("garbage", "fallback"), ("die", "fallback"), ("stall", "all")]
+)
+def test_where_the_chosen_model_always_fails_only_another_model_helps(records, fault, saved_by):
+    ends = {}
+    for name, (protection, fallback) in faults.protections(FAST).items():
+        models = {each: FaultyModel(each, fault, float(place == 0), FAST, 0) for place, each in enumerate(NAMES)}
+        settings = {"routing_threshold": 1, "fallback": fallback}
+        live = orchestrator(records, models, settings, GuardedCall(protection))
+        live.prepare()
+        ended = faults.outcomes(live.process_task, ["Is 7 even?"] * 2, clients=2, scene=FAST)
+        ends[name] = {end for end, _ in ended}
+    assert ends[saved_by] == {"answered"}
+    assert all("answered" not in ends[name] for name in ("none", "timeout", "retry", "breaker"))
+
+
+def test_every_request_is_counted_once_with_its_end():
+    ended = [("answered", 0.1)] * 97 + [("late", 2.0), ("refused", 0.1), ("lost", float("nan"))]
+    row = faults.row(ended, calls=110)
+    assert (row["requests"], row["answered"], row["late"], row["refused"], row["lost"], row["wrong"]) == (
+        *(100, 97, 1, 1, 1, 0),
+    )
+    assert (row["availability"], row["calls_per_request"]) == (0.97, 1.1)
+    assert row["low"] < 0.97 < row["high"]
+
+
+def test_answers_are_told_apart_by_what_they_are_and_when_they_come():
+    def answer(request):
+        time.sleep(0.25 if request == "late" else 0)
+        output = {"late": faults.ANSWER, "answered": faults.ANSWER, "wrong": "babble"}.get(request)
+        return Result(output, "small", 0.0, 0.0, error=None if output else "down")
+
+    asked = ["late", "answered", "wrong", "refused"]
+    assert [end for end, _ in faults.outcomes(answer, asked, clients=4, scene=FAST)] == asked
