@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ def main(cfg: DictConfig) -> None:
 async def _measure_path(cfg: DictConfig, path: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows, parts = [], []
     texts = _texts(cfg)
-    with _target(cfg, path, texts) as target:
+    with tempfile.TemporaryDirectory() as folder, _target(cfg, path, texts, Path(folder) / "answers.db") as target:
         for text in range(len(texts) if "cache" in path else min(len(texts), 3)):
             await target.send(text)  # fills the cache, loads the weights
         for mode, levels in cfg.load.paths[path].items():
@@ -103,11 +104,12 @@ async def _measure(cfg: DictConfig, target: Target, mode: str, level: float) -> 
 
 
 @contextmanager
-def _target(cfg: DictConfig, path: str, texts: list[str]) -> Iterator[Target]:
+def _target(cfg: DictConfig, path: str, texts: list[str], cache: Path) -> Iterator[Target]:
     cached = "cache" in path
     if path.startswith("gateway"):
         pool = "packaged" if path == "gateway_model" else "instant"
         words = [f"pool={pool}", f"suite={cfg.suite.name}", f"serve.orchestrator.cache_enabled={cached}"]
+        words.append(f"serve.orchestrator.cache_path={cache}")
         words += ["+serve.orchestrator.routing_threshold=1.0"] if path == "gateway_model" else []
         with serving(*words) as (port, server):
             client = LoadClient("127.0.0.1", port, b'"models_called":[]' if cached else b"")
@@ -116,7 +118,7 @@ def _target(cfg: DictConfig, path: str, texts: list[str]) -> Iterator[Target]:
             client.close()
         return
     with open_dict(cfg):
-        cfg.serve.orchestrator.cache_enabled = cached
+        cfg.serve.orchestrator.cache_enabled, cfg.serve.orchestrator.cache_path = cached, str(cache)
         cfg.pool = OmegaConf.load(Path(__file__).parents[1] / "conf" / "pool" / "instant.yaml")
     orchestrator = built_orchestrator(cfg)
 

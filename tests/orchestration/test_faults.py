@@ -13,6 +13,7 @@ from tests.orchestration.by_hand import task
 from tests.orchestration.pool_by_hand import NAMES, orchestrator
 
 FAST = Scene(call_s=0.0, stall_s=0.3, restart_s=0.05, deadline_s=0.2)
+PATIENT = Scene(call_s=0.0, stall_s=3.0, restart_s=5.0, deadline_s=4.0)  # a timeout after 1 s
 
 
 def test_equal_seeds_strike_the_same_calls():
@@ -36,19 +37,23 @@ def test_a_dead_model_fails_until_it_has_restarted():
 
 
 @pytest.mark.parametrize(
-    ("fault", "saved_by"), [("fail", "fallback"), ("garbage", "fallback"), ("die", "fallback"), ("stall", "all")]
+    ("fault", "saves", "does_not"),
+    [
+        ("fail", ["fallback", "all"], ["none", "timeout", "retry", "breaker"]),
+        ("garbage", ["fallback"], ["none", "retry"]),
+        ("die", ["fallback"], ["none", "retry"]),
+        ("stall", ["all"], ["timeout"]),
+    ],
 )
-def test_where_the_chosen_model_always_fails_only_another_model_helps(records, fault, saved_by):
-    ends = {}
-    for name, (protection, fallback) in faults.protections(FAST).items():
-        models = {each: FaultyModel(each, fault, float(place == 0), FAST, 0) for place, each in enumerate(NAMES)}
+def test_where_the_chosen_model_always_fails_only_another_model_helps(records, fault, saves, does_not):
+    for name in saves + does_not:
+        protection, fallback = faults.protections(PATIENT)[name]
+        models = {each: FaultyModel(each, fault, float(place == 0), PATIENT, 0) for place, each in enumerate(NAMES)}
         settings = {"routing_threshold": 1, "fallback": fallback}
         live = orchestrator(records, models, settings, GuardedCall(protection))
         live.prepare()
-        ended = faults.outcomes(live.process_task, ["Is 7 even?"] * 2, clients=2, scene=FAST)
-        ends[name] = {end for end, _ in ended}
-    assert ends[saved_by] == {"answered"}
-    assert all("answered" not in ends[name] for name in ("none", "timeout", "retry", "breaker"))
+        ended = faults.outcomes(live.process_task, ["Is 7 even?"] * 2, clients=2, scene=PATIENT)
+        assert {end for end, _ in ended} == {"answered" if name in saves else "refused"}
 
 
 def test_every_request_is_counted_once_with_its_end():
