@@ -7,10 +7,11 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from scipy.special import expit
 from sklearn.model_selection import GroupKFold
 
 _FOLDS = 5
+_STEPS, _ENOUGH = 50, 1e-8  # of Newton's method, and the largest gradient at which it stops
 
 
 @dataclass
@@ -45,18 +46,32 @@ class QualityModel:
         return float(losses.mean())
 
 
-def _fitted(features: NDArray, quality: NDArray, penalty: float) -> LogisticRegression | float:
-    smoothed = float((quality.sum() + 1) / (len(quality) + 2))
-    weights = np.concatenate([quality, 1 - quality])
-    labels = np.repeat([1, 0], len(quality))
-    kept = weights > 0
-    if len(np.unique(labels[kept])) < 2:
-        return smoothed
-    model = LogisticRegression(C=penalty, max_iter=2000)
-    return model.fit(np.concatenate([features, features])[kept], labels[kept], sample_weight=weights[kept])
+def _fitted(features: NDArray, quality: NDArray, penalty: float) -> NDArray[np.float64]:
+    """Return weights, the intercept's last, that minimise penalty · log loss + |weights|² / 2, by Newton's method."""
+    weights = np.zeros(features.shape[1] + 1)
+    if quality.min() == quality.max() and quality.min() in (0.0, 1.0):
+        weights[-1] = np.log(quality.sum() + 1) - np.log((1 - quality).sum() + 1)
+        return weights
+    points = np.column_stack([features, np.ones(len(features))])
+    shrunk = np.append(np.ones(features.shape[1]), 0.0)  # the intercept is free
+    loss = _loss(weights, points, quality, penalty)
+    for _ in range(_STEPS):
+        predicted = expit(points @ weights)
+        gradient = penalty * ((predicted - quality) @ points) + shrunk * weights
+        if np.abs(gradient).max() < _ENOUGH:
+            break
+        curvature = (points.T * (penalty * predicted * (1 - predicted))) @ points + np.diag(shrunk + 1e-10)
+        step, length = np.linalg.solve(curvature, gradient), 1.0
+        while (tried := _loss(weights - length * step, points, quality, penalty)) > loss and length > 1e-6:
+            length /= 2
+        weights, loss = weights - length * step, tried
+    return weights
 
 
-def _predict(model: LogisticRegression | float, features: NDArray) -> NDArray[np.float64]:
-    if isinstance(model, float):
-        return np.full(len(features), model)
-    return np.clip(model.predict_proba(features)[:, 1], 1e-6, 1 - 1e-6)
+def _loss(weights: NDArray, points: NDArray, quality: NDArray, penalty: float) -> float:
+    logits = points @ weights
+    return float(penalty * (np.logaddexp(0, logits) - quality * logits).sum() + weights[:-1] @ weights[:-1] / 2)
+
+
+def _predict(weights: NDArray[np.float64], features: NDArray) -> NDArray[np.float64]:
+    return np.clip(expit(features @ weights[:-1] + weights[-1]), 1e-6, 1 - 1e-6)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import ThreadpoolController
 
 from slm_orchestration.routing.prompt_vectors import Vectors
 from slm_orchestration.routing.training import training
@@ -57,15 +60,28 @@ class BoostedTrees:
 
     def fit(self, features: NDArray[np.float64], quality: NDArray[np.float64], groups: NDArray) -> Self:
         """Fit on tasks × features; groups are not needed, since nothing is tuned."""
-        self._trees = HistGradientBoostingRegressor(
+        trees = HistGradientBoostingRegressor(
             max_iter=self.trees,
             learning_rate=self.learning_rate,
             min_samples_leaf=self.leaf_tasks,
             early_stopping=False,
             random_state=self.seed,
-        ).fit(features, quality)
+        )
+        with _one_thread():
+            self._trees = trees.fit(features, quality)
         return self
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return a predicted quality in [0, 1] per task."""
-        return np.clip(self._trees.predict(features), 0.0, 1.0)
+        with _one_thread():
+            return np.clip(self._trees.predict(features), 0.0, 1.0)
+
+
+def _one_thread() -> AbstractContextManager:
+    """Return a context with one thread: for so few tasks, several only wait for each other."""
+    return _thread_pools().limit(limits=1, user_api="openmp")
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()  # looks through all loaded libraries, once
