@@ -39,4 +39,4 @@ def _drift(cfg: DictConfig, advice: Advice) -> str:
 
 
 if __name__ == "__main__":
-    entry(main, "experiments.advise", "advise")
+    entry(main, "experiments.advise", config="advise")

@@ -61,4 +61,4 @@ def _text(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    entry(main, "experiments.feasibility", "recorded")
+    entry(main, "experiments.feasibility", config="recorded")

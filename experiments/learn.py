@@ -66,4 +66,4 @@ def _text(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    entry(main, "experiments.learn", "recorded")
+    entry(main, "experiments.learn", config="recorded")

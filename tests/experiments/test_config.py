@@ -44,8 +44,9 @@ def test_the_first_line_of_every_file_is_a_command_that_uses_it(path: Path) -> N
     first = path.read_text().splitlines()[0]
     command = re.match(r"# (?:Used by: )?python -m experiments\.(\w+)((?: [\w.+/~=\-\[\],]+)*)", first)
     assert command, f"{path}: {first}"
-    assert (CONF.parent / "experiments" / f"{command.group(1)}.py").exists()
-    words, config = command.group(2).split(), "prepare" if command.group(1) == "prepare" else "config"
+    source = (CONF.parent / "experiments" / f"{command.group(1)}.py").read_text()
+    own = re.search(r'config="(\w+)"\)\s*$', source)
+    words, config = command.group(2).split(), own.group(1) if own else "config"
     load_config(*words, *(["domain=[logic]"] if config == "prepare" else []), config=config)
 
 
