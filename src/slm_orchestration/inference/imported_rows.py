@@ -44,6 +44,11 @@ def read_file(path: Path) -> pd.DataFrame:
             return pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
     except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
         raise ImportedError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+    if name.endswith((".pkl", ".pickle")):
+        raise ImportedError(
+            f"{path}: opening a pickle runs code from it; if you trust it, convert it: "
+            "pandas.read_pickle(...).to_parquet(...)"
+        )
     raise ImportedError(f"{path}: unknown kind of file; readable are {_READABLE}, and a folder of them")
 
 
