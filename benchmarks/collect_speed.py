@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,18 +46,17 @@ def main() -> None:
     tasks = [suite[place] for place in np.random.default_rng(asked.seed).permutation(len(suite))[: asked.tasks]]
     models = [instantiate(node) for node in cfg.pool.models if node.name in asked.models]
     rates = _rates()
-    rows = []
-    for model in models:
-        model.load()
-        timed = _all_ways(model, tasks, cfg.inference.token_budget, asked.harness)
-        rows += [_row(model, one, timed[-1], rates["square"]) for one in timed]
-        model.release()
     print(f"{models[0].hardware()}, seed {asked.seed}, token budget {cfg.inference.token_budget}")
     for name, rate in rates.items():
         print(f"float32 matrix product, {name}: {rate / 1e9:.0f} GFLOP/s, {rate / rates['square']:.2f} of the peak")
     print("\n| " + " | ".join(_COLUMNS) + " |\n|" + "---|" * len(_COLUMNS))
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
+    for model in models:
+        model.load()
+        reference: Timed | None = None
+        for timed in _all_ways(model, tasks, cfg.inference.token_budget, asked.harness):
+            reference = reference or timed
+            print("| " + " | ".join(_row(model, timed, reference, rates["square"])) + " |", flush=True)
+        model.release()
 
 
 def _rates() -> dict[str, float]:
@@ -82,8 +81,8 @@ def _least_seconds(call: Callable[[], object]) -> float:
     return min(seconds)
 
 
-def _all_ways(model: LocalModel, tasks: Sequence[Task], batch_tokens: int, python: str | None) -> list[Timed]:
-    """Return what each way took, the collector last."""
+def _all_ways(model: LocalModel, tasks: Sequence[Task], batch_tokens: int, python: str | None) -> Iterator[Timed]:
+    """Yield what each way took, the collector first."""
 
     def collected(some: Sequence[Task]) -> Answers:
         return collector(model, some, batch_tokens=batch_tokens)
@@ -91,13 +90,12 @@ def _all_ways(model: LocalModel, tasks: Sequence[Task], batch_tokens: int, pytho
     def singly(some: Sequence[Task]) -> Answers:
         return one_at_a_time(model, some)
 
-    few = tasks[: max(1, len(tasks) // 4)]
-    timed = [_timed("one at a time, `generate`", singly, few, apart=True)]
-    timed.append(_timed("plain batches of 64", lambda some: plain_batches(model, some), tasks, apart=False))
+    yield _timed("collector", collected, tasks, apart=True)
+    yield _timed("plain batches of 64", lambda some: plain_batches(model, some), tasks, apart=False)
     if python:
         answers, seconds = harness(model, tasks, python=python)
-        timed.append(Timed("lm-evaluation-harness, hf, 64", tasks, answers, seconds))
-    return [*timed, _timed("collector", collected, tasks, apart=True)]
+        yield Timed("lm-evaluation-harness, hf, 64", tasks, answers, seconds)
+    yield _timed("one at a time, `generate`", singly, tasks[: max(1, len(tasks) // 4)], apart=True)
 
 
 def _timed(how: str, way: Callable[[Sequence[Task]], Answers], tasks: Sequence[Task], *, apart: bool) -> Timed:
