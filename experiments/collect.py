@@ -2,6 +2,7 @@
 
 python -m experiments.collect suite=quick                      every model of the pool
 python -m experiments.collect suite=quick model=smollm2-135m   one of them
+python -m experiments.collect suite=quick shard=3/16           the third of sixteen parts; experiments.merge joins them
 python -m experiments.collect suite=quick inference.states=true inference.samples=true   and what two routers read
 
 Models that the latency profile lacks are timed at the end; remove their rows from it to time them again, while nothing
@@ -22,6 +23,7 @@ from experiments.extras import record_extras
 from experiments.grade import chosen_models, load_tasks, price_recorded, require_sandbox
 from slm_orchestration.inference.collect import Settings, collect
 from slm_orchestration.inference.latency import fit, measure, read_profile, write_profile
+from slm_orchestration.inference.shards import parsed
 from slm_orchestration.models.model import Model
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task
@@ -32,12 +34,14 @@ def main(cfg: DictConfig) -> None:
     require_sandbox(tasks)
     settings = Settings(token_budget=cfg.inference.token_budget, attempts=cfg.inference.attempts, seed=cfg.seed)
     folder, profile = Path(cfg.paths.outcomes), Path(cfg.paths.profile)
+    if cfg.shard is not None:
+        tasks, folder = parsed(cfg.shard).of(tasks), parsed(cfg.shard).folder(folder)
     for node in chosen_models(cfg):
         model = instantiate(node)
         answered = collect(model, tasks, folder, grade=score, settings=settings)
         if node.name not in set(read_profile(profile)["model"]):
             time_model(cfg, model, tasks)
-        price_recorded(cfg, node.name)
+        price_recorded(cfg, node.name, folder)
         record_extras(cfg, model, tasks)
         print(f"{node.name}: {answered} answered now, {len(tasks)} in all" if answered else f"{node.name}: complete")
 

@@ -30,14 +30,14 @@ def main(cfg: DictConfig) -> None:
     for node in chosen_models(cfg):
         before, metadata = store.recorded(folder, node.name)
         after = regrade(before, metadata, tasks, grade=score)
-        if not _write_if_changed(cfg, node.name, before, priced(cfg, after)):
+        if not _write_if_changed(folder, node.name, before, priced(cfg, after)):
             print(f"{node.name}: unchanged")
 
 
-def price_recorded(cfg: DictConfig, model: str) -> None:
-    """Fill in latency and cost of one model's recorded outcomes."""
-    before, _ = store.recorded(Path(cfg.paths.outcomes), model)
-    _write_if_changed(cfg, model, before, priced(cfg, before))
+def price_recorded(cfg: DictConfig, model: str, folder: Path) -> None:
+    """Fill in latency and cost of one model's outcomes in `folder`."""
+    before, _ = store.recorded(folder, model)
+    _write_if_changed(folder, model, before, priced(cfg, before))
 
 
 def priced(cfg: DictConfig, outcomes: pd.DataFrame) -> pd.DataFrame:
@@ -69,10 +69,10 @@ def chosen_models(cfg: DictConfig) -> list[DictConfig]:
     return [node for node in cfg.pool.models if wanted in (None, node.name)]
 
 
-def _write_if_changed(cfg: DictConfig, model: str, before: pd.DataFrame, after: pd.DataFrame) -> bool:
+def _write_if_changed(folder: Path, model: str, before: pd.DataFrame, after: pd.DataFrame) -> bool:
     if after.equals(before):
         return False
-    store.rewrite_outcomes(after, Path(cfg.paths.outcomes), model)
+    store.rewrite_outcomes(after, folder, model)
     for name in _GRADED + _PRICED:
         old, new = before[name], after[name]
         changed = int((old.ne(new) & (old.notna() | new.notna())).sum())

@@ -92,6 +92,11 @@ def recorded_identity(metadata: Mapping[str, str]) -> dict[str, str]:
     return json.loads(metadata[_IDENTITY])
 
 
+def recorded_provenance(metadata: Mapping[str, str]) -> dict[str, object]:
+    """Return how the run went that wrote a table; empty if that was not recorded."""
+    return json.loads(metadata.get(_PROVENANCE, "{}"))
+
+
 def recorded_checksums(metadata: Mapping[str, str]) -> list[str]:
     """Return the checksum of each row's task as its model saw it, in the order of the rows."""
     return metadata[_CHECKSUMS].split()
