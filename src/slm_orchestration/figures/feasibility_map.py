@@ -51,8 +51,8 @@ def feasibility_map(
 
 
 def _median(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return the median share over neighbouring pairs, twenty bins of equally many."""
+    """Return the median share over neighbouring pairs: up to twenty bins of equally many."""
     ordered = rows.sort_values("ratio")
-    bins = np.array_split(np.arange(len(ordered)), min(20, len(ordered) // 5))
+    bins = np.array_split(np.arange(len(ordered)), min(20, len(ordered) // 8))
     middle = [ordered.iloc[part][["ratio", "small_share"]].median() for part in bins]
     return np.array([row["ratio"] for row in middle]), np.array([row["small_share"] for row in middle])

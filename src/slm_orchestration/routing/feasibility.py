@@ -40,7 +40,8 @@ def feasibility(outcomes: OutcomeMatrix, table: str, *, most_pairs: int, seed: i
         if not mean[dear] > mean[cheap]:
             continue
         quality = outcomes.quality[asked][:, [cheap, dear]]
-        scores = {"random": noise, "oracle": quality[:, 1] - quality[:, 0]}
+        # Most advantages are equal, so the oracle may choose among them which to leave out.
+        scores = {"random": noise, "oracle": quality[:, 1] - quality[:, 0] + 1e-9 * noise}
         if predicted is not None:
             scores["knn"] = predicted[:, dear] - predicted[:, cheap]
         for strategy, score in scores.items():

@@ -93,7 +93,9 @@ class _Study:
 def _study(pair: OutcomeMatrix, seed: int) -> _Study:
     advantage = pair.quality[:, 1] - pair.quality[:, 0]
     vectors = known_vectors(pair.tasks["question"], TaskAnalysis(LatentSemantics(64, seed)))
-    return _Study(pair, datasets_of(pair), advantage, _label_free(pair, seed) | {"oracle": advantage}, vectors, seed)
+    fixed = _label_free(pair, seed)
+    fixed["oracle"] = advantage + 1e-9 * fixed["random"]  # which of equal advantages come first is chance
+    return _Study(pair, datasets_of(pair), advantage, fixed, vectors, seed)
 
 
 def _scores(study: _Study, fit: NDArray[np.intp], asked: NDArray[np.intp]) -> Iterator[tuple[str, bool, Floats]]:
