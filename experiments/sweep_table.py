@@ -6,6 +6,8 @@ import pandas as pd
 
 from slm_orchestration.routing.replay import OVERALL
 
+_MAY_BE_UNKNOWN = {"cost_usd": "USD / 1,000 tasks", "latency_s": "latency s"}
+
 
 def show(curves: pd.DataFrame, points: pd.DataFrame) -> None:
     """Print each strategy's curve over thresholds, overall, and mark the operating point with a star."""
@@ -29,4 +31,4 @@ def _text(curve: pd.DataFrame) -> pd.DataFrame:
             "USD / 1,000 tasks": (curve["cost_usd"] * 1000).map("{:.4f}".format),
             "latency s": curve["latency_s"].map("{:.2f}".format),
         }
-    )
+    ).drop(columns=[shown for name, shown in _MAY_BE_UNKNOWN.items() if curve[name].isna().all()])
