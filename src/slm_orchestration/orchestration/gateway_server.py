@@ -59,6 +59,7 @@ def server(gateway: Gateway, *, host: str, port: int, connections: int = 2000) -
         port=port,
         http=type("Patient", (Patient,), {"head_s": gateway.bounds.read_s}),
         log_config=None,
+        log_level="error",  # a line for each client beyond the limit would be work for the overloaded
         access_log=False,
         server_header=False,
         limit_concurrency=connections,

@@ -26,10 +26,15 @@ class LoadClient:
         asked = {"model": "auto", "messages": [{"role": "user", "content": text}], "max_tokens": max_tokens}
         body = json.dumps(asked).encode()
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: loopback\r\nContent-Length: {len(body)}\r\n\r\n"
+        sent, reused = head.encode() + body, bool(self._idle)
         try:
-            status = await self._status(head.encode() + body)
+            status = await self._status(sent)
         except (OSError, asyncio.IncompleteReadError):
-            return FAILED
+            if not reused:
+                return FAILED
+            # A server may close a connection that was idle just when it is used again; every client tries anew then.
+            self.close()
+            return await self.chat(text, max_tokens)
         return {_OK: ANSWERED, 429: REFUSED, 503: REFUSED}.get(status, FAILED)
 
     def close(self) -> None:
