@@ -86,6 +86,8 @@ def test_every_column_of_every_table_has_a_meaning():
         "OPERATING_POINTS",
         "ESTIMATES",
         "COMPARISONS",
+        "BANDS",
+        "ROBUSTNESS",
     ):
         dictionary = tables.describe(getattr(tables, name))
         assert dictionary["meaning"].str.len().gt(5).all()

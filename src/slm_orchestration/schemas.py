@@ -202,7 +202,14 @@ COMPARISONS = _schema(
         _column("p_value", _NUMBER, "two-sided unless the test says otherwise", nullable=True, limits=_SHARE),
         _column("p_adjusted", _NUMBER, "corrected over its family", nullable=True, limits=_SHARE),
         _column("effect_size", _NUMBER, "in the unit that effect_name says", nullable=True),
-        _column("effect_name", _TEXT, "cohen_d_z, cohen_d_av or hedges_g_av", nullable=True),
+        _column("effect_name", _TEXT, "cohen_d_z, cohen_d_av, hedges_g_av or cohen_g", nullable=True),
+        _column(
+            "detectable",
+            _NUMBER,
+            "smallest difference that the paired t-test would have found with a chance of 80 %; null if nothing varies",
+            nullable=True,
+            limits=_POSITIVE,
+        ),
         _column("tasks", _COUNT, "how many tasks", limits=_POSITIVE),
     ],
 )

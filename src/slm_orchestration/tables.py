@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from slm_orchestration.files import replacing
 from slm_orchestration.live_schemas import FAULTS, LOAD, LOAD_WINDOWS
+from slm_orchestration.result_schemas import BANDS, ROBUSTNESS
 from slm_orchestration.schemas import (
     COMPARISONS,
     CURVES,
@@ -24,6 +25,7 @@ from slm_orchestration.schemas import (
 )
 
 __all__ = [
+    "BANDS",
     "COMPARISONS",
     "CURVES",
     "DECISIONS",
@@ -33,6 +35,7 @@ __all__ = [
     "LOAD_WINDOWS",
     "OPERATING_POINTS",
     "OUTCOMES",
+    "ROBUSTNESS",
     "SAMPLES",
     "STATES",
     "TASKS",

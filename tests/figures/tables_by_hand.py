@@ -93,6 +93,7 @@ def comparisons() -> pd.DataFrame:
         "p_adjusted": 0.0012,
         "effect_size": -0.4,
         "effect_name": "cohen_d_z",
+        "detectable": 0.1,
         "low": -0.2,
         "high": -0.01,
         "tasks": 10,

@@ -20,7 +20,7 @@ from slm_orchestration.statistics.summaries import bootstrap_interval
 Floats = NDArray[np.float64]
 
 OUTCOMES = ("quality", "cost_usd", "latency_s")
-ABOVE_MARGIN = "quality_above_margin"
+ABOVE_MARGIN, WITHIN_MARGIN = "quality_above_margin", "quality_within_margin"
 
 
 def compare(panel: Panel, parts: dict[str, Resampled], *, seed: int, level: float, margin: float) -> pd.DataFrame:
@@ -30,7 +30,8 @@ def compare(panel: Panel, parts: dict[str, Resampled], *, seed: int, level: floa
     permutation d_av, bootstrap Hedges' g, mcnemar_exact Cohen's g. non_inferiority tests, one-sided, that the mean of
     quality less `margin` times the dearest model's is above 0; its metric is quality_above_margin, and it is not made
     where the dearest model is not shown to be better than guess (than an empty answer, where no guess is known).
-    Columns that were not measured are not compared.
+    equivalence, two one-sided tests, shows that quality lies between `margin` and 2 - `margin` times the dearest
+    model's. Columns that were not measured are not compared.
     """
     frames, unmeasured = [], panel.references.unmeasured
     for part in parts.values():
@@ -42,7 +43,7 @@ def compare(panel: Panel, parts: dict[str, Resampled], *, seed: int, level: floa
         # At equal cost there is no difference in cost to test.
         timed = () if "latency_s" in unmeasured else ("latency_s",)
         frames += [_against_mixture(panel, part, metric, seed=seed, level=level) for metric in ("quality", *timed)]
-        frames.append(_above_margin(panel, part, margin, level=level))
+        frames += [test(panel, part, margin, level=level) for test in (_above_margin, _within_margin)]
     frame = adjust(pd.concat(frames, ignore_index=True))
     order = ["strategy", "baseline", "domain", "metric", "test"]
     return tables.conform(frame.sort_values(order, ignore_index=True), tables.COMPARISONS)
@@ -94,10 +95,10 @@ def _above_margin(panel: Panel, part: Resampled, margin: float, *, level: float)
     dearest = panel.column(panel.references.dearest)
     gaps = [side.quality - margin * side.quality[:, [dearest]] for side in (part.observed, part.drawn, part.left_out)]
     differences = values - margin * values[:, [dearest]]
-    statistic, p = paired.one_sided_t(differences, part.domain.design)
-    guess = panel.references.guess
+    design, guess = part.domain.design, panel.references.guess
+    statistic, p = paired.one_sided_t(differences, design)
     above_guess = values[:, [dearest]] - (0.0 if guess is None else values[:, [panel.column(guess)]])
-    if not paired.one_sided_t(above_guess, part.domain.design)[1][0] < (1 - level) / 2:
+    if not paired.one_sided_t(above_guess, design)[1][0] < (1 - level) / 2:
         # Keeping most of a quality that is no better than guessing would mean nothing.
         statistic, p = np.full_like(p, np.nan), np.full_like(p, np.nan)
     row = _intervals(part, gaps, level).assign(
@@ -106,8 +107,27 @@ def _above_margin(panel: Panel, part: Resampled, margin: float, *, level: float)
         p_value=p,
         effect_size=paired.cohen_d_z(differences),
         effect_name="cohen_d_z",
+        detectable=paired.detectable(differences, design, alpha=(1 - level) / 2, sides=1),
     )
     return _label([row], part, ABOVE_MARGIN, panel.references.dearest, panel.strategies)
+
+
+def _within_margin(panel: Panel, part: Resampled, margin: float, *, level: float) -> pd.DataFrame:
+    """Equivalence: the difference in quality, and two one-sided tests against both ends of the margin."""
+    values = panel.values["quality"][part.domain.rows]
+    dearest = panel.column(panel.references.dearest)
+    baseline, design = values[:, [dearest]], part.domain.design
+    statistic, p = paired.equivalence(values - margin * baseline, (2 - margin) * baseline - values, design)
+    gaps = [side.quality - side.quality[:, [dearest]] for side in (part.observed, part.drawn, part.left_out)]
+    row = _intervals(part, gaps, level).assign(
+        test="equivalence",
+        statistic=statistic,
+        p_value=p,
+        effect_size=paired.cohen_d_z(values - baseline),
+        effect_name="cohen_d_z",
+        detectable=paired.detectable(values - baseline, design, alpha=(1 - level) / 2, sides=1),
+    )
+    return _label([row], part, WITHIN_MARGIN, panel.references.dearest, panel.strategies)
 
 
 def _tests(
@@ -115,7 +135,7 @@ def _tests(
 ) -> list[pd.DataFrame]:
     """One frame per test, strategies as rows. `differences` have the mean `gaps[0]` and its first-order spread."""
     design, resamples = part.domain.design, len(gaps[1])
-    ends = _intervals(part, gaps, level)
+    ends = _intervals(part, gaps, level).assign(detectable=paired.detectable(differences, design, alpha=1 - level))
     statistic, p = paired.paired_t(differences, design)
     flipped = paired.sign_flips(differences, design, flips=resamples, seed=seed)
     strayed = paired.centred_bootstrap(gaps[0][0], gaps[1].T)

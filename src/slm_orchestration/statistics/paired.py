@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from slm_orchestration.statistics.power import detectable_difference
 from slm_orchestration.statistics.resampling import Design, group_sums
 
 Floats = NDArray[np.float64]
@@ -28,16 +29,42 @@ def paired_t(differences: Floats, design: Design) -> tuple[Floats, Floats]:
 
     The standard error is over groups, without finite corrections beyond G / (G - 1); degrees of freedom G - 1.
     """
-    tasks = len(differences)
+    error, groups = standard_error(differences, design)
+    mean = differences.mean(axis=0)
+    statistic = np.divide(mean, error, out=np.full(mean.shape, np.nan), where=error > 0)
+    return statistic, np.maximum(2 * special.stdtr(groups - 1, -np.abs(statistic)), _SMALLEST_P)
+
+
+def standard_error(differences: Floats, design: Design) -> tuple[Floats, int]:
+    """Return the standard error of each column's mean over groups of tasks, 0 where it does not vary, and the groups.
+
+    Raises ValueError on fewer than 2 groups and on differences that are not finite.
+    """
     groups = np.unique(design.group).size
     if groups < 2:
         raise ValueError(f"a paired t-test needs at least 2 groups of tasks, got {groups}")
-    mean = differences.mean(axis=0)
-    residuals = group_sums(differences - mean, design) / tasks
+    if undefined := np.count_nonzero(np.isinf(differences)):
+        raise ValueError(f"a paired t-test needs finite differences, got {undefined} infinite ones")
+    residuals = group_sums(differences - differences.mean(axis=0), design) / len(differences)
     error = np.sqrt(groups / (groups - 1) * np.sum(residuals**2, axis=0))
-    varies = error > 1e-12 * np.max(np.abs(differences), axis=0, initial=0.0)
-    statistic = np.divide(mean, error, out=np.full(mean.shape, np.nan), where=varies)
-    return statistic, np.maximum(2 * special.stdtr(groups - 1, -np.abs(statistic)), _SMALLEST_P)
+    return np.where(error > 1e-12 * np.max(np.abs(differences), axis=0, initial=0.0), error, 0.0), groups
+
+
+def detectable(differences: Floats, design: Design, *, alpha: float, sides: int = 2) -> Floats:
+    """Return each column's smallest mean that the test would have found with a chance of 80 %; nan where none varies."""
+    error, groups = standard_error(differences, design)
+    # In units of the standard error it depends on the number of groups alone.
+    unit = detectable_difference(float(np.sqrt(groups)), groups, alpha=alpha, sides=sides)
+    return np.where(error > 0, unit * error, np.nan)
+
+
+def equivalence(below: Floats, above: Floats, design: Design) -> tuple[Floats, Floats]:
+    """Return the smaller t and the p of two one-sided tests (Schuirmann 1987): the mean of both columns is above 0.
+
+    `below` is what lies above the lower margin and `above` what is left to the upper one, tasks × strategies.
+    """
+    (low, low_p), (high, high_p) = one_sided_t(below, design), one_sided_t(above, design)
+    return np.minimum(low, high), np.maximum(low_p, high_p)
 
 
 def sign_flips(differences: Floats, design: Design, *, flips: int, seed: int) -> Floats:
