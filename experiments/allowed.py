@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ ALLOWED: dict[str, Number | Choice] = {
     "statistics.resamples": Number(100, whole=True),
     "statistics.level": Number(0, 1, between=True),
     "statistics.retention_margin": _SHARE,
+    "statistics.power.retention": Number(0, 2, between=True),
+    "statistics.power.within": Number(0, 1, between=True),
     "operating_point.threshold": _SHARE,
     "operating_point.target": _SHARE,
     "inference.device": Choice(("auto", "cpu", "cuda", "mps")),
@@ -102,7 +104,7 @@ def _check_thresholds(thresholds: object) -> None:
 
 def _value(cfg: DictConfig, key: str) -> object:
     group, _, name = key.rpartition(".")
-    node = cfg.get(group) if group else cfg
+    node = OmegaConf.select(cfg, group) if group else cfg
     return node[name] if isinstance(node, DictConfig) and name in node.keys() else _ABSENT  # noqa: SIM118
 
 

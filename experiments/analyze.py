@@ -2,38 +2,47 @@
 
     python -m experiments.analyze suite=quick
     python -m experiments.analyze statistics=quick        fewer resamples, for a first look
+    python -m experiments.analyze power                   how many tasks it takes, and what each suite can show
 
-Reads all run folders of paths.results, and writes estimates.parquet and comparisons.parquet there.
+Reads all run folders of paths.results, and writes estimates, comparisons, bands and robustness (.parquet) there.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pandas as pd
 from omegaconf import DictConfig
 
+from experiments import power
 from experiments.config import entry
 from experiments.imported import is_asked
 from experiments.inputs import check_made_from_present_inputs, models_and_tasks
 from experiments.leaderboard import leaderboard, read_curve_metrics, show_leaderboard
 from experiments.results import configuration_of
 from slm_orchestration import tables
+from slm_orchestration.figures.strategies import contenders
 from slm_orchestration.routing import overhead
+from slm_orchestration.statistics.bands import threshold_bands
 from slm_orchestration.statistics.comparisons import compare
 from slm_orchestration.statistics.panel import GUESS, Panel, panel, references
 from slm_orchestration.statistics.resampled import resample
+from slm_orchestration.statistics.resampling import Draws
+from slm_orchestration.statistics.robustness import robustness
 from slm_orchestration.statistics.summaries import summarise
 
 
 def main(cfg: DictConfig) -> None:
-    """Write ESTIMATES and COMPARISONS of the results of one suite and pool."""
+    """Write ESTIMATES, COMPARISONS, BANDS and ROBUSTNESS of the results of one suite and pool."""
     results, settings = Path(cfg.paths.results), cfg.statistics
-    models, side_by_side = _side_by_side(cfg)
+    models, side_by_side = assemble(cfg)
+    draws = Draws(side_by_side.design(), settings.resamples, cfg.seed)
     parts = resample(side_by_side, resamples=settings.resamples, seed=cfg.seed)
     comparisons = compare(side_by_side, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
     estimates = pd.concat([summarise(parts, level=settings.level), read_curve_metrics(results)], ignore_index=True)
+    seen_again = robustness(side_by_side, parts, ranked=contenders(estimates), seed=cfg.seed, level=settings.level)
     metadata = {
         "configuration": configuration_of(results),
         "suite": str(cfg.suite.name),
@@ -48,6 +57,8 @@ def main(cfg: DictConfig) -> None:
     for name, frame, schema in (
         ("estimates", estimates, tables.ESTIMATES),
         ("comparisons", comparisons, tables.COMPARISONS),
+        ("bands", bands(results, side_by_side, draws, level=settings.level), tables.BANDS),
+        ("robustness", seen_again, tables.ROBUSTNESS),
     ):
         tables.write(frame, schema, results / f"{name}.parquet", metadata=metadata)
         print(f"{len(frame)} {name} of {len(side_by_side.strategies)} strategies: {results / f'{name}.parquet'}")
@@ -58,7 +69,7 @@ def leaderboard_of_results(cfg: DictConfig) -> None:
     """Print the leaderboard of all runs of the results folder, or in one line why there is none."""
     settings = cfg.statistics
     try:
-        _, side_by_side = _side_by_side(cfg)
+        _, side_by_side = assemble(cfg)
     except ValueError as reason:
         print(f"\nno leaderboard: {reason}")
         return
@@ -71,8 +82,19 @@ def leaderboard_of_results(cfg: DictConfig) -> None:
     )
 
 
-def _side_by_side(cfg: DictConfig) -> tuple[list[str], Panel]:
-    """Return the pool's models and all runs of the results folder at their operating points."""
+def _show(cfg: DictConfig, estimates: pd.DataFrame, comparisons: pd.DataFrame) -> None:
+    profile = overhead.read(Path(cfg.paths.overhead))
+    taken = dict(zip(profile.index, profile["single_p50_s"].astype(float), strict=True))
+    show_leaderboard(leaderboard(estimates, comparisons, taken), int(estimates["tasks"].max()), cfg.statistics.level)
+
+
+def show_power(cfg: DictConfig) -> None:
+    """Print how many tasks it takes, and what each suite can show."""
+    power.show(cfg, assemble(cfg)[1])
+
+
+def assemble(cfg: DictConfig) -> tuple[list[str], Panel]:
+    """Return the pool's models, cheapest first, and every strategy at its operating point side by side."""
     results = Path(cfg.paths.results)
     models, tasks = models_and_tasks(cfg)
     for folder in sorted(path.parent for path in results.glob("*/config.yaml")):
@@ -80,12 +102,6 @@ def _side_by_side(cfg: DictConfig) -> tuple[list[str], Panel]:
     decisions = operating_decisions(results)
     guess = not is_asked(cfg) or GUESS in set(decisions["strategy"])
     return models, panel(decisions, tasks, references(models, read_hull(results), guess=guess))
-
-
-def _show(cfg: DictConfig, estimates: pd.DataFrame, comparisons: pd.DataFrame) -> None:
-    profile = overhead.read(Path(cfg.paths.overhead))
-    taken = dict(zip(profile.index, profile["single_p50_s"].astype(float), strict=True))
-    show_leaderboard(leaderboard(estimates, comparisons, taken), int(estimates["tasks"].max()), cfg.statistics.level)
 
 
 def operating_decisions(results: Path) -> pd.DataFrame:
@@ -109,6 +125,24 @@ def operating_decisions(results: Path) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def bands(results: Path, side_by_side: Panel, draws: Draws, *, level: float) -> pd.DataFrame:
+    """Return BANDS of every strategy that has thresholds."""
+    order, curves = side_by_side.tasks["task_id"], {}
+    for path in sorted(results.glob("*/decisions.parquet")):
+        swept = tables.read(path, tables.DECISIONS).dropna(subset=["threshold"])
+        for strategy, decisions in swept.groupby("strategy"):
+            curves[str(strategy)] = decisions.pivot(index="task_id", columns="threshold", values="quality").loc[order]
+    if not curves:
+        return pd.DataFrame(columns=tables.BANDS.names)
+    dearest = side_by_side.values["quality"][:, side_by_side.column(side_by_side.references.dearest)]
+    found = threshold_bands(
+        {name: curve.to_numpy(float) for name, curve in curves.items()}, dearest, draws, level=level
+    )
+    at = [curves[name].columns[point] for name, point in zip(found["strategy"], found["point"], strict=True)]
+    frame = found.drop(columns="point").assign(threshold=at, level=level, tasks=len(order))
+    return tables.conform(frame, tables.BANDS)
+
+
 def read_hull(results: Path) -> list[str]:
     """Return the mixture's vertices, cheapest first, as the run of the mixture chose them on calibration."""
     path = results / "hull.json"
@@ -128,4 +162,8 @@ def _at(decisions: pd.DataFrame, strategy: str, threshold: float, folder: Path) 
 
 
 if __name__ == "__main__":
-    entry(main, "experiments.analyze")
+    if power.WORD in sys.argv[1:]:
+        sys.argv.remove(power.WORD)
+        entry(show_power, f"experiments.analyze {power.WORD}")
+    else:
+        entry(main, "experiments.analyze")

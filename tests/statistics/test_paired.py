@@ -104,3 +104,27 @@ def test_the_centred_bootstrap_counts_resamples_as_far_as_zero():
 
 def test_resamples_that_differ_by_rounding_alone_have_no_p():
     assert np.isnan(paired.centred_bootstrap(np.array([0.3]), np.array([[0.3, 0.1 + 0.2, 0.3]]))[0])
+
+
+def test_equivalence_is_rs_pair_of_one_sided_tests(oracles):
+    after, before = column(*oracles["after"]), column(*oracles["before"])
+    _, p = paired.equivalence(after - 0.5 * before, 4 * before - after, singles(10))
+    assert p[0] == pytest.approx(oracles["tost_p_half_to_four_times"][0], rel=1e-10)
+
+
+def test_non_inferiority_is_rs(oracles):
+    above = column(*(np.array(oracles["after"]) - 0.95 * np.array(oracles["before"])))
+    assert paired.one_sided_t(above, singles(10))[1][0] == pytest.approx(oracles["non_inferiority_095_p"][0], rel=1e-10)
+
+
+def test_the_detectable_difference_of_single_tasks_is_that_of_the_paired_t_test(oracles):
+    differences = np.random.default_rng(0).normal(size=(250, 1))
+    differences *= 0.5 / differences.std(ddof=1)
+    found = paired.detectable(differences, singles(250), alpha=0.05)
+    assert found[0] == pytest.approx(oracles["detectable_250_pairs_sd_05"][0], rel=1e-5)
+    assert np.isnan(paired.detectable(np.ones((5, 1)), singles(5), alpha=0.05)[0])
+
+
+def test_infinite_differences_are_refused():
+    with pytest.raises(ValueError, match="finite differences, got 1 infinite"):
+        paired.paired_t(column(1.0, np.inf, 2.0), singles(3))

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slm_orchestration.statistics.intervals import UndefinedStatistic
-from slm_orchestration.statistics.resampling import Design, Draws, group_sums
+from slm_orchestration.statistics.resampling import Draws, group_sums
 
 Floats = NDArray[np.float64]
 
@@ -37,27 +37,26 @@ def simultaneous(observed: Floats, drawn: Floats, *, level: float) -> tuple[Floa
     return observed - width, observed + width
 
 
-def threshold_bands(
-    curves: dict[str, Floats], dearest: Floats, design: Design, draws: Draws, *, level: float
-) -> pd.DataFrame:
+def threshold_bands(curves: dict[str, Floats], dearest: Floats, draws: Draws, *, level: float) -> pd.DataFrame:
     """Return strategy, point, metric, estimate, low, high of quality and retention along each strategy's curve.
 
     `curves` holds tasks × points of quality per strategy, `dearest` the dearest model's quality per task. One walk
     through the draws serves all strategies. A curve that never varies has no band: its ends are nan. The tasks'
-    order is that of `design`.
+    order is that of the draws' design.
     """
     names = list(curves)
     ends = np.cumsum([curves[name].shape[1] for name in names])
     values = np.column_stack([*(curves[name] for name in names), dearest])
-    drawn = draws.means(group_sums(values, design), np.bincount(design.group).astype(float))
+    sizes = np.bincount(draws.design.group, minlength=draws.design.stratum.size).astype(float)
+    drawn = draws.means(group_sums(values, draws.design), sizes)
     observed = values.mean(axis=0)
     frames = []
     for name, part in zip(names, np.split(np.arange(ends[-1]), ends[:-1]), strict=True):
         frames += [
             _band(observed[part], drawn[:, part], level).assign(strategy=name, metric="quality"),
-            _band(
-                _ratio(observed[part], observed[-1:]), _ratio(drawn[:, part], drawn[:, [-1]]), level
-            ).assign(strategy=name, metric="retention"),
+            _band(_ratio(observed[part], observed[-1:]), _ratio(drawn[:, part], drawn[:, [-1]]), level).assign(
+                strategy=name, metric="retention"
+            ),
         ]
     return pd.concat(frames, ignore_index=True)
 

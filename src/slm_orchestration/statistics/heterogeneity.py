@@ -49,7 +49,8 @@ def mixed_effects(differences: Floats, dataset: Codes, *, level: float) -> Effec
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
         fitted = MixedLM(differences / scale, np.ones((differences.size, 1)), groups=dataset).fit(reml=True)
-    estimate, error = float(fitted.fe_params[0]) * scale, float(fitted.bse_fe[0]) * scale
+        error = float(fitted.bse_fe[0]) * scale
+    estimate = float(fitted.fe_params[0]) * scale
     if not error > 0:
         raise UndefinedStatistic("the mixed model did not converge")
     quantile = special.ndtri((1 + level) / 2)
@@ -62,10 +63,12 @@ def between_domains(effects: Floats, variances: Floats) -> tuple[float, float]:
 
     Domains whose variance is 0 tell nothing about it and are left out. Raises UndefinedStatistic below 2 domains.
     """
-    known = np.isfinite(effects) & (variances > 0)
+    known = np.isfinite(effects) & (variances > 1e-12 * np.max(variances, initial=0.0))
     if np.count_nonzero(known) < 2:
         raise UndefinedStatistic(f"heterogeneity needs 2 domains whose effect varies, got {np.count_nonzero(known)}")
-    combined = combine_effects(effects[known], variances[known], method_re="dl")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # What statsmodels makes of a negative tau² in its other results is not used.
+        combined = combine_effects(effects[known], variances[known], method_re="dl")
     return math.sqrt(max(combined.tau2, 0.0)), float(np.clip(combined.i2, 0.0, 1.0))
 
 
@@ -110,7 +113,7 @@ def over_refits(values: Floats, *, test_over_training: float, level: float) -> E
 
 
 def group_means(differences: Floats, group: Codes, other: pd.Series) -> tuple[Floats, Codes]:
-    """Return the mean of each column of `differences` per group, and each group's code of `other` (its first task's)."""
+    """Return the mean of each column of `differences` per group, and the code of `other` of each group's first task."""
     frame = pd.DataFrame(differences).groupby(group).mean()
     codes = pd.factorize(other, sort=True)[0]
     first = pd.Series(codes).groupby(group).first()

@@ -7,6 +7,9 @@ is.
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
@@ -51,11 +54,9 @@ def standard_error(differences: Floats, design: Design) -> tuple[Floats, int]:
 
 
 def detectable(differences: Floats, design: Design, *, alpha: float, sides: int = 2) -> Floats:
-    """Return each column's smallest mean that the test would have found with a chance of 80 %; nan where none varies."""
+    """Return each column's smallest mean that the test finds with a chance of 80 %; nan where it does not vary."""
     error, groups = standard_error(differences, design)
-    # In units of the standard error it depends on the number of groups alone.
-    unit = detectable_difference(float(np.sqrt(groups)), groups, alpha=alpha, sides=sides)
-    return np.where(error > 0, unit * error, np.nan)
+    return np.where(error > 0, _detectable_in_errors(groups, alpha, sides) * error, np.nan)
 
 
 def equivalence(below: Floats, above: Floats, design: Design) -> tuple[Floats, Floats]:
@@ -127,6 +128,12 @@ def cohen_d_av(strategy: Floats, baseline: Floats) -> Floats:
 def hedges_g_av(strategy: Floats, baseline: Floats) -> Floats:
     """Cohen's d_av less its bias at small n: times 1 - 3 / (4 · 2n - 9) (Hedges 1981)."""
     return cohen_d_av(strategy, baseline) * (1 - 3 / (8 * len(strategy) - 9))
+
+
+@lru_cache(maxsize=1024)
+def _detectable_in_errors(groups: int, alpha: float, sides: int) -> float:
+    """In units of the standard error it depends on the number of groups alone, and takes a while to find."""
+    return detectable_difference(math.sqrt(groups), groups, alpha=alpha, sides=sides)
 
 
 def _over(mean: Floats, spread: Floats, scale: Floats) -> Floats:
