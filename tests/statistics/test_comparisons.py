@@ -1,9 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
-from slm_orchestration.statistics.comparisons import adjust, compare
+from slm_orchestration.statistics.comparisons import adjust, compare, holm
 from slm_orchestration.statistics.mixing import mix, mixed_mean
 from slm_orchestration.statistics.panel import panel
 from slm_orchestration.statistics.resampled import resample
@@ -110,6 +113,12 @@ def test_families_are_corrected_as_r_does(oracles):
     names = list("abcdef")
     assert adjust(rows("overall", names))["p_adjusted"].tolist() == pytest.approx(oracles["holm"])
     assert adjust(rows(names, "one"))["p_adjusted"].tolist() == pytest.approx(oracles["bh"])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_statsmodels(p):
+    assert np.allclose(holm(np.array(p)), multipletests(p, method="holm")[1])
 
 
 def test_missing_p_values_are_no_part_of_a_family():

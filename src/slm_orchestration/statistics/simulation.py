@@ -7,7 +7,6 @@ with model and twin exchanged, so that they differ in no mean although they diff
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,26 +14,27 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from slm_orchestration.statistics import paired
-from slm_orchestration.statistics.comparisons import adjust
 from slm_orchestration.statistics.metrics import METRICS, Means
 from slm_orchestration.statistics.panel import COLUMNS, Panel, References, references
-from slm_orchestration.statistics.resampled import resample
-from slm_orchestration.statistics.summaries import summarise
 
 Floats = NDArray[np.float64]
 
 DATASETS, GROUPS_PER_DATASET = 4, 4000
 MODELS = ["small", "large"]
 STRATEGIES = ["always_large", "always_small", "guess", "router", "twin"]
-LEVEL, ALPHA = 0.95, 0.05
+# Shares of tasks that the curve's strategy sends to the large model, the same tasks and more at each.
+SHARES = np.linspace(0.1, 0.9, 9)
 
 
 @dataclass(frozen=True)
 class Population:
-    """`values[column]` is tasks × strategies; the tasks of group g are first[g] … first[g] + size[g] - 1."""
+    """`values[column]` is tasks × strategies; the tasks of group g are first[g] … first[g] + size[g] - 1.
+
+    `curve` is tasks × SHARES: the quality of sending that share of tasks to the large model.
+    """
 
     values: dict[str, Floats]
+    curve: Floats
     dataset: NDArray[np.int64]
     first: NDArray[np.int64]
     size: NDArray[np.int64]
@@ -63,13 +63,15 @@ def population(*, clustered: bool, seed: int) -> Population:
     values = _answers(ease, rng)
     swapped = [STRATEGIES.index(name) for name in ("twin", "always_small", "guess", "router", "always_large")]
     both = {name: np.vstack([column, column[:, swapped]]) for name, column in values.items()}
+    first_right, then_right = values["quality"][:, [1]], values["quality"][:, [0]]
+    curve = np.where(rng.random((group.size, 1)) < SHARES, then_right, first_right)
     sizes = np.tile(size, 2)
     first = np.append(0, np.cumsum(sizes)[:-1])
-    return Population(both, np.tile(dataset, 2), first, sizes, references(MODELS, MODELS))
+    return Population(both, np.tile(curve, (2, 1)), np.tile(dataset, 2), first, sizes, references(MODELS, MODELS))
 
 
-def sample(whole: Population, groups: int, rng: np.random.Generator) -> Panel:
-    """Return a panel of groups drawn from the population, equally many of each dataset."""
+def sample(whole: Population, groups: int, rng: np.random.Generator) -> tuple[Panel, Floats]:
+    """Return a panel of groups drawn from the population, equally many of each dataset, and their curve."""
     chosen = np.concatenate(
         [
             rng.choice(np.flatnonzero(whole.dataset == dataset), size=count)
@@ -87,52 +89,8 @@ def sample(whole: Population, groups: int, rng: np.random.Generator) -> Panel:
             "group": np.repeat(np.arange(chosen.size), size),
         }
     )
-    return Panel(tasks, STRATEGIES, {name: whole.values[name][rows] for name in COLUMNS}, whole.references)
-
-
-def coverage(whole: Population, groups: int, *, simulations: int, resamples: int, seed: int) -> pd.DataFrame:
-    """Return, per metric of the router, the share of intervals that hold the truth, and how many samples had none."""
-    truth, rng = whole.truth(), np.random.default_rng(seed)
-    held = {metric: np.zeros(2, dtype=int) for metric in truth}
-    for number in range(simulations):
-        parts = resample(sample(whole, groups, rng), resamples=resamples, seed=seed + number, per_domain=False)
-        rows = summarise(parts, level=LEVEL).query("strategy == 'router'").dropna(subset=["low", "high"])
-        for metric, low, high in zip(rows["metric"], rows["low"], rows["high"], strict=True):
-            held[metric] += np.array([low <= truth[metric] <= high, 1])
-    return pd.DataFrame(
-        {
-            "statistic": list(held),
-            "groups": groups,
-            "rate": [count[0] / count[1] for count in held.values()],
-            "undetermined": [simulations - count[1] for count in held.values()],
-            "simulations": simulations,
-        }
-    )
-
-
-def rejections(whole: Population, groups: int, *, simulations: int, flips: int, seed: int) -> pd.DataFrame:
-    """Return how often each test calls the twin different from the model that it equals in the mean."""
-    rng = np.random.default_rng(seed)
-    found: dict[str, list[float]] = {}
-    for number in range(simulations):
-        for name, p in _null_tests(sample(whole, groups, rng), flips, seed + number):
-            found.setdefault(name, []).append(p)
-    rates = {name: float(np.mean(np.array(p) <= ALPHA)) for name, p in found.items()}
-    columns = {"statistic": list(rates), "rate": list(rates.values())}
-    return pd.DataFrame(columns).assign(groups=groups, undetermined=0, simulations=simulations)
-
-
-def family_errors(*, strategies: int, tasks: int, simulations: int, seed: int) -> float:
-    """Return how often Holm calls any of several strategies different that all equal the baseline."""
-    rng = np.random.default_rng(seed)
-    design = Panel.design(sample(population(clustered=False, seed=seed), tasks, rng))
-    errors = 0
-    for _ in range(simulations):
-        _, p = paired.paired_t(rng.standard_exponential((tasks, strategies)) - 1, design)
-        family = {"strategy": range(strategies), "domain": "overall", "p_value": p}
-        rows = pd.DataFrame(family).assign(baseline="b", metric="m", test="t")
-        errors += bool((adjust(rows)["p_adjusted"] <= ALPHA).any())
-    return errors / simulations
+    values = {name: whole.values[name][rows] for name in COLUMNS}
+    return Panel(tasks, STRATEGIES, values, whole.references), whole.curve[rows]
 
 
 def _answers(ease: Floats, rng: np.random.Generator) -> dict[str, Floats]:
@@ -147,14 +105,3 @@ def _answers(ease: Floats, rng: np.random.Generator) -> dict[str, Floats]:
     tables = dict(zip(COLUMNS, (right, cost, latency, small, cost * 1e4), strict=True))
     routed = {name: np.where(escalated, table[:, 0], table[:, 1]) for name, table in tables.items()}
     return {name: np.column_stack([table[:, :3], routed[name], table[:, 3]]) for name, table in tables.items()}
-
-
-def _null_tests(panel: Panel, flips: int, seed: int) -> Iterator[tuple[str, float]]:
-    design = panel.design()
-    twin, large = panel.column("twin"), panel.column("always_large")
-    for metric in ("quality", "cost_usd"):
-        differences = panel.values[metric][:, [twin]] - panel.values[metric][:, [large]]
-        yield f"paired_t, {metric}", float(paired.paired_t(differences, design)[1][0])
-        yield f"permutation, {metric}", float(paired.sign_flips(differences, design, flips=flips, seed=seed)[0])
-        if metric == "quality":
-            yield f"mcnemar_exact, {metric}", float(paired.mcnemar_exact(differences, design)[1][0])

@@ -1,0 +1,107 @@
+"""How often intervals hold the truth and tests reject it: the real code, on samples of a known population."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from slm_orchestration.statistics import heterogeneity, paired
+from slm_orchestration.statistics.bands import simultaneous
+from slm_orchestration.statistics.comparisons import adjust
+from slm_orchestration.statistics.panel import Panel
+from slm_orchestration.statistics.ranks import rank_intervals
+from slm_orchestration.statistics.resampled import Resampled, resample
+from slm_orchestration.statistics.resampling import Design, Draws, group_sums
+from slm_orchestration.statistics.simulation import STRATEGIES, Population, sample
+from slm_orchestration.statistics.summaries import summarise
+
+Floats = NDArray[np.float64]
+Found = dict[tuple[str, str], bool | None]
+
+LEVEL, ALPHA = 0.95, 0.05
+COVERAGE, REJECTION, FAMILY = "coverage", "rejection", "family error"
+_RANKED = ["always_large", "always_small", "router"]
+
+
+def one_sample(whole: Population, groups: int, number: int, *, resamples: int, seed: int) -> Found:
+    """Return, for sample `number`, whether each interval held the truth and each test rejected; None where undefined.
+
+    Equal seeds and numbers give equal samples, in any order and on any number of processes.
+    """
+    panel, curve = sample(whole, groups, np.random.default_rng([seed, groups, number]))
+    part = resample(panel, resamples=resamples, seed=seed + number, per_domain=False)["overall"]
+    found: Found = dict(_metrics_held(whole, part))
+    found[COVERAGE, "simultaneous band of 9 thresholds"] = _band_held(whole, panel, curve, resamples, seed + number)
+    found[COVERAGE, "ranks of 3 strategies, all at once"] = _ranks_held(whole, part)
+    for name, p in _null_tests(whole, panel, resamples - 1, seed + number):
+        found[REJECTION, name] = None if np.isnan(p) else bool(p <= ALPHA)
+    return found
+
+
+def family_errors(numbers: Iterable[int], *, strategies: int, tasks: int, seed: int) -> list[Found]:
+    """Return, per family of strategies that all equal the baseline, whether Holm calls any of them different."""
+    design = Design(np.arange(tasks), np.zeros(tasks, dtype=np.int64))
+    found: list[Found] = []
+    for number in numbers:
+        skewed = np.random.default_rng([seed, number]).standard_exponential((tasks, strategies)) - 1
+        family = {"strategy": range(strategies), "domain": "overall", "p_value": paired.paired_t(skewed, design)[1]}
+        rows = adjust(pd.DataFrame(family).assign(baseline="b", metric="m", test="t"))
+        found.append({(FAMILY, f"Holm over {strategies} tests"): bool((rows["p_adjusted"] <= ALPHA).any())})
+    return found
+
+
+def rates(found: Iterable[Found]) -> pd.DataFrame:
+    """Return rate_of, statistic, rate, undefined and simulations over samples."""
+    frame = pd.DataFrame(list(found)).T
+    defined = frame.notna().sum(axis=1)
+    held = frame.eq(True).sum(axis=1)
+    table = pd.DataFrame({"rate": held / defined, "undefined": frame.shape[1] - defined})
+    return table.rename_axis(["rate_of", "statistic"]).reset_index().assign(simulations=frame.shape[1])
+
+
+def _metrics_held(whole: Population, part: Resampled) -> Iterator[tuple[tuple[str, str], bool | None]]:
+    estimates = summarise({"overall": part}, level=LEVEL)
+    rows = estimates[estimates["strategy"] == "router"].set_index("metric")
+    for metric, truth in whole.truth().items():
+        low, high = rows.loc[metric, "low"], rows.loc[metric, "high"]
+        yield (COVERAGE, metric), None if np.isnan(low) or np.isnan(high) else bool(low <= truth <= high)
+
+
+def _band_held(whole: Population, panel: Panel, curve: Floats, resamples: int, seed: int) -> bool:
+    design = panel.design()
+    sizes = np.bincount(design.group).astype(float)
+    drawn = Draws(design, resamples, seed).means(group_sums(curve, design), sizes)
+    low, high = simultaneous(curve.mean(axis=0), drawn, level=LEVEL)
+    truth = whole.curve.mean(axis=0)
+    return bool(((low <= truth) & (truth <= high)).all())
+
+
+def _ranks_held(whole: Population, part: Resampled) -> bool:
+    columns = [STRATEGIES.index(name) for name in _RANKED]
+    _, best, worst = rank_intervals(part.observed.quality[0, columns], part.drawn.quality[:, columns], level=LEVEL)
+    truth = whole.values["quality"].mean(axis=0)[columns]
+    rank = 1 + (truth[None, :] > truth[:, None]).sum(axis=1)
+    return bool(((best <= rank) & (rank <= worst)).all())
+
+
+def _null_tests(whole: Population, panel: Panel, flips: int, seed: int) -> Iterator[tuple[str, float]]:
+    """Tests of the twin, which equals the large model in every mean, and of a margin that the router just meets."""
+    design = panel.design()
+    twin, large, router = (panel.column(name) for name in ("twin", "always_large", "router"))
+    for metric in ("quality", "cost_usd"):
+        differences = panel.values[metric][:, [twin]] - panel.values[metric][:, [large]]
+        yield f"paired_t, {metric}", float(paired.paired_t(differences, design)[1][0])
+        yield f"permutation, {metric}", float(paired.sign_flips(differences, design, flips=flips, seed=seed)[0])
+        if metric == "quality":
+            yield f"mcnemar_exact, {metric}", float(paired.mcnemar_exact(differences, design)[1][0])
+            means, dataset = heterogeneity.group_means(differences, design.group, panel.tasks["dataset"])
+            p = heterogeneity.domain_permutation(means, dataset, permutations=199, seed=seed)
+            yield "permutation of domains", float(p[0])
+    quality, margin = panel.values["quality"], whole.truth()["retention"]
+    below = quality[:, [router]] - margin * quality[:, [large]]
+    above = (2 - margin) * quality[:, [large]] - quality[:, [router]]
+    yield "non_inferiority, at its margin", float(paired.one_sided_t(below, design)[1][0])
+    yield "equivalence, at its margin", float(paired.equivalence(below, above, design)[1][0])
