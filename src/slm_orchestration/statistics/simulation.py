@@ -8,6 +8,7 @@ with model and twin exchanged, so that they differ in no mean although they diff
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,17 @@ class Population:
     size: NDArray[np.int64]
     references: References
 
+    @cached_property
+    def true_quality(self) -> Floats:
+        """Mean quality of each strategy."""
+        return np.asarray(self.values["quality"].mean(axis=0))
+
+    @cached_property
+    def true_curve(self) -> Floats:
+        """Mean quality at each of SHARES."""
+        return np.asarray(self.curve.mean(axis=0))
+
+    @cached_property
     def truth(self) -> dict[str, float]:
         """What each metric of the router is over the whole population."""
         means = {name: values.mean(axis=0, keepdims=True) for name, values in self.values.items()}

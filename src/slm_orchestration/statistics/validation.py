@@ -34,9 +34,11 @@ def one_sample(whole: Population, groups: int, number: int, *, resamples: int, s
     panel, curve = sample(whole, groups, np.random.default_rng([seed, groups, number]))
     part = resample(panel, resamples=resamples, seed=seed + number, per_domain=False)["overall"]
     found: Found = dict(_metrics_held(whole, part))
-    found[COVERAGE, "simultaneous band of 9 thresholds"] = _band_held(whole, panel, curve, resamples, seed + number)
+    found[COVERAGE, "simultaneous band of 9 thresholds"] = _band_held(
+        whole, curve, Draws(part.domain.design, resamples, seed + number)
+    )
     found[COVERAGE, "ranks of 3 strategies, all at once"] = _ranks_held(whole, part)
-    for name, p in _null_tests(whole, panel, resamples - 1, seed + number):
+    for name, p in _null_tests(whole, panel, part.domain.design, flips=resamples - 1, seed=seed + number):
         found[REJECTION, name] = None if np.isnan(p) else bool(p <= ALPHA)
     return found
 
@@ -59,37 +61,37 @@ def rates(found: Iterable[Found]) -> pd.DataFrame:
     defined = frame.notna().sum(axis=1)
     held = frame.eq(True).sum(axis=1)
     table = pd.DataFrame({"rate": held / defined, "undefined": frame.shape[1] - defined})
-    return table.rename_axis(["rate_of", "statistic"]).reset_index().assign(simulations=frame.shape[1])
+    table.index = pd.MultiIndex.from_tuples(list(table.index), names=["rate_of", "statistic"])
+    return table.reset_index().assign(simulations=frame.shape[1])
 
 
 def _metrics_held(whole: Population, part: Resampled) -> Iterator[tuple[tuple[str, str], bool | None]]:
     estimates = summarise({"overall": part}, level=LEVEL)
     rows = estimates[estimates["strategy"] == "router"].set_index("metric")
-    for metric, truth in whole.truth().items():
+    for metric, truth in whole.truth.items():
         low, high = rows.loc[metric, "low"], rows.loc[metric, "high"]
         yield (COVERAGE, metric), None if np.isnan(low) or np.isnan(high) else bool(low <= truth <= high)
 
 
-def _band_held(whole: Population, panel: Panel, curve: Floats, resamples: int, seed: int) -> bool:
-    design = panel.design()
-    sizes = np.bincount(design.group).astype(float)
-    drawn = Draws(design, resamples, seed).means(group_sums(curve, design), sizes)
+def _band_held(whole: Population, curve: Floats, draws: Draws) -> bool:
+    sizes = np.bincount(draws.design.group).astype(float)
+    drawn = draws.means(group_sums(curve, draws.design), sizes)
     low, high = simultaneous(curve.mean(axis=0), drawn, level=LEVEL)
-    truth = whole.curve.mean(axis=0)
-    return bool(((low <= truth) & (truth <= high)).all())
+    return bool(((low <= whole.true_curve) & (whole.true_curve <= high)).all())
 
 
 def _ranks_held(whole: Population, part: Resampled) -> bool:
     columns = [STRATEGIES.index(name) for name in _RANKED]
     _, best, worst = rank_intervals(part.observed.quality[0, columns], part.drawn.quality[:, columns], level=LEVEL)
-    truth = whole.values["quality"].mean(axis=0)[columns]
+    truth = whole.true_quality[columns]
     rank = 1 + (truth[None, :] > truth[:, None]).sum(axis=1)
     return bool(((best <= rank) & (rank <= worst)).all())
 
 
-def _null_tests(whole: Population, panel: Panel, flips: int, seed: int) -> Iterator[tuple[str, float]]:
+def _null_tests(
+    whole: Population, panel: Panel, design: Design, *, flips: int, seed: int
+) -> Iterator[tuple[str, float]]:
     """Tests of the twin, which equals the large model in every mean, and of a margin that the router just meets."""
-    design = panel.design()
     twin, large, router = (panel.column(name) for name in ("twin", "always_large", "router"))
     for metric in ("quality", "cost_usd"):
         differences = panel.values[metric][:, [twin]] - panel.values[metric][:, [large]]
@@ -100,7 +102,7 @@ def _null_tests(whole: Population, panel: Panel, flips: int, seed: int) -> Itera
             means, dataset = heterogeneity.group_means(differences, design.group, panel.tasks["dataset"])
             p = heterogeneity.domain_permutation(means, dataset, permutations=199, seed=seed)
             yield "permutation of domains", float(p[0])
-    quality, margin = panel.values["quality"], whole.truth()["retention"]
+    quality, margin = panel.values["quality"], whole.truth["retention"]
     below = quality[:, [router]] - margin * quality[:, [large]]
     above = (2 - margin) * quality[:, [large]] - quality[:, [router]]
     yield "non_inferiority, at its margin", float(paired.one_sided_t(below, design)[1][0])
