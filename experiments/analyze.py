@@ -4,7 +4,8 @@
     python -m experiments.analyze statistics=quick        fewer resamples, for a first look
     python -m experiments.analyze power                   how many tasks it takes, and what each suite can show
 
-Reads all run folders of paths.results, and writes estimates, comparisons, bands and robustness (.parquet) there.
+Reads all run folders of paths.results, and writes estimates, comparisons, bands, robustness and
+measured (.parquet) there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from experiments.config import entry
 from experiments.imported import is_asked
 from experiments.inputs import check_made_from_present_inputs, models_and_tasks
 from experiments.leaderboard import leaderboard, read_curve_metrics, show_leaderboard
+from experiments.measured import measured
 from experiments.results import configuration_of
 from slm_orchestration import tables
 from slm_orchestration.figures.strategies import contenders
@@ -59,6 +61,7 @@ def main(cfg: DictConfig) -> None:
         ("comparisons", comparisons, tables.COMPARISONS),
         ("bands", bands(results, side_by_side, draws, level=settings.level), tables.BANDS),
         ("robustness", seen_again, tables.ROBUSTNESS),
+        ("measured", measured(cfg), tables.ESTIMATES),
     ):
         tables.write(frame, schema, results / f"{name}.parquet", metadata=metadata)
         print(f"{len(frame)} {name} of {len(side_by_side.strategies)} strategies: {results / f'{name}.parquet'}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from experiments import trace
@@ -65,7 +66,7 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
     """Return every number and word of the paper by name, and the printed tables, the summary first."""
     estimates, comparisons = results.estimates, results.comparisons
     source = Source("estimates.parquet", results.configuration)
-    evaluated = claims.evaluate(published_claims(), estimates, comparisons)
+    evaluated = claims.evaluate(published_claims(), pd.concat([estimates, results.measured]), comparisons)
     named = (
         numbers.from_estimates(estimates, source)
         | numbers.from_comparisons(comparisons, Source("comparisons.parquet", results.configuration))

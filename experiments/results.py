@@ -19,6 +19,7 @@ class Results:
 
     estimates: pd.DataFrame
     comparisons: pd.DataFrame
+    measured: pd.DataFrame
     curves: pd.DataFrame
     operating_points: pd.DataFrame
     decisions: pd.DataFrame
@@ -44,6 +45,7 @@ def read_results(folder: Path) -> Results:
     return Results(
         estimates=estimates,
         comparisons=_read(folder / "comparisons.parquet", tables.COMPARISONS, "experiments.analyze"),
+        measured=_read(folder / "measured.parquet", tables.ESTIMATES, "experiments.analyze"),
         curves=_all(runs, "curves", tables.CURVES),
         operating_points=_all(runs, "operating_points", tables.OPERATING_POINTS),
         decisions=_all(runs, "decisions", tables.DECISIONS),

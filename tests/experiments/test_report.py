@@ -59,9 +59,11 @@ def test_results_without_a_competing_strategy_are_refused(cfg: DictConfig):
         report.main(cfg)
 
 
-def test_the_published_claims_are_the_fourteen_of_the_list():
+def test_the_published_claims_are_those_of_the_list_each_with_comparison_scope_and_experiment():
     claims = {claim.name: claim for claim in report.published_claims()}
-    assert len(claims) == 14
+    assert len(claims) == 16
+    assert all(claim.comparison and claim.scope and claim.experiment for claim in claims.values())
+    assert claims["quality_absolute"].quote == claims["quality_relative"].quote == "≥ 95 %"
     assert claims["small_share"].target == 0.712
     assert claims["cost"].target == 8.3
     assert 1 / (1 - claims[claims["cost"].ceiling_from].target) == pytest.approx(3.47, abs=0.005)

@@ -1,5 +1,9 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slm_orchestration.report.claims import Claim, evaluate, from_rows, verdict
 from tests.figures import tables_by_hand as by_hand
@@ -103,3 +107,47 @@ def test_a_p_value_whose_metric_is_not_named_is_reported_per_metric_without_a_ve
 def test_a_mistake_in_the_list_of_claims_is_named(rows: list[dict], says: str):
     with pytest.raises(ValueError, match=says):
         from_rows(rows)
+
+
+ENDS = st.tuples(st.floats(-5, 5), st.floats(-5, 5)).map(sorted)
+
+
+@given(ENDS, st.floats(-5, 5), st.booleans())
+def test_nothing_but_an_interval_wholly_beyond_the_target_is_supported(ends: list, target: float, at_least: bool):
+    low, high = ends
+    beyond = low >= target if at_least else high <= target
+    short = high < target if at_least else low > target
+    expected = "supported" if beyond else "not supported" if short else "undecided"
+    assert verdict(low, high, target=target, at_least=at_least) == expected
+
+
+@given(st.floats(0, 1), st.floats(0, 1), ENDS, st.permutations([0, 1, 2]))
+def test_no_word_order_or_other_estimate_changes_a_verdict(estimate: float, other: float, ends: list, order: list):
+    """Only the interval of the claim's own row decides: not its estimate, its method, or what else the table holds."""
+    rows = estimates(
+        [("adaptive", "small_share", *ends), ("knn", "small_share", 0.9, 1.0), ("adaptive", "quality", 0, 1)]
+    )
+    rows.loc[0, "estimate"], rows.loc[2, "estimate"] = estimate, other
+    renamed = replace(SHARE, name="supported", quote="supported", reading="supported", experiment="supported")
+    said = [evaluate([claim], rows.iloc[order].assign(method="supported"), by_hand.comparisons())["verdict"].item()
+            for claim in (SHARE, renamed)]  # fmt: skip
+    assert said == [verdict(*ends, target=0.5, at_least=True)] * 2
+
+
+@given(st.lists(ENDS, min_size=2, max_size=2))
+def test_claims_together_are_supported_only_where_each_one_is(both: list):
+    joint = Claim("both", "q", "r", "e", strategy="adaptive", all_of=("share", "cost"))
+    rows = [("adaptive", metric, *ends) for metric, ends in zip(("small_share", "cost_saving"), both, strict=True)]
+    alone, other, together = decided([SHARE, COST, joint], rows)
+    assert (together == "supported") == (alone == other == "supported")
+
+
+def test_a_claim_cannot_bring_its_own_verdict():
+    row = {"name": "a", "quote": "q", "reading": "r", "experiment": "e", "verdict": "supported"}
+    with pytest.raises(ValueError, match="unknown key 'verdict'"):
+        from_rows([row])
+
+
+def test_an_interval_the_wrong_way_round_decides_nothing():
+    with pytest.raises(ValueError, match="is none, and decides nothing"):
+        verdict(0.8, 0.2, target=0.5, at_least=True)

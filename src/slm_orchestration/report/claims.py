@@ -17,6 +17,8 @@ COLUMNS = [
     "claim",
     "quote",
     "reading",
+    "comparison",
+    "scope",
     "strategy",
     "metric",
     "target",
@@ -31,7 +33,7 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim as published (`quote`) and the reading that is tested.
+    """A claim as published (`quote`) and the reading that is tested; `comparison` and `scope` say with what and where.
 
     `metric` is tested over `domain` for `strategy` against `target`; `at_least` says which side meets the claim.
     Without a target there is nothing to decide: the column `metric` of the comparisons by `tests` is reported instead.
@@ -50,6 +52,8 @@ class Claim:
     ceiling_from: str = ""
     all_of: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
+    comparison: str = ""
+    scope: str = ""
 
 
 def from_rows(rows: Sequence[Mapping[str, object]]) -> list[Claim]:
@@ -91,6 +95,8 @@ def verdict(low: float | None, high: float | None, *, target: float, at_least: b
     """
     if low is None or high is None or pd.isna(low) or pd.isna(high):
         return NOT_TESTABLE
+    if low > high:
+        raise ValueError(f"an interval from {low:g} to {high:g} is none, and decides nothing")
     if not at_least:
         low, high, target = -high, -low, -target
     if low >= target:
@@ -161,6 +167,7 @@ def _row_of(estimates: pd.DataFrame, claim: Claim, strategy: str) -> pd.Series |
 
 
 def _result(claim: Claim, outcome: str, reason: str) -> dict[str, object]:
-    stated = {"claim": claim.name, "quote": claim.quote, "reading": claim.reading, "strategy": claim.strategy}
+    stated: dict[str, object] = {"claim": claim.name}
+    stated |= {key: getattr(claim, key) for key in ("quote", "reading", "comparison", "scope", "strategy")}
     blank = dict.fromkeys(("estimate", "low", "high", "ceiling"))
     return stated | {"metric": claim.metric, "target": claim.target} | blank | {"verdict": outcome, "reason": reason}

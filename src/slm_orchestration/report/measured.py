@@ -1,0 +1,55 @@
+"""What claims are tested against beside estimates: exact counts, and measurements of the gateway under load.
+
+Each becomes rows of ESTIMATES, so that a claim names a strategy and a metric whatever it is about. What was not
+measured has no row, and the claim is then not testable here.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+LEVEL = 0.95
+# What the whole way of a request is measured on: through the gateway to a model.
+SERVED = "gateway_model"
+_COLUMNS = {
+    "requests_per_second": ("achieved_rps", "achieved_low", "achieved_high"),
+    "latency_p50_s": ("p50_s", "p50_low", "p50_high"),
+    "latency_p99_s": ("p99_s", "p99_low", "p99_high"),
+}
+
+
+def counted(outcomes: pd.DataFrame, models: list[str]) -> pd.DataFrame:
+    """Return the exact counts of tasks that every one of `models` has an outcome for, and of their domains.
+
+    A failed call, whose quality is null, is no outcome. A count has no sampling error: its interval is itself.
+    """
+    graded = outcomes[outcomes["quality"].notna() & outcomes["model"].isin(models)]
+    by_task = graded.groupby("task_id")["model"].nunique()
+    answered = by_task.index[by_task == len(models)]
+    domains = graded.loc[graded["task_id"].isin(answered), "domain"].nunique()
+    rows = [
+        {"metric": metric, "estimate": float(count), "low": float(count), "high": float(count)}
+        for metric, count in (("tasks", len(answered)), ("domains", domains))
+    ]
+    return _estimates(pd.DataFrame(rows), strategy="pool", tasks=len(answered), method="counted")
+
+
+def from_load(load: pd.DataFrame) -> pd.DataFrame:
+    """Return throughput and latencies of every path of LOAD, each at the load of its highest throughput.
+
+    Latencies are those under that same load: a system is not fast at one load and large at another.
+    """
+    frames = []
+    for path, rows in load.groupby("path"):
+        best = rows.loc[rows["achieved_rps"].idxmax()]
+        values = [
+            {"metric": metric} | dict(zip(("estimate", "low", "high"), best[list(columns)], strict=True))
+            for metric, columns in _COLUMNS.items()
+        ]
+        method = f"{best['mode']} load of {best['level']:g}, interval over windows"
+        frames.append(_estimates(pd.DataFrame(values), strategy=str(path), tasks=int(best["requests"]), method=method))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _estimates(frame: pd.DataFrame, *, strategy: str, tasks: int, method: str) -> pd.DataFrame:
+    return frame.assign(strategy=strategy, domain="overall", level=LEVEL, tasks=tasks, method=method)
