@@ -34,6 +34,7 @@ from slm_orchestration.statistics.resampled import resample
 from slm_orchestration.statistics.resampling import Draws
 from slm_orchestration.statistics.robustness import robustness
 from slm_orchestration.statistics.summaries import summarise
+from slm_orchestration.statistics.verdicts import quality_equivalent, quality_kept
 
 
 def main(cfg: DictConfig) -> None:
@@ -66,6 +67,8 @@ def main(cfg: DictConfig) -> None:
         tables.write(frame, schema, results / f"{name}.parquet", metadata=metadata)
         print(f"{len(frame)} {name} of {len(side_by_side.strategies)} strategies: {results / f'{name}.parquet'}")
     _show(cfg, estimates, comparisons)
+    for said in (quality_kept, quality_equivalent):
+        print(said(comparisons, margin=settings.retention_margin, level=settings.level))
 
 
 def leaderboard_of_results(cfg: DictConfig) -> None:
