@@ -62,6 +62,7 @@ ALLOWED: dict[str, Number | Choice] = {
     "statistics.level": Number(0, 1, between=True),
     "statistics.retention_margin": _SHARE,
     "statistics.simulations": _COUNT,
+    "statistics.refits": Number(2, whole=True),
     "statistics.power.retention": Number(0, 2, between=True),
     "statistics.power.within": Number(0, 1, between=True),
     "operating_point.threshold": _SHARE,

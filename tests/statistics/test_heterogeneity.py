@@ -85,6 +85,8 @@ def test_the_interval_over_refits_is_nadeau_and_bengios(oracles):
     assert (effect.low, effect.high) == pytest.approx(tuple(oracles["refit_interval_half"]), rel=1e-10)
     with pytest.raises(UndefinedStatistic, match="at least 2 refits, got 1"):
         heterogeneity.over_refits(np.array([1.0]), test_over_training=0.5, level=0.95)
+    with pytest.raises(UndefinedStatistic, match="defined in every refit"):
+        heterogeneity.over_refits(np.array([1.0, np.nan]), test_over_training=0.5, level=0.95)
 
 
 def test_groups_count_once_with_their_mean():

@@ -105,6 +105,8 @@ def over_refits(values: Floats, *, test_over_training: float, level: float) -> E
     """
     if values.size < 2:
         raise UndefinedStatistic(f"variation over refits needs at least 2 refits, got {values.size}")
+    if not np.isfinite(values).all():
+        raise UndefinedStatistic("variation over refits needs values that are defined in every refit")
     mean, variance = float(values.mean()), float(values.var(ddof=1))
     error = math.sqrt(variance * (1 / values.size + test_over_training))
     quantile = float(special.stdtrit(values.size - 1, (1 + level) / 2))
