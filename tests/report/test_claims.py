@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slm_orchestration.report.claims import Claim, evaluate, from_rows, verdict
@@ -112,6 +112,7 @@ def test_a_mistake_in_the_list_of_claims_is_named(rows: list[dict], says: str):
 ENDS = st.tuples(st.floats(-5, 5), st.floats(-5, 5)).map(sorted)
 
 
+@settings(max_examples=30, deadline=None)
 @given(ENDS, st.floats(-5, 5), st.booleans())
 def test_nothing_but_an_interval_wholly_beyond_the_target_is_supported(ends: list, target: float, at_least: bool):
     low, high = ends
@@ -121,6 +122,7 @@ def test_nothing_but_an_interval_wholly_beyond_the_target_is_supported(ends: lis
     assert verdict(low, high, target=target, at_least=at_least) == expected
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1), ENDS, st.permutations([0, 1, 2]))
 def test_no_word_order_or_other_estimate_changes_a_verdict(estimate: float, other: float, ends: list, order: list):
     """Only the interval of the claim's own row decides: not its estimate, its method, or what else the table holds."""
@@ -134,6 +136,7 @@ def test_no_word_order_or_other_estimate_changes_a_verdict(estimate: float, othe
     assert said == [verdict(*ends, target=0.5, at_least=True)] * 2
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(ENDS, min_size=2, max_size=2))
 def test_claims_together_are_supported_only_where_each_one_is(both: list):
     joint = Claim("both", "q", "r", "e", strategy="adaptive", all_of=("share", "cost"))
