@@ -41,7 +41,7 @@ def from_load(load: pd.DataFrame) -> pd.DataFrame:
     """
     frames = []
     for path, rows in load.groupby("path"):
-        best = rows.loc[rows["achieved_rps"].idxmax()]
+        best = rows.iloc[int(rows["achieved_rps"].to_numpy(float).argmax())]
         values = [
             {"metric": metric} | dict(zip(("estimate", "low", "high"), best[list(columns)], strict=True))
             for metric, columns in _COLUMNS.items()

@@ -68,8 +68,9 @@ def rates(found: Iterable[Found]) -> pd.DataFrame:
 def _metrics_held(whole: Population, part: Resampled) -> Iterator[tuple[tuple[str, str], bool | None]]:
     estimates = summarise({"overall": part}, level=LEVEL)
     rows = estimates[estimates["strategy"] == "router"].set_index("metric")
+    ends = dict(zip(rows.index, rows[["low", "high"]].to_numpy(float).tolist(), strict=True))
     for metric, truth in whole.truth.items():
-        low, high = rows.loc[metric, "low"], rows.loc[metric, "high"]
+        low, high = ends[metric]
         yield (COVERAGE, metric), None if np.isnan(low) or np.isnan(high) else bool(low <= truth <= high)
 
 
