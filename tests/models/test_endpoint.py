@@ -1,5 +1,6 @@
 """A real server on loopback that misbehaves as it is told to."""
 
+import contextlib
 import json
 import threading
 import time
@@ -22,7 +23,7 @@ def reply(asked: dict) -> dict:
     top = [{"token": " B", "logprob": -0.5}, {"token": "A", "logprob": -1.5}, {"token": "x", "logprob": -9.0}]
     content = [
         {"token": "B", "logprob": -0.5, "top_logprobs": top},
-        {"token": ".", "logprob": -1.0, "top_logprobs": []},
+        {"token": ".", "logprob": -1, "top_logprobs": []},
     ]
     message = {"role": "assistant", "content": f"Echo: {asked['messages'][-1]['content']}"}
     choices = [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": {"content": content}}]
@@ -57,10 +58,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         time.sleep(self.server.takes_s)
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
-        except BrokenPipeError:
-            pass
         self.close_connection = True
 
     def log_message(self, *arguments):

@@ -19,9 +19,7 @@ from slm_orchestration.tasks.task import Task
 _CHARACTERS_PER_TOKEN = 4
 _TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT_S = 60.0
-_PROMPT_FORM = (
-    "the server's own chat template; temperature 0; choices by the first token's log-probabilities if offered"
-)
+_PROMPT_FORM = "the server's chat template; temperature 0; choices by the first token's probabilities if offered"
 
 
 @dataclass
@@ -29,9 +27,9 @@ class EndpointModel:
     """Asks `model` at `url` (which ends in /v1), at most `concurrency` calls at a time.
 
     A transient failure (429, 5xx, a stall beyond `timeout_s`, a cut or malformed answer) is tried up to `attempts`
-    times, waiting `backoff_s`, then twice as long each time, with jitter, or as long as the server asks. The key is read
-    from the environment variable `key_variable` when a call is made, and is neither stored nor shown. `device` names
-    the row of the price table that a second of its time costs.
+    times, waiting `backoff_s`, then twice as long each time, with jitter, or as long as the server asks. The key is
+    read from the environment variable `key_variable` when a call is made, and is neither stored nor shown. `device`
+    names the row of the price table that a second of its time costs.
     """
 
     name: str
