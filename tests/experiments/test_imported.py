@@ -55,7 +55,7 @@ def ran(folder: Path, routing: str, *overrides: str) -> pd.DataFrame | None:
     ("columns", "skipped"),
     [
         ((), {"guess", "length", "confidence", "adaptive"}),
-        (("prompt", "cost_usd"), {"guess", "confidence", "adaptive"}),
+        (("prompt", "cost_usd"), {"guess", "confidence"}),
         (("prompt", "cost_usd", "latency_s", "confidence"), {"guess", "answer_scorer"}),
         (("prompt", "cost_usd", "confidence", "output", "completion_tokens"), {"guess"}),
     ],
