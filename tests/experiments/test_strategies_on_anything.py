@@ -1,4 +1,4 @@
-"""Every configured strategy on outcomes that nobody has seen: it runs without a warning, or says what is not recorded."""
+"""Every configured strategy on outcomes that nobody has seen runs without a warning, or says what is not recorded."""
 
 from __future__ import annotations
 

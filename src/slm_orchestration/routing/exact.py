@@ -55,17 +55,19 @@ def changes_of(pieces: Iterable[Piece], outcomes: OutcomeMatrix, *, reads: Reads
     found = list(pieces)
     task, low = (np.concatenate([getattr(piece, name) for piece in found]) for name in ("task", "low"))
     values = np.concatenate([_values(piece, outcomes, reads, overhead) for piece in found])
+    place = np.arange(task.size)
     if any(piece.predictions > 1 for piece in found):  # else they come with their thresholds ascending
-        order = np.argsort(low, kind="stable")
-        task, low, values = task[order], low[order], values[order]
-    order = np.argsort(task, kind="stable")  # per task, its pieces from the dearest to the cheapest
-    task, low, values = task[order], low[order], values[order]
-    follows = np.flatnonzero(task[1:] == task[:-1]) + 1
-    first = np.append(0, np.flatnonzero(task[1:] != task[:-1]) + 1)
-    by_threshold = follows[np.argsort(low[follows])]
-    return Changes(
-        task[by_threshold], low[by_threshold], values[by_threshold] - values[by_threshold - 1], values[first]
-    )
+        place = np.argsort(low, kind="stable")
+    place = place[np.argsort(task[place], kind="stable")]  # per task, its pieces from the dearest to the cheapest
+    whose = task[place]
+    opens = np.append(True, whose[1:] != whose[:-1])
+    follows = np.flatnonzero(~opens)
+    threshold = low[place[follows]]
+    order = np.argsort(threshold)
+    later = follows[order]
+    added = values.take(place[later], axis=0)
+    added -= values.take(place[later - 1], axis=0)
+    return Changes(whose[later], threshold[order], added, values.take(place[opens], axis=0))
 
 
 def curve(found: Changes) -> ExactCurve:

@@ -65,7 +65,7 @@ class PairCurve:
         found = np.full(1 + len(self.recovered), np.nan)
         if gap == 0:
             return found
-        found[0] = (weight @ height - 0.5 * (weight @ gained)) / (total * gap)
+        found[0] = (_dot(weight, height) - 0.5 * _dot(weight, gained)) / (total * gap)
         for place, wanted in enumerate(self.recovered, start=1):
             reached = height >= wanted * gap if gap > 0 else height <= wanted * gap
             first = int(reached.argmax())
@@ -142,6 +142,11 @@ def area_over_cost(cost: Floats, quality: Floats, low: float, high: float) -> tu
     return area, float(clipped[-1] - low)
 
 
+def _dot(one: Floats, other: Floats) -> float:
+    """Return the inner product without BLAS, whose own threads would wait for each other."""
+    return float(np.einsum("i,i->", one, other))
+
+
 def _drawing(design: Design) -> Callable[[np.random.Generator], Floats]:
     """Return a function that draws one resample's weights, one per task."""
     sizes = design.stratum_sizes
@@ -153,7 +158,8 @@ def _drawing(design: Design) -> Callable[[np.random.Generator], Floats]:
     ordered = bool((members == np.arange(members.size)).all())
 
     def draw(rng: np.random.Generator) -> Floats:
-        places = (rng.random(width.size) * width).astype(np.intp) + offset
+        places = (rng.random(width.size) * width).astype(np.intp)
+        places += offset
         counts = np.bincount(places if ordered else members[places], minlength=members.size) * rescaling
         return counts if alone else counts[design.group]
 

@@ -1,0 +1,112 @@
+"""How fast routing is replayed: exact curves, a pandas loop beside, paired bootstrap of whole curves, and growth.
+
+    python -m benchmarks.replay_speed
+
+Everything is made up from a seed. Seconds are the best of three, on one core unless it says threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from slm_orchestration.routing import exact, walk
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.replay import Overhead
+from slm_orchestration.routing.rules import Utility
+from slm_orchestration.statistics.curve_resampling import pair_curve, resample_measures
+from slm_orchestration.statistics.resampling import Design
+
+THRESHOLDS, RESAMPLES, MMLU_TASKS = 1_000, 10_000, 14_042
+
+
+def made_up(tasks: int, models: int) -> tuple[OutcomeMatrix, np.ndarray]:
+    """Return outcomes and predicted qualities, both random."""
+    rng = np.random.default_rng(0)
+    quality = (rng.random((tasks, models)) < np.linspace(0.4, 0.8, models)).astype(float)
+    cost = np.geomspace(0.1, 1.0, models) * rng.uniform(0.5, 1.5, (tasks, models))
+    names = tuple(f"model-{index}" for index in range(models))
+    empty = pd.DataFrame(index=range(tasks))
+    outcomes = OutcomeMatrix(empty, names, frozenset(names[:-1]), quality, cost, cost, cost, pd.DataFrame())
+    return outcomes, rng.random((tasks, models))
+
+
+def exact_curve(outcomes: OutcomeMatrix, predicted: np.ndarray) -> exact.ExactCurve:
+    """Return the exact curve of the utility rule on given predictions."""
+    terms = walk.Terms(np.geomspace(0.1, 1.0, len(outcomes.models)), frozenset())
+    pieces = walk.pieces(Utility(), lambda called: predicted, terms)
+    return exact.curve(exact.changes_of(pieces, outcomes, reads=None, overhead=Overhead()))
+
+
+def pandas_loop(outcomes: OutcomeMatrix, predicted: np.ndarray, thresholds: np.ndarray) -> pd.DataFrame:
+    """Return the same means the way that one writes them first: a loop over thresholds on a table."""
+    relative = np.geomspace(0.1, 1.0, len(outcomes.models))
+    frame = pd.DataFrame(predicted)
+    quality, cost = pd.DataFrame(outcomes.quality), pd.DataFrame(outcomes.cost_usd)
+    rows = []
+    for threshold in thresholds:
+        chosen = ((1 - threshold) * frame - threshold * relative).idxmax(axis=1)
+        served = [table.to_numpy()[np.arange(len(frame)), chosen] for table in (quality, cost)]
+        rows.append((threshold, pd.Series(served[0]).mean(), pd.Series(served[1]).mean()))
+    return pd.DataFrame(rows, columns=["threshold", "quality", "cost_usd"])
+
+
+def seconds(work: Callable[[], object], repeats: int = 3) -> float:
+    """Return the best wall-clock time of a few."""
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
+def bootstrap(tasks: int, resamples: int, threads: int) -> np.ndarray:
+    """Return resamples × (APGR, CPT50, CPT80, retention) of a router and of the random one on the same weights."""
+    rng = np.random.default_rng(0)
+    cheap, dear = (rng.random((2, tasks)) < np.array([[0.68], [0.81]])).astype(float)
+    score = rng.random(tasks) + 0.2 * (dear - cheap)
+    curve, routed = pair_curve(score, cheap, dear), np.where(score > 0.5, dear, cheap)
+
+    def measure(weights: np.ndarray) -> np.ndarray:
+        kept, all_dear = (np.einsum("i,i->", weights, quality) for quality in (routed, dear))
+        return np.append(curve.measures(weights), kept / all_dear)
+
+    design = Design(np.arange(tasks), np.zeros(tasks, dtype=np.int64))
+    return resample_measures(measure, design, resamples=resamples, seed=0, threads=threads)
+
+
+def main() -> None:
+    """Print the table."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--largest", type=int, default=10_000_000, help="tasks of the largest curve")
+    largest = arguments.parse_args().largest
+    rows = []
+    for tasks in (10_000, 100_000, 1_000_000, 10_000_000):
+        if tasks <= largest:
+            made = made_up(tasks, 3)
+            taken = seconds(lambda made=made: exact_curve(*made), repeats=3 if tasks < 10_000_000 else 1)
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+            rows.append((f"exact curve, {tasks:,} tasks x 3 models", taken, f"peak memory {memory:.1f} GB"))
+    made = made_up(10_000, 3)
+    few = np.linspace(0.001, 0.999, 20)
+    ours, loop = (
+        seconds(lambda: exact_curve(*made)),
+        seconds(lambda: pandas_loop(*made, few), 1) * THRESHOLDS / len(few),
+    )
+    note = f"{loop / ours:,.0f} times the exact curve's {ours:.3f} s; timed at {len(few)} thresholds, scaled"
+    rows.append((f"pandas loop, 10,000 tasks, {THRESHOLDS:,} thresholds", loop, note))
+    for threads in sorted({1, os.cpu_count() or 1}):
+        taken = seconds(lambda threads=threads: bootstrap(MMLU_TASKS, RESAMPLES, threads), repeats=2)
+        rows.append((f"{RESAMPLES:,} resamples of APGR, CPT50, CPT80, retention", taken, f"{threads} threads"))
+    print(pd.DataFrame(rows, columns=["what", "seconds", "note"]).to_string(index=False, float_format="{:.3f}".format))
+
+
+if __name__ == "__main__":
+    main()
