@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from slm_orchestration.routing.operating_point import Fixed, GuaranteedRetention, Retention
+from slm_orchestration.routing.guarantee_simulation import simulate
+from slm_orchestration.routing.operating_point import Fixed, GuaranteedBudget, GuaranteedRetention, Retention
 from slm_orchestration.routing.references import one_model_each
 from slm_orchestration.routing.replay import Overhead, replay
 from tests.routing.tables_by_hand import matrix
@@ -67,3 +68,31 @@ def test_the_guarantee_holds_in_simulation():
         )
         violations += GuaranteedRetention(target=0.95, delta=0.1, seed=0).choose(replayed, outcomes).position == 1
     assert violations / 300 <= 0.1
+
+
+def test_a_guaranteed_share_of_small_calls_takes_the_dearest_threshold_that_is_sure_to_keep_it():
+    many = matrix([[1, 1]] * 2000)
+    large_on = np.array([[1] * 2000, [0] * 1200 + [1] * 800, [0] * 1900 + [1] * 100, [0] * 2000])
+    replayed = replay("s", one_model_each(large_on, 2, np.linspace(0, 1, 4)), many, overhead=Overhead())
+    # small shares 0, .6, .95 and 1
+    assert GuaranteedBudget("small_share", target=0.7, delta=0.05, seed=0).choose(replayed, many).position == 2
+    assert GuaranteedBudget("small_share", target=0.5, delta=0.05, seed=0).choose(replayed, many).position == 1
+    # costs 10, 4.6, 1.45 and 1 of 10
+    assert GuaranteedBudget("cost", target=0.5, delta=0.05, seed=0).choose(replayed, many).position in (1, 2)
+    assert GuaranteedBudget("cost", target=0.3, delta=0.05, seed=0).choose(replayed, many).position == 2
+    none = GuaranteedBudget("cost", target=0.05, delta=0.05, seed=0).choose(replayed, many)
+    assert none.position == 3 and "no threshold is certified" in none.reason
+
+
+def test_a_budget_of_something_else_is_refused():
+    with pytest.raises(ValueError, match="allowed is cost or small_share"):
+        GuaranteedBudget("joy", target=0.5, delta=0.05, seed=0).choose(_replayed(LARGE_ON), OUTCOMES)
+
+
+def test_the_simulated_guarantee_is_missed_no_more_often_than_it_says():
+    table = simulate(tasks=500, repetitions=60, target=0.95, delta=0.1, seed=0).set_index("rule")
+    # a rate truly at .1 lies above the interval's lower end but for 2.5 % of the seeds
+    assert table.loc["guaranteed", "low"] <= 0.1
+    assert table.loc["guaranteed", "small_share"] <= table.loc["plug-in", "small_share"]
+    again = simulate(tasks=500, repetitions=60, target=0.95, delta=0.1, seed=0).set_index("rule")
+    assert table.equals(again)

@@ -90,3 +90,38 @@ class GuaranteedRetention:
         if count == 0:
             return Chosen(0, f"dearest: no threshold is certified to keep {self.target:g} with {certainty}")
         return Chosen(count - 1, f"cheapest certified to keep {self.target:g} with {certainty}")
+
+
+@dataclass(frozen=True)
+class GuaranteedBudget:
+    """The dearest threshold certified to stay within a budget with probability 1 - delta: of cost, or of small_share.
+
+    `measure` cost: the mean cost is at most `target` of the dearest model's. small_share: at least `target` of the
+    tasks call small models only. Learn-then-Test over thresholds from cheapest to dearest. A cost has no largest value
+    by itself: its guarantee holds for tasks no dearer than the dearest of the calibration tasks.
+    """
+
+    measure: str
+    target: float
+    delta: float
+    seed: int
+
+    def extra_thresholds(self) -> list[float]:
+        return []
+
+    def choose(self, replayed: Replayed, calibration: OutcomeMatrix) -> Chosen:
+        if self.measure == "small_share":
+            loss, bounds = self.target - ~replayed.escalated, (self.target - 1, self.target)
+        elif self.measure == "cost":
+            loss = replayed.cost_usd - self.target * calibration.cost_usd[:, -1]
+            largest = max(float(np.abs(loss).max()), 1e-12)
+            bounds = (-largest, largest)
+        else:
+            raise ValueError(f"operating_point.measure is {self.measure!r}; allowed is cost or small_share")
+        order = np.random.default_rng(self.seed).permutation(len(calibration))
+        in_sequence = np.asarray(loss[::-1, order], dtype=np.float64)
+        count = certified(betting_p_values(in_sequence, 0.0, bounds=bounds), delta=self.delta)
+        asked, last = f"{self.measure} {self.target:g} with probability {1 - self.delta:g}", len(loss) - 1
+        if count == 0:
+            return Chosen(last, f"cheapest: no threshold is certified to keep {asked}")
+        return Chosen(last - count + 1, f"dearest certified to keep {asked}")
