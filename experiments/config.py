@@ -41,8 +41,11 @@ def entry(
         return
     _resolvers()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    # Another launcher runs jobs in processes of their own: what is kept in lists here would be lost there.
+    elsewhere = any(word.startswith("hydra/launcher=") for word in sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting itself
     caught: tuple[type[Exception], ...] = () if wants_traceback else _USER_ERRORS
+    kept_here = () if elsewhere else caught
     jobs: list[str] = []
     ran: list[DictConfig] = []
     failures: dict[str, list[str]] = {}
@@ -54,7 +57,7 @@ def entry(
             check(cfg)
             ran[:] = [cfg]
             run(cfg)
-        except caught as error:
+        except kept_here as error:
             failures.setdefault(explain(error, CONF, config), []).append(jobs[-1])
 
     try:
@@ -66,7 +69,7 @@ def entry(
     except KeyboardInterrupt:
         print(f"\n{name}: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(_INTERRUPTED)
-    if not jobs and not failures and {"-m", "--multirun"} & set(sys.argv[1:]):
+    if not jobs and not failures and not elsewhere and {"-m", "--multirun"} & set(sys.argv[1:]):
         failures["nothing to run: a glob(...) on the command line matches no name"] = []
     for failure, failed in failures.items():
         print(f"{name}: {failure}" + (f" (in {'; '.join(failed)})" if len(jobs) > 1 else ""), file=sys.stderr)
