@@ -34,7 +34,7 @@ class Pool:
 def packaged_pool() -> Pool:
     """Return the packaged models; no weights are loaded or downloaded before the first call."""
     node = _read("pool", "packaged")
-    found = {"inference.device": "auto", "inference.dtype": "auto"}
+    found = {f"inference.{key}": value for key, value in _read("inference", "live").items()}
     return Pool(tuple(built(model, found) for model in node["models"]), frozenset(node["small"]))
 
 
