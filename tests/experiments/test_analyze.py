@@ -60,3 +60,21 @@ def test_without_a_hull_the_command_to_make_it_is_named(tmp_path):
 def test_runs_of_other_thresholds_are_not_mixed_in(runs):
     with pytest.raises(ValueError, match=r"made with other thresholds than the present ones; run .*routing=constant"):
         analysed(runs, "thresholds=[0.0,0.5,1.0]")
+
+
+def test_power_says_how_many_tasks_and_what_each_suite_can_show(runs, capsys):
+    analyze.show_power(configured(runs))
+    printed = capsys.readouterr().out
+    assert "Tasks needed if retention is 0.95, from the variance of 60 tasks" in printed
+    assert "interval ± 0.02" in printed and "shown > 0.93 (80 % power)" in printed
+    assert "heuristic" in printed and "standard (500 tasks)" in printed
+
+
+def test_bands_and_views_stand_beside_the_estimates(runs):
+    results = analysed(runs)
+    bands = tables.read(results / "bands.parquet", tables.BANDS)
+    assert set(bands["strategy"]) == {"heuristic", "mixture"}
+    assert (bands.dropna()["low"] <= bands.dropna()["estimate"]).all()
+    measured = tables.read(results / "measured.parquet", tables.ESTIMATES).set_index("metric")
+    assert measured["estimate"].to_dict() == {"domains": 2.0, "tasks": 120.0}
+    assert "mixed_model" in set(tables.read(results / "robustness.parquet", tables.ROBUSTNESS)["view"])
