@@ -136,6 +136,13 @@ def test_per_model_limits_on_tokens_reach_the_model(records):
     assert seen == [(SMALL, 7), (SMALL, 40)]
 
 
+def test_a_temperature_is_refused_where_a_model_cannot_sample_and_an_unknown_model_is_named(records):
+    with pytest.raises(ValueError, match=rf"models.{SMALL}.temperature=0.7: this model answers greedily; allowed is 0"):
+        orchestrator(records, scripted(), {"models": {SMALL: {"temperature": 0.7}}})
+    with pytest.raises(ValueError, match="models.other: no such model in the pool; there are smollm2-135m"):
+        orchestrator(records, scripted(), {"models": {"other": {"max_tokens": 7}}})
+
+
 def test_many_threads_and_the_event_loop_get_the_same_answers(records):
     with orchestrator(records, scripted(), {"routing_threshold": 1, "max_concurrent_tasks": 4}) as running:
         with ThreadPoolExecutor(8) as threads:

@@ -18,7 +18,9 @@ from slm_orchestration.tasks.task import Task
 
 def opened(fitted: Fitted, settings: Settings) -> AnswerCache:
     """Return the cache that the settings ask for, of a file that other processes may share."""
-    path = Path(settings.cache_path) if settings.cache_path else cache_folder() / f"answers-{settings.cache_encoder}.db"
+    path: Path | None = cache_folder() / f"answers-{settings.cache_encoder}.db"
+    if settings.cache_path is not None:
+        path = None if settings.cache_path == ":memory:" else Path(settings.cache_path)
     asked = CacheSettings(
         ttl=settings.cache_ttl,
         size=settings.cache_size,

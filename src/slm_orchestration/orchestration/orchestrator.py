@@ -45,6 +45,10 @@ class AdaptiveOrchestrator:
         self.pool = packaged_pool() if pool is None else pool
         if unknown := sorted(set(self.settings.models) - set(self.pool.names)):
             raise ValueError(f"models.{unknown[0]}: no such model in the pool; there are {', '.join(self.pool.names)}")
+        for model in self.pool.models:
+            warm = self.settings.models[model.name].temperature if model.name in self.settings.models else None
+            if warm and not hasattr(model, "temperature"):
+                raise ValueError(f"models.{model.name}.temperature={warm}: this model answers greedily; allowed is 0")
         self._outcomes, self._tasks = outcomes, tasks
         self._call = OneAtATime() if call is None else call
         self._fitted: Fitted | None = None

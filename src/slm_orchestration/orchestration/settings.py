@@ -147,7 +147,7 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or (_number(value) and 0 <= value <= 1),
         "a number from 0 to 1, or null for the calibrated one",
     ),
-    "cache_path": (lambda value: value is None or isinstance(value, str), "the path of a file, or null"),
+    "cache_path": (lambda value: value is None or isinstance(value, str), "the path of a file, :memory: or null"),
     "false_hit_budget": (lambda value: _number(value) and 0 < value < 1, "a number between 0 and 1, both excluded"),
     "seed": (lambda value: isinstance(value, int) and 0 <= value < 2**32, "a whole number from 0 to 2**32 - 1"),
     "models.max_tokens": (_count, "a whole number from 1"),
