@@ -137,9 +137,11 @@ def test_per_model_limits_on_tokens_reach_the_model(records):
 
 
 def test_a_temperature_is_refused_where_a_model_cannot_sample_and_an_unknown_model_is_named(records):
-    with pytest.raises(ValueError, match=rf"models.{SMALL}.temperature=0.7: this model answers greedily; allowed is 0"):
+    with pytest.raises(
+        ValueError, match=rf"models\.{SMALL}\.temperature=0\.7: this model answers greedily; allowed is 0"
+    ):
         orchestrator(records, scripted(), {"models": {SMALL: {"temperature": 0.7}}})
-    with pytest.raises(ValueError, match="models.other: no such model in the pool; there are smollm2-135m"):
+    with pytest.raises(ValueError, match=r"models\.other: no such model in the pool; there are smollm2-135m"):
         orchestrator(records, scripted(), {"models": {"other": {"max_tokens": 7}}})
 
 

@@ -18,6 +18,7 @@ from slm_orchestration.orchestration.fitted import Fitted, fitted, records
 from slm_orchestration.orchestration.pool import Pool, packaged_pool
 from slm_orchestration.orchestration.requests import Request, as_task
 from slm_orchestration.orchestration.result import Decision, Result
+from slm_orchestration.orchestration.sampled import at_temperatures
 from slm_orchestration.orchestration.settings import Config, read_settings
 from slm_orchestration.tasks.task import Task
 
@@ -42,13 +43,7 @@ class AdaptiveOrchestrator:
         call: Call | None = None,
     ) -> None:
         self.settings = read_settings(config)
-        self.pool = packaged_pool() if pool is None else pool
-        if unknown := sorted(set(self.settings.models) - set(self.pool.names)):
-            raise ValueError(f"models.{unknown[0]}: no such model in the pool; there are {', '.join(self.pool.names)}")
-        for model in self.pool.models:
-            warm = self.settings.models[model.name].temperature if model.name in self.settings.models else None
-            if warm and not hasattr(model, "temperature"):
-                raise ValueError(f"models.{model.name}.temperature={warm}: this model answers greedily; allowed is 0")
+        self.pool = at_temperatures(packaged_pool() if pool is None else pool, self.settings)
         self._outcomes, self._tasks = outcomes, tasks
         self._call = OneAtATime() if call is None else call
         self._fitted: Fitted | None = None
