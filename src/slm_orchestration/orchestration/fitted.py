@@ -90,7 +90,7 @@ def fitted(pool: Pool, where: Records, settings: Settings) -> Fitted:
     if path.is_file():
         try:
             return pickle.loads(path.read_bytes())
-        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError) as error:
+        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, ValueError, LookupError) as error:
             _LOG.warning("%s cannot be read (%s); fitting again", path, error)
     fresh = fit(pool, where, settings)
     try:
