@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from slm_orchestration.inference.extras import Drawing, is_recorded, sampled_answers, state_rows
+from slm_orchestration.inference.journal import checksum
 from slm_orchestration.inference.latency import price, read_profile
 from slm_orchestration.inference.side_tables import write_side_table
 from slm_orchestration.models.model import Model, OpenModel
@@ -26,6 +28,7 @@ def record_extras(cfg: DictConfig, model: Model, tasks: list[Task]) -> None:
     asked = {"states": (cfg.inference.states, tasks, {}), "samples": (cfg.inference.samples, free, asdict(drawing))}
     for kind, (wanted, about, settings) in asked.items():
         metadata = {**model.identity(), **{name: str(value) for name, value in settings.items()}}
+        metadata["tasks_sha256"] = hashlib.sha256(" ".join(checksum(task) for task in about).encode()).hexdigest()
         if not wanted or is_recorded(folder, kind, model.name, about, metadata):
             continue
         if kind == "states":
