@@ -20,8 +20,6 @@ from slm_orchestration.report.tables import PrintedTable
 def write_page(cfg: DictConfig, results: Results, named: Mapping[str, Number], shown: Sequence[PrintedTable]) -> Path:
     """Write the page from the results and the recorded answers; return its file."""
     outcomes = read_outcomes(Path(cfg.paths.outcomes), [str(model["name"]) for model in cfg.pool.models])
-    points = results.operating_points[["strategy", "threshold"]]
-    served = results.decisions.merge(points, on=["strategy", "threshold"])
     by_name = {table.name: table for table in shown}
     order = strategies.in_print_order(results.estimates, results.curves["strategy"].unique())
     curves = page_data.curves(results.curves, results.operating_points)
@@ -36,7 +34,7 @@ def write_page(cfg: DictConfig, results: Results, named: Mapping[str, Number], s
         "claims": page_data.table(by_name["claims"]),
         "plane": page_data.plane(results.estimates, results.hull),
         "curves": {name: curves[name] for name in order},
-        "tasks": page_data.tasks(outcomes, served, _wording(Path(cfg.paths.tasks))),
+        "tasks": page_data.tasks(outcomes, results.at_operating_points(), _wording(Path(cfg.paths.tasks))),
     }
     path = Path(cfg.paths.page)
     write_text(path, html.render(data, f"Routing over {cfg.pool.name}, suite {cfg.suite.name}"))

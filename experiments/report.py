@@ -18,11 +18,17 @@ from omegaconf import DictConfig, OmegaConf
 from experiments import trace
 from experiments.config import CONF, entry
 from experiments.page import write_page
-from experiments.results import Results, read_results
+from experiments.results import Results, evaluated_outcomes, read_results
 from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures.agreement import agreement
+from slm_orchestration.figures.cost_of_error import cost_of_error
 from slm_orchestration.figures.cost_quality import cost_quality, cost_quality_panels
+from slm_orchestration.figures.deferral import deferral
 from slm_orchestration.figures.domain_heatmap import domain_heatmap
 from slm_orchestration.figures.forest import forest
+from slm_orchestration.figures.latency import latency_ecdf
+from slm_orchestration.figures.price_ratio import price_ratio
+from slm_orchestration.figures.reliability import reliability_diagrams
 from slm_orchestration.figures.threshold_sweep import threshold_sweep
 from slm_orchestration.report import claims, facts, numbers, paper
 from slm_orchestration.report import tables as printed
@@ -34,7 +40,7 @@ PAPER = CONF.parent / "paper"
 def main(cfg: DictConfig) -> None:
     """Make figures, generated files and the paper of the configured results."""
     results = read_results(Path(cfg.paths.results))
-    figures = draw(results, Path(cfg.paths.figures))
+    figures = draw(cfg, results, Path(cfg.paths.figures))
     named, shown = describe(cfg, results)
     generated = Path(cfg.paths.paper) / paper.GENERATED
     paper.write_generated(shown, named, generated)
@@ -50,14 +56,22 @@ def main(cfg: DictConfig) -> None:
     print(f"report       {page} (open it in a browser)")
 
 
-def draw(results: Results, folder: Path) -> list[Path]:
+def draw(cfg: DictConfig, results: Results, folder: Path) -> list[Path]:
     """Draw every figure into `folder`; return the files."""
+    curves, estimates, points = results.curves, results.estimates, results.operating_points
+    served, outcomes = results.at_operating_points(), evaluated_outcomes(cfg)
     drawn = {
-        "cost_quality": cost_quality(results.curves, results.estimates, results.hull),
-        "cost_quality_panels": cost_quality_panels(results.curves, results.estimates, results.hull),
-        "threshold_sweep": threshold_sweep(results.curves, results.estimates, results.operating_points),
-        "domain_heatmap": domain_heatmap(results.estimates),
-        "forest": forest(results.estimates),
+        "cost_quality": cost_quality(curves, estimates, results.hull),
+        "cost_quality_panels": cost_quality_panels(curves, estimates, results.hull),
+        "threshold_sweep": threshold_sweep(curves, estimates, points),
+        "deferral": deferral(curves, estimates, points),
+        "domain_heatmap": domain_heatmap(estimates),
+        "forest": forest(estimates, results.comparisons),
+        "latency": latency_ecdf(served, estimates),
+        "price_ratio": price_ratio(served, outcomes, estimates),
+        "cost_of_error": cost_of_error(estimates),
+        "reliability": reliability_diagrams(outcomes, level=cfg.statistics.level),
+        "agreement": agreement(outcomes, [str(model["name"]) for model in cfg.pool.models]),
     }
     return [path for name, figure in drawn.items() for path in style.save(figure, folder / name)]
 

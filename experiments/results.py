@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from omegaconf import DictConfig
 
 from slm_orchestration import tables
 from slm_orchestration.figures import strategies
+from slm_orchestration.inference.confidence import calibrate_confidence
+from slm_orchestration.inference.store import read_outcomes
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,10 @@ class Results:
     decisions: pd.DataFrame
     hull: list[str]
     configuration: str
+
+    def at_operating_points(self) -> pd.DataFrame:
+        """Return the decisions of each strategy at its operating point."""
+        return self.decisions.merge(self.operating_points[["strategy", "threshold"]], on=["strategy", "threshold"])
 
 
 def read_results(folder: Path) -> Results:
@@ -52,6 +59,13 @@ def read_results(folder: Path) -> Results:
         hull=json.loads((folder / "hull.json").read_text()),
         configuration=configuration,
     )
+
+
+def evaluated_outcomes(cfg: DictConfig) -> pd.DataFrame:
+    """Return the outcomes of the pool on evaluation tasks, with their calibrated confidence."""
+    models = [str(model["name"]) for model in cfg.pool.models]
+    outcomes = calibrate_confidence(read_outcomes(Path(cfg.paths.outcomes), models))
+    return outcomes[outcomes["split"] == "evaluation"].reset_index(drop=True)
 
 
 def run_folders(folder: Path) -> list[Path]:

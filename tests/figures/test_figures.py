@@ -105,11 +105,11 @@ def test_a_cell_of_the_heatmap_is_bold_only_where_its_interval_excludes_one():
 
 
 def test_the_forest_ranks_by_gain_and_says_what_each_interval_shows():
-    axes = forest(by_hand.estimates()).axes[0]
+    axes = forest(by_hand.estimates(), by_hand.comparisons()).axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["adaptive", "heuristic", "confidence", "oracle", "random"]
     assert [text.get_text() for text in axes.texts] == [
-        "beats the mixture",
+        "beats the mixture, p = 0.001",
         "not shown to beat it",
         "falls short of it",
         "beats the mixture",
@@ -127,7 +127,7 @@ def test_nothing_is_cut_off_at_the_edge(name: str):
         "panels": lambda: cost_quality_panels(curves, estimates, by_hand.HULL),
         "sweep": lambda: threshold_sweep(curves, estimates, by_hand.operating_points()),
         "heatmap": lambda: domain_heatmap(estimates),
-        "forest": lambda: forest(estimates),
+        "forest": lambda: forest(estimates, by_hand.comparisons()),
     }[name]()
     with style.look():
         figure.draw_without_rendering()

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from slm_orchestration.figures import style
 from slm_orchestration.figures.cost_quality import cost_quality
-from slm_orchestration.figures.strategies import against_mixture, in_print_order, label
+from slm_orchestration.figures.strategies import against_mixture, in_print_order, is_contender, label
 from tests.figures import tables_by_hand as by_hand
 
 
@@ -70,3 +70,8 @@ def test_panels_of_any_number_fit():
             figure, panels = style.panels(number, height=1.0)
         assert isinstance(figure, Figure)
         assert len(panels) == number == len(figure.axes)
+
+
+def test_an_oracle_is_no_contender_permuted_or_not():
+    assert not is_contender("oracle")
+    assert not is_contender("oracle_permuted")

@@ -10,18 +10,23 @@ from slm_orchestration.figures import strategies, style
 from slm_orchestration.figures.style import FAINT, INK, SOFT
 
 
-def forest(estimates: pd.DataFrame) -> Figure:
-    """Draw the gain over the mixture per strategy, the largest first, references below; each row says its verdict."""
+def forest(estimates: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
+    """Draw the gain over the mixture per strategy, the largest first, references below; each row says its verdict.
+
+    Beside it stands the p-value of the paired t-test against the mixture, corrected over strategies.
+    """
     gains = strategies.metric(estimates, "gain_over_mixture")
     gains = gains[gains["estimate"].notna()]
     ranked = [name for name in strategies.contenders(estimates) if name in gains.index]
-    below = [name for name in ("domain_table_given", "oracle", "random") if name in gains.index]
+    below = [name for name in ("domain_table_given", "oracle", "oracle_permuted", "random") if name in gains.index]
     names = ranked + below
+    corrected = _corrected(comparisons)
     with style.look():
         figure = Figure(figsize=(style.COLUMN_WIDTH, 0.55 + 0.165 * len(names)), layout="constrained")
         axes = figure.add_subplot()
         for row, name in enumerate(names):
             _row(axes, gains.T[name], name, row)
+            _verdict(axes, gains.T[name], corrected.get(name), row)
         axes.axvline(0.0, color=INK, linewidth=0.6, zorder=1)
         if ranked and below:
             axes.axhline(len(ranked) - 0.5, color=FAINT, linewidth=0.6)
@@ -41,9 +46,18 @@ def _row(axes: Axes, gain: pd.Series, name: str, row: int) -> None:
     if pd.notna(gain["low"]) and pd.notna(gain["high"]):
         axes.plot([gain["low"], gain["high"]], [row, row], color=colour, linewidth=1.0, label=f"interval:{name}")
     axes.plot([gain["estimate"]], [row], label=f"gain:{name}", **style.point(name))
+
+
+def _corrected(comparisons: pd.DataFrame) -> pd.Series:
+    rows = strategies.overall(comparisons).query("baseline == 'mixture' and metric == 'quality' and test == 'paired_t'")
+    return rows.set_index("strategy")["p_adjusted"].dropna()
+
+
+def _verdict(axes: Axes, gain: pd.Series, p_adjusted: float | None, row: int) -> None:
     verdict = strategies.against_mixture(gain["low"], gain["high"])
+    tested = "" if p_adjusted is None else ", p < 0.001" if p_adjusted < 0.001 else f", p = {p_adjusted:.3f}"
     axes.annotate(
-        verdict,
+        verdict + tested,
         xy=(1.02, row),
         xycoords=("axes fraction", "data"),
         fontsize=5.8,

@@ -10,12 +10,13 @@ CONSTANT = "always_"
 OVERALL = "overall"
 
 # What every result stands beside: drawn as landmarks, never ranked.
-REFERENCES = ("mixture", "random", "guess", "domain_table_given", "oracle")
+REFERENCES = ("mixture", "random", "guess", "domain_table_given", "oracle", "oracle_permuted")
 
 BEATS, UNDECIDED, SHORT, NO_INTERVAL = "beats the mixture", "not shown to beat it", "falls short of it", "no interval"
 
 _LABELS = {
     "domain_table_given": "domain table (given)",
+    "oracle_permuted": "oracle, outcomes permuted",
     "domain_table_predicted": "domain table",
     "knn": "k nearest neighbours",
     "bradley_terry": "Bradley–Terry",

@@ -39,6 +39,7 @@ _COLOURS = {
     "random": SOFT,
     "guess": SOFT,
     "oracle": INK,
+    "oracle_permuted": SOFT,
     "domain_table_given": SOFT,
 }
 _MARKERS = {
@@ -58,6 +59,7 @@ _MARKERS = {
     "random": "x",
     "guess": "+",
     "oracle": "*",
+    "oracle_permuted": "*",
     "domain_table_given": "d",
 }
 _SPARE_COLOURS = ("#E69F00", "#56B4E9", "#332288", "#117733", "#999933", "#AA4499", "#882255", "#CC6677")

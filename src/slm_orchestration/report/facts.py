@@ -14,7 +14,7 @@ from slm_orchestration.report.tables import claim_stem
 
 Facts = dict[str, Number]
 # References that the mixture is not made of: whether they beat it says what routing could reach.
-_JUDGED_REFERENCES = ("random", "domain_table_given", "oracle")
+_JUDGED_REFERENCES = ("random", "domain_table_given", "oracle", "oracle_permuted")
 # A sentence lists this many names; of more it says "the others".
 _NAMED = 3
 # The metrics that the paper's sentences name for one strategy.

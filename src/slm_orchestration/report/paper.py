@@ -42,7 +42,15 @@ def compile_paper(source: Path, output: Path, *, generated: Path, figures: Path)
     with replacing(output) as temporary:
         try:
             # Fonts of the machine and the present time would make the same paper differ from place to place.
-            pdf = typst.compile(str(source), root=str(root), sys_inputs=inputs, ignore_system_fonts=True, timestamp=0)
+            # Typst 0.15 fails to build the tags of a document with this many floats across columns; it goes without.
+            pdf = typst.compile(
+                str(source),
+                root=str(root),
+                sys_inputs=inputs,
+                ignore_system_fonts=True,
+                timestamp=0,
+                pdf_tags=False,
+            )
         except typst.TypstError as error:
             raise ValueError(f"{source.name} does not compile: {str(error).splitlines()[0]}") from error
         temporary.write_bytes(pdf)
