@@ -19,13 +19,17 @@ class DigitsRouter:
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
         """Average over the fit tasks; a kind of prompt that they lack is predicted the mean of all."""
-        table = outcomes.assign(digits=outcomes["prompt"].str.contains(r"\d"))
+        table = outcomes.assign(digits=_holds_digits(outcomes))
         means = table.pivot_table(index="digits", columns="model", values="quality", sort=False)
         order = list(dict.fromkeys(outcomes["model"]))
         overall = table.groupby("model")["quality"].mean()
-        self.quality = means.reindex(index=[False, True], columns=order).fillna(overall)
+        self.quality = means.reindex(index=[0, 1], columns=order).fillna(overall)
         return self
 
     def predict_quality(self, prompts: pd.DataFrame, answers: pd.DataFrame) -> NDArray[np.float64]:
         """Return tasks × models in [0, 1]."""
-        return self.quality.loc[prompts["prompt"].str.contains(r"\d")].to_numpy()
+        return self.quality.to_numpy()[_holds_digits(prompts)]
+
+
+def _holds_digits(prompts: pd.DataFrame) -> NDArray[np.int64]:
+    return prompts["prompt"].str.contains(r"\d").to_numpy(dtype=np.int64)
