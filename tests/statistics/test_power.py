@@ -47,3 +47,8 @@ def test_one_pair_and_no_spread_are_refused():
         power.power(0.1, 1.0, 1)
     with pytest.raises(UndefinedStatistic, match="do not vary"):
         power.power(0.1, 0.0, 10)
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 4, 6, 11, 101])
+def test_few_pairs_have_a_detectable_difference_too(pairs):
+    assert power(detectable_difference(1.0, pairs), 1.0, pairs) == pytest.approx(0.8, abs=1e-6)

@@ -167,9 +167,10 @@ def test_a_lie_does_not_pass(lie):
 @pytest.mark.parametrize("test", ["while True:\n    square(1)", "assert square(1) ** square(1) ** square(1)"])
 def test_what_the_trusted_tests_take_is_limited_too(test):
     started = time.monotonic()
-    assert judge("def square(x):\n    return 2**20\n", test) == Verdict(
-        False, "not done after 1 s of CPU or 60 s in all"
-    )
+    # The candidate's processor time can run out before that of the tests that keep calling it.
+    reasons = ("not done after 1 s of CPU or 60 s in all", "the candidate's process has ended")
+    verdict = judge("def square(x):\n    return 2**20\n", test)
+    assert not verdict.passed and verdict.reason in reasons
     assert time.monotonic() - started < IN_TIME
     assert processes_left() == 0
 

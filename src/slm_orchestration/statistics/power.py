@@ -9,6 +9,8 @@ from scipy import optimize, special, stats
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 
 MOST_PAIRS = 100_000_000
+# Beyond this shift the other tail is below 1e-9, and scipy may return nan for it.
+_NO_OTHER_TAIL = 6.0
 
 
 def power(difference: float, spread: float, pairs: int, *, alpha: float = 0.05, sides: int = 2) -> float:
@@ -20,7 +22,9 @@ def power(difference: float, spread: float, pairs: int, *, alpha: float = 0.05, 
     critical = special.stdtrit(pairs - 1, 1 - alpha / sides)
     shift = abs(difference) / spread * math.sqrt(pairs)
     far = stats.nct.sf(critical, pairs - 1, shift)
-    return float(far + stats.nct.cdf(-critical, pairs - 1, shift)) if sides == 2 else float(far)
+    if sides == 1 or shift > _NO_OTHER_TAIL:
+        return float(far)
+    return float(far + stats.nct.cdf(-critical, pairs - 1, shift))
 
 
 def detectable_difference(
