@@ -51,4 +51,4 @@ def test_one_pair_and_no_spread_are_refused():
 
 @pytest.mark.parametrize("pairs", [2, 3, 4, 6, 11, 101])
 def test_few_pairs_have_a_detectable_difference_too(pairs):
-    assert power(detectable_difference(1.0, pairs), 1.0, pairs) == pytest.approx(0.8, abs=1e-6)
+    assert power.power(power.detectable_difference(1.0, pairs), 1.0, pairs) == pytest.approx(0.8, abs=1e-6)
