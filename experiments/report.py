@@ -85,7 +85,7 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         numbers.from_estimates(estimates, source)
         | numbers.from_comparisons(comparisons, Source("comparisons.parquet", results.configuration))
         | facts.counts(estimates, source)
-        | facts.verdicts(estimates, source)
+        | facts.verdicts(estimates, strategies.corrected_p(comparisons), source)
         | facts.names(estimates, source)
         | facts.of_claims(evaluated, Source("conf/claims.yaml and estimates.parquet", results.configuration))
         | facts.design(_design(cfg, results), Source("configuration", results.configuration))

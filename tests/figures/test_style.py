@@ -57,11 +57,11 @@ def test_tables_list_contenders_by_gain_then_constants_by_cost_then_references()
 
 
 def test_only_an_interval_wholly_above_zero_beats_the_mixture():
-    assert against_mixture(0.01, 0.2) == "beats the mixture"
-    assert against_mixture(0.0, 0.2) == "not shown to beat it"
-    assert against_mixture(-0.2, -0.01) == "falls short of it"
-    assert against_mixture(None, None) == "no interval"
-    assert against_mixture(float("nan"), 0.2) == "no interval"
+    assert against_mixture(0.01, 0.2, None) == "beats the mixture"
+    assert against_mixture(0.0, 0.2, None) == "not shown to beat it"
+    assert against_mixture(-0.2, -0.01, None) == "falls short of it"
+    assert against_mixture(None, None, None) == "no interval"
+    assert against_mixture(float("nan"), 0.2, None) == "no interval"
 
 
 def test_panels_of_any_number_fit():

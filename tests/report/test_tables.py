@@ -1,3 +1,5 @@
+import pandas as pd
+
 from slm_orchestration.report import facts, numbers, tables
 from slm_orchestration.report.claims import Claim, evaluate
 from slm_orchestration.report.numbers import Source
@@ -5,12 +7,18 @@ from slm_orchestration.report.tables import PrintedTable
 from tests.figures import tables_by_hand as by_hand
 
 SOURCE = Source("estimates.parquet", "0123456789ab")
+UNTESTED = pd.Series(dtype=float)
 
 
 def named() -> dict[str, numbers.Number]:
     estimates = by_hand.estimates()
     found = numbers.from_estimates(estimates, SOURCE) | numbers.from_comparisons(by_hand.comparisons(), SOURCE)
-    return found | facts.counts(estimates, SOURCE) | facts.verdicts(estimates, SOURCE) | facts.names(estimates, SOURCE)
+    return (
+        found
+        | facts.counts(estimates, SOURCE)
+        | facts.verdicts(estimates, UNTESTED, SOURCE)
+        | facts.names(estimates, SOURCE)
+    )
 
 
 def test_the_summary_says_what_each_strategy_keeps_saves_and_gains():
@@ -48,12 +56,14 @@ def test_a_claim_is_printed_with_what_was_measured_and_why_it_was_not():
 
 
 def test_the_sentence_names_who_beats_the_mixture_and_who_does_not():
-    said = facts.verdicts(by_hand.estimates(), SOURCE)["words.against_mixture"].text
-    assert said == (
-        "adaptive beats the mixture; confidence falls short of it; "
-        "for heuristic the interval of the gain includes zero, so neither is shown"
-    )
-    nobody = facts.verdicts(by_hand.estimates(["always_small", "always_large", "confidence"]), SOURCE)
+    said = facts.verdicts(by_hand.estimates(), UNTESTED, SOURCE)["words.against_mixture"].text
+    assert said == ("adaptive beats the mixture; confidence falls short of it; for heuristic neither is shown")
+    corrected = facts.verdicts(by_hand.estimates(), pd.Series({"adaptive": 0.051, "confidence": 0.05}), SOURCE)
+    assert [corrected[f"{name}.verdict"].text for name in ("adaptive", "confidence")] == [
+        "not shown to beat it",
+        "falls short of it",
+    ]
+    nobody = facts.verdicts(by_hand.estimates(["always_small", "always_large", "confidence"]), UNTESTED, SOURCE)
     assert (
         nobody["words.against_mixture"].text == "no strategy is shown to beat the mixture; confidence falls short of it"
     )

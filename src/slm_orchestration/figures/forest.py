@@ -20,7 +20,7 @@ def forest(estimates: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
     ranked = [name for name in strategies.contenders(estimates) if name in gains.index]
     below = [name for name in ("domain_table_given", "oracle", "oracle_permuted", "random") if name in gains.index]
     names = ranked + below
-    corrected = _corrected(comparisons)
+    corrected = strategies.corrected_p(comparisons)
     with style.look():
         figure = Figure(figsize=(style.COLUMN_WIDTH, 0.55 + 0.165 * len(names)), layout="constrained")
         axes = figure.add_subplot()
@@ -48,13 +48,8 @@ def _row(axes: Axes, gain: pd.Series, name: str, row: int) -> None:
     axes.plot([gain["estimate"]], [row], label=f"gain:{name}", **style.point(name))
 
 
-def _corrected(comparisons: pd.DataFrame) -> pd.Series:
-    rows = strategies.overall(comparisons).query("baseline == 'mixture' and metric == 'quality' and test == 'paired_t'")
-    return rows.set_index("strategy")["p_adjusted"].dropna()
-
-
 def _verdict(axes: Axes, gain: pd.Series, p_adjusted: float | None, row: int) -> None:
-    verdict = strategies.against_mixture(gain["low"], gain["high"])
+    verdict = strategies.against_mixture(gain["low"], gain["high"], p_adjusted)
     tested = "" if p_adjusted is None else ", p < 0.001" if p_adjusted < 0.001 else f", p = {p_adjusted:.3f}"
     axes.annotate(
         verdict + tested,

@@ -12,6 +12,7 @@ OVERALL = "overall"
 # What every result stands beside: drawn as landmarks, never ranked.
 REFERENCES = ("mixture", "random", "guess", "domain_table_given", "oracle", "oracle_permuted")
 
+_ALPHA = 0.05
 BEATS, UNDECIDED, SHORT, NO_INTERVAL = "beats the mixture", "not shown to beat it", "falls short of it", "no interval"
 
 _LABELS = {
@@ -72,13 +73,22 @@ def in_print_order(estimates: pd.DataFrame, strategies: Iterable[str]) -> list[s
     return [name for name in order if name in set(strategies)]
 
 
-def against_mixture(low: float | None, high: float | None) -> str:
-    """Return what the interval of a gain over the mixture says, in words.
+def corrected_p(comparisons: pd.DataFrame) -> pd.Series:
+    """Return the Holm-corrected p of each strategy's paired t-test of quality against the mixture, by strategy."""
+    rows = overall(comparisons).query("baseline == 'mixture' and metric == 'quality' and test == 'paired_t'")
+    return rows.set_index("strategy")["p_adjusted"].dropna()
 
-    An interval that lies wholly above 0 beats the mixture; wholly below, it falls short; otherwise nothing is shown.
+
+def against_mixture(low: float | None, high: float | None, p_adjusted: float | None) -> str:
+    """Return what the interval of a gain over the mixture and its test say together, in words.
+
+    It takes an interval wholly on one side of 0 and, where there is a test, a corrected p of at most 5 %: one of many
+    strategies is bound to have an interval beyond 0 by chance.
     """
     if low is None or high is None or pd.isna(low) or pd.isna(high):
         return NO_INTERVAL
+    if p_adjusted is not None and p_adjusted > _ALPHA:
+        return UNDECIDED
     if low > 0:
         return BEATS
     return SHORT if high < 0 else UNDECIDED

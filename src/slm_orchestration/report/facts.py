@@ -54,20 +54,23 @@ def counts(estimates: pd.DataFrame, source: Source) -> Facts:
     return facts
 
 
-def verdicts(estimates: pd.DataFrame, source: Source) -> Facts:
-    """Return `<strategy>.verdict` against the mixture, and the sentences that sum them up."""
+def verdicts(estimates: pd.DataFrame, corrected: pd.Series, source: Source) -> Facts:
+    """Return `<strategy>.verdict` against the mixture, and the sentences that sum them up.
+
+    `corrected` holds the corrected p of the strategies that were tested.
+    """
     facts: Facts = {}
     gains = strategies.metric(estimates, "gain_over_mixture")
     standing: dict[str, list[str]] = {}
     for name, gain in gains.iterrows():
         judged = strategies.is_contender(str(name)) or name in _JUDGED_REFERENCES
-        said = strategies.against_mixture(gain["low"], gain["high"]) if judged else "reference"
+        said = strategies.against_mixture(gain["low"], gain["high"], corrected.get(name)) if judged else "reference"
         cell = (str(name), strategies.OVERALL, "gain_over_mixture", "low, high")
         _put_cell(facts, f"{name}.verdict", said, source, cell)
     for name in strategies.contenders(estimates):
         if name in gains.index:
             standing.setdefault(facts[f"{name}.verdict"].text, []).append(strategies.label(name))
-    origin = "strategies whose interval of gain_over_mixture lies wholly above 0, wholly below 0, or neither"
+    origin = "strategies whose gain_over_mixture is shown to be above 0, below 0, or neither (interval and corrected p)"
     for word, key in ((strategies.BEATS, "beating"), (strategies.SHORT, "short"), (strategies.UNDECIDED, "undecided")):
         names = standing.get(word, [])
         _put(facts, f"words.{key}", _listed(names) or "none", source, origin)
@@ -135,7 +138,7 @@ def _sentence(standing: dict[str, list[str]]) -> str:
     if undecided:
         named = len(undecided) <= _NAMED or not (beating or short)
         who = _listed(undecided) if named else "the others"
-        parts.append(f"for {who} the interval of the gain includes zero, so neither is shown")
+        parts.append(f"for {who} neither is shown")
     if alike := standing.get(strategies.NO_INTERVAL):
         parts.append(f"for {_listed(alike)} no interval can be formed, as on these tasks the gain does not vary")
     return "; ".join(parts)
