@@ -19,10 +19,18 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 
-from benchmarks.contenders import Answers, collector, harness, one_at_a_time, plain_batches
+from benchmarks.contenders import (
+    Answers,
+    as_transformers_loads,
+    collector,
+    harness,
+    one_at_a_time,
+    plain_batches,
+)
 from experiments.config import load_config
 from slm_orchestration import tables
 from slm_orchestration.models.local import LocalModel
+from slm_orchestration.models.packed import PackedLinear
 from slm_orchestration.tasks.task import Task, from_table
 
 _COLUMNS = ("model", "how", "tasks", "seconds", "tasks/s", "MFU", "of prefill", "of decode", "answers as collected")
@@ -88,10 +96,11 @@ def _all_ways(model: LocalModel, tasks: Sequence[Task], batch_tokens: int, pytho
         return collector(model, some, batch_tokens=batch_tokens)
 
     def singly(some: Sequence[Task]) -> Answers:
-        return one_at_a_time(model, some)
+        return one_at_a_time(model, network, some)
 
     yield _timed("collector", collected, tasks, apart=True)
-    yield _timed("plain batches of 64", lambda some: plain_batches(model, some), tasks, apart=False)
+    network = as_transformers_loads(model)
+    yield _timed("plain batches of 64", lambda some: plain_batches(model, network, some), tasks, apart=False)
     if python:
         answers, seconds = harness(model, tasks, python=python)
         yield Timed("lm-evaluation-harness, hf, 64", tasks, answers, seconds)
@@ -126,10 +135,15 @@ def _row(model: LocalModel, timed: Timed, reference: Timed, peak: float) -> list
 def _operations(model: LocalModel, timed: Timed) -> tuple[float, float]:
     """Return the operations of prefill and decoding: two for each token and parameter of the matrices it needs."""
     network = model._network
-    head = network.get_output_embeddings().weight.numel()
-    layers = sum(one.weight.numel() for one in network.base_model.modules() if isinstance(one, torch.nn.Linear))
+    head = _multiplications(network.get_output_embeddings())
+    layers = sum(map(_multiplications, network.base_model.modules()))
     read, later = sum(model.prompt_lengths(timed.tasks)), sum(written - 1 for _, written in timed.answers)
     return 2.0 * (layers * read + head * len(timed.tasks)), 2.0 * (layers + head) * later
+
+
+def _multiplications(module: torch.nn.Module) -> int:
+    """Return the size of a layer's matrix, 0 if it has none."""
+    return module.in_features * module.out_features if isinstance(module, torch.nn.Linear | PackedLinear) else 0
 
 
 def _arguments() -> argparse.Namespace:

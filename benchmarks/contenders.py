@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoModelForCausalLM
 
 from slm_orchestration.models import conversion
 from slm_orchestration.models.local import LocalModel
@@ -28,19 +29,26 @@ def collector(model: LocalModel, tasks: Sequence[Task], *, batch_tokens: int) ->
     return [(found[place].answer, found[place].completion_tokens) for place in range(len(tasks))]
 
 
-def one_at_a_time(model: LocalModel, tasks: Sequence[Task]) -> Answers:
+def as_transformers_loads(model: LocalModel) -> Any:
+    """Return the network of a loaded model as transformers gives it, without what we do to it."""
+    folder, dtype = conversion.converted(model.weights), model._network.dtype
+    network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    return network.to(model._network.device).eval()
+
+
+def one_at_a_time(model: LocalModel, network: Any, tasks: Sequence[Task]) -> Answers:
     """Answer each task by its own call of transformers' `generate`."""
-    return [_generated(model, [task])[0] for task in tasks]
+    return [_generated(model, network, [task])[0] for task in tasks]
 
 
-def plain_batches(model: LocalModel, tasks: Sequence[Task]) -> Answers:
+def plain_batches(model: LocalModel, network: Any, tasks: Sequence[Task]) -> Answers:
     """Answer by `generate` in batches of 64 in the given order, choices apart from free answers."""
     found: dict[str, tuple[str, int]] = {}
     for kind in (True, False):
         alike = [task for task in tasks if (task.choices is None) == kind]
         for start in range(0, len(alike), _BATCH):
             batch = alike[start : start + _BATCH]
-            found |= dict(zip([task.task_id for task in batch], _generated(model, batch), strict=True))
+            found |= dict(zip([task.task_id for task in batch], _generated(model, network, batch), strict=True))
     return [found[task.task_id] for task in tasks]
 
 
@@ -77,8 +85,8 @@ def _counted(model: LocalModel, task: Task, answer: str) -> tuple[str, int]:
     return answer, min(len(model._tokenizer.encode(answer, add_special_tokens=False)) + 1, task.max_tokens)
 
 
-def _generated(model: LocalModel, tasks: Sequence[Task]) -> Answers:
-    tokenizer, network = model._tokenizer, model._network
+def _generated(model: LocalModel, network: Any, tasks: Sequence[Task]) -> Answers:
+    tokenizer = model._tokenizer
     tokenizer.padding_side = "left"
     encoded = tokenizer.pad({"input_ids": model._prompts(tasks)}, return_tensors="pt")
     longest = max(1 if task.choices is not None else task.max_tokens for task in tasks)

@@ -5,6 +5,8 @@ python -m experiments.collect suite=quick model=smollm2-135m   one of them
 python -m experiments.collect suite=quick shard=3/16           the third of sixteen parts; experiments.merge joins them
 python -m experiments.collect suite=quick inference.states=true inference.samples=true   and what two routers read
 
+Tasks that another suite's outcomes hold are not answered again: quick is part of medium, medium of standard.
+
 Models that the latency profile lacks are timed at the end; remove their rows from it to time them again, while nothing
 else runs.
 """
@@ -34,11 +36,12 @@ def main(cfg: DictConfig) -> None:
     require_sandbox(tasks)
     settings = Settings(token_budget=cfg.inference.token_budget, attempts=cfg.inference.attempts, seed=cfg.seed)
     folder, profile = Path(cfg.paths.outcomes), Path(cfg.paths.profile)
+    others = [other for other in sorted(folder.parent.glob("*/")) if other != folder]
     if cfg.shard is not None:
         tasks, folder = parsed(cfg.shard).of(tasks), parsed(cfg.shard).folder(folder)
     for node in chosen_models(cfg):
         model = instantiate(node)
-        answered = collect(model, tasks, folder, grade=score, settings=settings)
+        answered = collect(model, tasks, folder, grade=score, settings=settings, others=others)
         if node.name not in set(read_profile(profile)["model"]):
             time_model(cfg, model, tasks)
         price_recorded(cfg, node.name, folder)

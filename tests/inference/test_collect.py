@@ -66,6 +66,27 @@ def test_only_tasks_that_look_different_to_the_model_are_answered_again(tmp_path
     assert outcomes["split"].tolist() == ["evaluation", "fit", "fit"]
 
 
+def test_what_the_same_model_answered_for_another_suite_is_taken_over(tmp_path):
+    collected(tmp_path / "quick", ScriptedModel("small", ANSWERS), TASKS[:3])
+    changed = [make_task(0, "Other letter?"), *TASKS[1:]]
+    model = ScriptedModel("small", ANSWERS)
+    answered = collect(model, changed, tmp_path / "all", grade=exact, settings=SETTINGS, others=[tmp_path / "quick"])
+    assert (answered, model.calls) == (2, [["logic/made/0", "logic/made/3"]])
+    assert read_outcomes(tmp_path / "all", ["small"])["task_id"].tolist() == [task.task_id for task in TASKS]
+    rest = ScriptedModel("small", ANSWERS)
+    assert collect(rest, TASKS[1:3], tmp_path / "part", grade=exact, settings=SETTINGS, others=[tmp_path / "all"]) == 0
+    assert rest.calls == []
+    assert read_outcomes(tmp_path / "part", ["small"])["quality"].tolist() == [1.0, 0.0]
+
+
+def test_what_other_weights_answered_for_another_suite_is_left_there(tmp_path):
+    other = ScriptedModel("small", ANSWERS)
+    other.identity = lambda: {"weights_sha256": "others"}
+    collected(tmp_path / "quick", other)
+    model = ScriptedModel("small", ANSWERS)
+    assert collect(model, TASKS, tmp_path / "all", grade=exact, settings=SETTINGS, others=[tmp_path / "quick"]) == 4
+
+
 def test_a_failed_call_is_tried_again_and_its_batch_is_not_lost(tmp_path):
     model = ScriptedModel("small", ANSWERS, fails_on=["logic/made/1"])
     assert collected(tmp_path, model)["quality"].tolist() == [1.0, 1.0, 0.0, 1.0]

@@ -31,22 +31,34 @@ class Settings:
     seed: int
 
 
-def collect(model: Model, tasks: Sequence[Task], folder: Path, *, grade: Grade, settings: Settings) -> int:
+def collect(
+    model: Model,
+    tasks: Sequence[Task],
+    folder: Path,
+    *,
+    grade: Grade,
+    settings: Settings,
+    others: Sequence[Path] = (),
+) -> int:
     """Answer the tasks of which no answer is recorded yet, write the table, and return how many were answered.
 
     Answers of tasks that look to the model as they did are kept; those of changed tasks are given again, and those of
-    tasks that are gone are dropped. Raises ConfigurationChanged if recorded answers come from another model,
-    prompt form or number type; they stay as they are.
+    tasks that are gone are dropped. What the same model answered in `others`, the folders of other suites, is taken
+    over. Raises ConfigurationChanged if answers recorded in `folder` come from another model, prompt form or number
+    type; they stay as they are.
     """
     identity = model.identity()
     journal = Journal(store.journal_path(folder, model.name), identity)
     checksums = {task.task_id: checksum(task) for task in tasks}
     kept = _recorded(folder, model.name, identity, checksums)
+    complete = len(kept) == len(tasks)
+    for other in others if not complete else ():
+        kept = _taken_over(other, model.name, identity, checksums) | kept
     for answer in journal.read():
         if checksums.get(answer.task_id) == answer.checksum:
             kept[answer.task_id] = answer
     pending = [task for task in tasks if task.task_id not in kept]
-    if not pending and not journal.path.exists():
+    if complete and not journal.path.exists():
         return 0
     failed = _answer_pending(model, pending, kept, journal, settings)
     answers = [kept.get(task.task_id) or failed[task.task_id] for task in tasks]
@@ -98,10 +110,7 @@ def _recorded(folder: Path, model: str, identity: dict[str, str], checksums: dic
     if not store.outcomes_path(folder, model).exists():
         return {}
     frame, metadata = store.recorded(folder, model)
-    kept = {}
-    for row, mark in zip(frame.to_dict("records"), store.recorded_checksums(metadata), strict=True):
-        if pd.isna(row["error"]) and checksums.get(row["task_id"]) == mark:
-            kept[row["task_id"]] = _recorded_answer(row, mark)
+    kept = _standing(frame, metadata, checksums)
     changed = differences(store.recorded_identity(metadata), identity)
     if len(kept) == len(checksums):
         # Nothing will be added, so it does not matter which number type this machine would compute in.
@@ -110,6 +119,26 @@ def _recorded(folder: Path, model: str, identity: dict[str, str], checksums: dic
         path = store.outcomes_path(folder, model)
         raise ConfigurationChanged(f"{path}: {'; '.join(changed)}; restore that, or collect into another folder")
     return kept
+
+
+def _taken_over(folder: Path, model: str, identity: dict[str, str], checksums: dict[str, str]) -> dict[str, Answer]:
+    """Return what the very same model answered to the same tasks for another suite, by task id."""
+    if not store.outcomes_path(folder, model).exists():
+        return {}
+    frame, metadata = store.recorded(folder, model)
+    if differences(store.recorded_identity(metadata), identity):
+        return {}
+    return _standing(frame, metadata, checksums)
+
+
+def _standing(frame: pd.DataFrame, metadata: Mapping[str, str], checksums: dict[str, str]) -> dict[str, Answer]:
+    """Return the recorded answers to tasks that still look as they did, by task id."""
+    marked = zip(frame.to_dict("records"), store.recorded_checksums(metadata), strict=True)
+    return {
+        row["task_id"]: _recorded_answer(row, mark)
+        for row, mark in marked
+        if pd.isna(row["error"]) and checksums.get(row["task_id"]) == mark
+    }
 
 
 def _recorded_answer(row: dict, mark: str) -> Answer:
