@@ -17,6 +17,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
@@ -42,7 +43,7 @@ def main(cfg: DictConfig) -> None:
     watched = partial(tqdm, desc="datasets", unit="dataset", leave=False, disable=None)
     collection = collect(datasets, skip_invalid=cfg.skip_invalid, watched=watched)
     if cfg.cards:
-        write_text(Path("data/README.md"), cards(collection, datasets))
+        write_text(Path("data/README.md"), cards(collection, datasets, pd.read_csv("data/pilot.csv")))
         print("data/README.md: written")
         return
     suite = Suite(**cfg.suite)

@@ -2,12 +2,14 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from slm_orchestration.tasks.build import Suite, chosen, collect, overview, shared_groups
 from slm_orchestration.tasks.cards import cards
 from slm_orchestration.tasks.dataset import Dataset
 from slm_orchestration.tasks.forms import Free
+from slm_orchestration.tasks.pilot import COLUMNS
 from slm_orchestration.tasks.sources.local import LocalRows
 
 FORM = Free(scorer="exact", instruction="", question="{question}", reference="{answer}", reference_as="accepted")
@@ -70,7 +72,9 @@ def test_prompts_beyond_the_suites_length_are_left_to_larger_suites(datasets):
 
 
 def test_cards_name_origin_licence_size_scorer_and_a_command(datasets):
-    text = cards(collect(datasets, skip_invalid=False), datasets)
+    rows = [["d", "gone", 24, 0.0, 0.0, 0.1380, 0.0, "rejected"]]
+    text = cards(collect(datasets, skip_invalid=False), datasets, pd.DataFrame(rows, columns=COLUMNS))
     assert "## d\n\n359 tasks, 60 of them generated." in text
     assert "| big | 299 | exact | by hand | MIT | `show=d/big/00000` |" in text
     assert "- big: Numbers." in text
+    assert "| d | gone | 24 | 0.00 | 0.00 to 0.14 | 0.00 | rejected |" in text

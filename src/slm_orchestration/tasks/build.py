@@ -11,7 +11,7 @@ import pandas as pd
 from slm_orchestration.tasks.dataset import Dataset, Drafted, Refused, read
 from slm_orchestration.tasks.duplicates import groups, without_duplicates
 from slm_orchestration.tasks.scoring import scorer_module
-from slm_orchestration.tasks.splits import Plan, select, split_of
+from slm_orchestration.tasks.splits import Plan, pilot, select, split_of
 from slm_orchestration.tasks.task import Task
 
 Datasets = Mapping[tuple[str, str], Dataset]
@@ -33,7 +33,8 @@ class Collection:
 class Suite:
     """How a selection is made; None for `tasks_per_domain` or `longest` sets no bound.
 
-    `checksum` is that of the tasks that outcomes were recorded for, where there are any.
+    With `pilot_per_dataset` it is up to so many pilot tasks of every dataset and no others. `checksum` is that of the
+    tasks that outcomes were recorded for, where there are any.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Suite:
     first_size: int
     longest: int | None
     checksum: str | None = None
+    pilot_per_dataset: int | None = None
 
 
 def collect(datasets: Datasets, *, skip_invalid: bool, watched: Callable[[Iterable], Iterable] = iter) -> Collection:
@@ -77,7 +79,8 @@ def chosen(collection: Collection, datasets: Datasets, suite: Suite) -> list[Tas
         members = [task for task in collection.tasks if task.domain == domain]
         if suite.longest is not None:
             members = [task for task in members if _characters(task) <= suite.longest]
-        tasks += select(members, plan)
+        piloted = suite.pilot_per_dataset
+        tasks += select(members, plan) if piloted is None else pilot(members, piloted)
     return tasks
 
 

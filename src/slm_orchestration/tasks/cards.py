@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from slm_orchestration.tasks.build import Collection, Datasets, overview
 from slm_orchestration.tasks.rejected import RECOMPUTED, REJECTED
 
@@ -16,10 +18,20 @@ from packages that are known by their sha256.
 
 Counts are of all splits, the pilot tasks included, after duplicates are removed.
 """
+_PILOT = """
+## What the largest model makes of the pilot tasks
+
+Written by `python -m experiments.pilot`, on tasks that no suite reports on. "above": the interval lies above what needs
+no model (chance, or always the commonest answer); "rejected": it ends less than 0.15 above that, and the set is not
+used; "undecided": too few pilot tasks to tell, and the set stays. Whether models differ plays no part.
+"""
 
 
-def cards(collection: Collection, datasets: Datasets) -> str:
-    """Return data/README.md: a table per domain with origin, licence, size, scorer and a command that prints a task."""
+def cards(collection: Collection, datasets: Datasets, pilot_table: pd.DataFrame) -> str:
+    """Return data/README.md: a table per domain with origin, licence, size, scorer and a command that prints a task.
+
+    `pilot_table`, as `pilot.judged` returns it, also holds the datasets that were rejected and are configured no more.
+    """
     table = overview(collection, datasets, collection.tasks)
     pilot = {key: 0 for key in datasets}
     first: dict[tuple[str, str], str] = {}
@@ -44,6 +56,16 @@ def cards(collection: Collection, datasets: Datasets) -> str:
     parts += ["| dataset | result |", "|---|---|", *(f"| {name} | {result} |" for name, result in RECOMPUTED.items())]
     parts.append("\n## Read and not used\n")
     parts += ["| set | why |", "|---|---|", *(f"| {name} | {reason} |" for name, reason in REJECTED.items())]
+    parts.append(_PILOT)
+    parts += [
+        "| domain | dataset | tasks | right | interval | without a model | verdict |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    parts += [
+        f"| {row.domain} | {row.dataset} | {row.tasks} | {row.quality:.2f} | {row.low:.2f} to {row.high:.2f} "
+        f"| {row.baseline:.2f} | {row.verdict} |"
+        for row in pilot_table.itertuples()
+    ]
     return "\n".join(parts) + "\n"
 
 

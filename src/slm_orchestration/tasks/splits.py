@@ -57,6 +57,14 @@ def select(tasks: Sequence[Task], plan: Plan) -> list[Task]:
     return sorted(chosen, key=lambda task: task.task_id)
 
 
+def pilot(tasks: Sequence[Task], per_dataset: int) -> list[Task]:
+    """Return the first `per_dataset` pilot tasks of each dataset in the order of a hash, sorted by id."""
+    datasets: dict[str, list[Task]] = {}
+    for task in sorted((task for task in tasks if task.split == "pilot"), key=_rank):
+        datasets.setdefault(task.dataset, []).append(task)
+    return sorted((task for members in datasets.values() for task in members[:per_dataset]), key=lambda t: t.task_id)
+
+
 def _half(ordered: Sequence[Task], generated: frozenset[str], most: int) -> list[Task]:
     kept: list[Task] = []
     for task in ordered:

@@ -1,0 +1,45 @@
+"""Judge every dataset by what the largest model makes of its pilot tasks, which no suite reports on.
+
+python -m experiments.prepare suite=pilot
+python -m experiments.collect suite=pilot model=qwen2.5-coder-1.5b     resumable, as any suite
+python -m experiments.pilot                                            prints the table and keeps it in data/pilot.csv
+
+Sets that were rejected stay in data/pilot.csv with their figures after their configuration is gone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from experiments.config import entry
+from experiments.grade import load_tasks
+from slm_orchestration import files
+from slm_orchestration.inference import store
+from slm_orchestration.tasks.pilot import COLUMNS, judged
+
+
+def main(cfg: DictConfig) -> None:
+    tasks = load_tasks(cfg)
+    outcomes = store.read_outcomes(Path(cfg.paths.outcomes), [cfg.pilot.model]).dropna(subset="quality")
+    quality = dict(zip(outcomes["task_id"], outcomes["quality"], strict=True))
+    found = judged(tasks, quality, margin=cfg.pilot.margin)
+    path = Path(cfg.pilot.table)
+    kept = _gone(pd.read_csv(path), found) if path.exists() else found[:0]
+    table = pd.concat([kept, found]).sort_values(["domain", "dataset"])
+    files.write_text(path, table.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
+    print(found.to_string(index=False, float_format="{:.2f}".format))
+    print(f"{cfg.pilot.model}: {found['verdict'].value_counts().to_dict()} of {len(found)} datasets; {path}: written")
+
+
+def _gone(before: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of datasets that are configured no more."""
+    known = set(zip(found["domain"], found["dataset"], strict=True))
+    gone = [key not in known for key in zip(before["domain"], before["dataset"], strict=True)]
+    return before[gone][list(COLUMNS)]
+
+
+if __name__ == "__main__":
+    entry(main, "experiments.pilot", config="pilot")

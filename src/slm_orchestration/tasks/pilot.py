@@ -1,0 +1,49 @@
+"""Which datasets stay: what the largest model makes of their pilot tasks, beside what needs no model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from slm_orchestration.statistics.intervals import wilson
+from slm_orchestration.tasks.task import Task
+
+COLUMNS = ("domain", "dataset", "tasks", "quality", "low", "high", "baseline", "verdict")
+SHOWN, OPEN, REJECTED = "above", "undecided", "rejected"
+_LEVEL = 0.95
+
+
+def judged(tasks: Sequence[Task], quality: Mapping[str, float], *, margin: float) -> pd.DataFrame:
+    """Return one row per dataset of the pilot `tasks`: answered tasks, mean `quality` (by task id) and its interval.
+
+    `baseline` is what needs no model: the larger of chance (one over the number of options) and the share of the
+    commonest reference. The verdict is "above" if Wilson's 95 % interval lies above the baseline, "rejected" if it
+    ends less than `margin` above it, else "undecided": too few tasks to tell, and luck is no reason to leave a set out.
+    """
+    datasets: dict[tuple[str, str], list[Task]] = {}
+    for task in tasks:
+        datasets.setdefault((task.domain, task.dataset), []).append(task)
+    rows = []
+    for key, members in datasets.items():
+        given = [quality[task.task_id] for task in members if task.task_id in quality]
+        if not given:
+            continue
+        mean, baseline = sum(given) / len(given), _baseline(members)
+        low, high = wilson(mean, len(given), level=_LEVEL)
+        rows.append((*key, len(given), mean, low, high, baseline, _verdict(low, high, baseline, margin)))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _verdict(low: float, high: float, baseline: float, margin: float) -> str:
+    if low > baseline:
+        return SHOWN
+    return REJECTED if high < baseline + margin else OPEN
+
+
+def _baseline(tasks: Sequence[Task]) -> float:
+    """Return the larger of chance and the share of the commonest reference, which a single one does not show."""
+    chance = sum(1 / len(task.choices) for task in tasks if task.choices is not None) / len(tasks)
+    commonest = Counter(task.reference for task in tasks).most_common(1)[0][1]
+    return max(chance, commonest / len(tasks) if commonest > 1 else 0.0)

@@ -1,0 +1,43 @@
+import pytest
+
+from slm_orchestration.tasks.pilot import judged
+from slm_orchestration.tasks.splits import pilot
+from slm_orchestration.tasks.task import Task
+
+
+def make(dataset: str, number: int, reference: str, *, options: int = 0, split: str = "pilot") -> Task:
+    choices = [chr(65 + place) for place in range(options)] or None
+    task_id = f"logic/{dataset}/{number}"
+    return Task(task_id, "logic", dataset, str(number), split, "?", [], choices, reference, "exact", 4)
+
+
+def test_a_dataset_is_judged_by_its_interval_against_chance_and_the_commonest_answer():
+    # Four options: chance is .25; 20 right of 20 is above it.
+    clear = [make("clear", number, "ABCD"[number % 4], options=4) for number in range(20)]
+    # Two words, one of which is right 16 times of 20: 16 right is what that word gives, at most .92 with luck.
+    lopsided = [make("lopsided", number, "A" if number < 16 else "B", options=2) for number in range(20)]
+    # Free answers, each another one: nothing is right without a model, and none of 24 is: at most .14 (Wilson).
+    hopeless = [make("hopeless", number, str(number)) for number in range(24)]
+    few = [make("few", number, str(number)) for number in range(4)]
+    right = {task.task_id: 1.0 for task in clear} | {task.task_id: float(task.reference == "A") for task in lopsided}
+    wrong = {task.task_id: 0.0 for task in [*hopeless, *few]}
+    found = judged([*clear, *lopsided, *hopeless, *few], right | wrong, margin=0.15).set_index("dataset")
+    assert found["baseline"].tolist() == [0.25, 0.8, 0.0, 0.0]
+    assert found["verdict"].tolist() == ["above", "rejected", "rejected", "undecided"]
+    assert found.loc["hopeless", ["tasks", "quality", "low"]].tolist() == [24, 0.0, 0.0]
+    assert found.loc["hopeless", "high"] == pytest.approx(1.96**2 / (24 + 1.96**2), abs=1e-4)
+
+
+def test_tasks_without_an_answer_yet_count_for_the_baseline_only():
+    tasks = [make("some", number, "A" if number < 3 else "B", options=2) for number in range(4)]
+    found = judged(tasks, {tasks[3].task_id: 1.0}, margin=0.15)
+    assert found[["tasks", "quality", "baseline"]].iloc[0].tolist() == [1, 1.0, 0.75]
+    assert judged(tasks, {}, margin=0.15).empty
+
+
+def test_a_pilot_holds_so_many_pilot_tasks_of_each_dataset_and_nests():
+    tasks = [make(name, number, "A", split=split) for name in "ab" for number in range(9) for split in ("pilot", "fit")]
+    few, more = pilot(tasks, 3), pilot(tasks, 5)
+    assert [task.dataset for task in few] == ["a"] * 3 + ["b"] * 3
+    assert {task.split for task in more} == {"pilot"}
+    assert {task.task_id for task in few} < {task.task_id for task in more}
