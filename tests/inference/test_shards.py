@@ -1,8 +1,10 @@
 import pytest
 
+from slm_orchestration.inference import store
 from slm_orchestration.inference.collect import collect
 from slm_orchestration.inference.journal import ConfigurationChanged
 from slm_orchestration.inference.shards import Shard, merge, parsed
+from slm_orchestration.inference.store import OutcomesError
 from slm_orchestration.models.scripted import ScriptedModel
 from tests.inference.test_collect import ANSWERS, SETTINGS, exact, make_task
 
@@ -40,3 +42,8 @@ def test_a_shard_of_other_weights_is_named(tmp_path):
 def test_a_shard_that_does_not_exist_is_refused(text):
     with pytest.raises(ValueError, match=f"shard={text}: allowed is"):
         parsed(text)
+
+
+def test_a_missing_shard_is_asked_for_by_its_own_command(tmp_path):
+    with pytest.raises(OutcomesError, match="run `python -m experiments.collect suite=quick shard=2/3`"):
+        store.recorded(Shard(2, 3).folder(tmp_path / "quick"), "small")

@@ -106,15 +106,22 @@ def _verified(folder: Path, model: str) -> pd.DataFrame:
     path = outcomes_path(folder, model)
     if not path.exists():
         raise OutcomesError(
-            f"{path}: {model} has not answered this suite; run `python -m experiments.collect suite={folder.name}`"
+            f"{path}: {model} has not answered this suite; run `python -m experiments.collect {_asked(folder)}`"
         )
     entry = _manifest(folder).get(model)
     if entry is None or sha256(path) not in (entry.get("sha256"), entry.get(_REPLACEMENT)):
         raise OutcomesError(
             f"{path} is not the file that {folder / _MANIFEST} lists; restore both from version control, "
-            f"or remove it and run `python -m experiments.collect suite={folder.name} model={model}`"
+            f"or remove it and run `python -m experiments.collect {_asked(folder)} model={model}`"
         )
     return tables.read(path, tables.OUTCOMES)
+
+
+def _asked(folder: Path) -> str:
+    """Return what asks for the outcomes in a folder: that of a suite, or of one of its shards."""
+    if folder.parent.name == "shards":
+        return f"suite={folder.parent.parent.name} shard={folder.name.replace('-of-', '/')}"
+    return f"suite={folder.name}"
 
 
 def _write_manifest(folder: Path, entries: Mapping[str, object]) -> None:
