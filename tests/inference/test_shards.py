@@ -45,5 +45,5 @@ def test_a_shard_that_does_not_exist_is_refused(text):
 
 
 def test_a_missing_shard_is_asked_for_by_its_own_command(tmp_path):
-    with pytest.raises(OutcomesError, match="run `python -m experiments.collect suite=quick shard=2/3`"):
+    with pytest.raises(OutcomesError, match=r"run `python -m experiments.collect suite=quick shard=2/3`"):
         store.recorded(Shard(2, 3).folder(tmp_path / "quick"), "small")
