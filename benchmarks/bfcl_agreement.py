@@ -1,6 +1,6 @@
 """How often the scorer `function_call` and the leaderboard's own checker say the same about real answers of models.
 
-python benchmarks/bfcl_agreement.py quick      the suite whose recorded outcomes are graded both ways
+python -m benchmarks.bfcl_agreement medium pilot      the suites whose recorded outcomes are graded both ways
 
 The checker is taken out of the pinned wheel of bfcl-eval. What it imports beside (model handlers, Java and JavaScript
 parsers) plays no part in Python calls, and empty modules stand in for it. It evaluates arithmetic in arguments with
@@ -9,6 +9,7 @@ parsers) plays no part in Python calls, and empty modules stand in for it. It ev
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections import defaultdict
@@ -34,22 +35,34 @@ _PARSERS = {
 }
 
 
-def main(suite: str) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suites", nargs="*", default=["quick"])
+    check = None
+    rows: list[dict[str, object]] = []
+    for suite in parser.parse_args().suites:
+        check = check or leaderboards_check()
+        rows += _both_ways(suite, check)
+    found = pd.DataFrame(rows).assign(agree=lambda row: row["ours"] == row["theirs"])
+    print(found.groupby("dataset")[["ours", "theirs", "agree"]].sum().assign(answers=found["dataset"].value_counts()))
+    print(f"{found['agree'].sum()} of {len(found)} answers are judged alike")
+
+
+def _both_ways(suite: str, check: Check) -> list[dict[str, object]]:
+    """Return the two verdicts on each recorded answer of a suite, by any model of the pool."""
     cfg = load_config(f"suite={suite}")
     tasks = [task for task in from_table(tables.read(Path(cfg.paths.tasks), tables.TASKS)) if task.domain == "tool_use"]
-    check = leaderboards_check()
-    rows = []
+    rows: list[dict[str, object]] = []
     for model in cfg.pool.models:
-        frame = tables.read(Path(cfg.paths.outcomes) / f"{model.name}.parquet", tables.OUTCOMES)
+        path = Path(cfg.paths.outcomes) / f"{model.name}.parquet"
+        frame = tables.read(path, tables.OUTCOMES) if path.exists() else pd.DataFrame({"task_id": [], "answer": []})
         answers = dict(zip(frame["task_id"], frame["answer"], strict=True))
-        for task in tasks:
+        for task in (task for task in tasks if task.task_id in answers):
             ours, theirs = score(task, answers[task.task_id]) == 1, check(task, answers[task.task_id])
             rows.append({"model": model.name, "dataset": task.dataset, "ours": ours, "theirs": theirs})
             if ours != theirs:
                 print(f"{model.name} {task.task_id}: ours {ours}, theirs {theirs}: {answers[task.task_id]!r:.300}")
-    found = pd.DataFrame(rows).assign(agree=lambda row: row["ours"] == row["theirs"])
-    print(found.groupby("dataset")[["ours", "theirs", "agree"]].sum().assign(answers=found["dataset"].value_counts()))
-    print(f"{found['agree'].sum()} of {len(found)} answers are judged alike")
+    return rows
 
 
 def leaderboards_check() -> Check:
@@ -87,4 +100,4 @@ def leaderboards_check() -> Check:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
