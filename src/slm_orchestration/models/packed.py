@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+
 import torch
 
 
@@ -31,10 +34,24 @@ def pack(network: torch.nn.Module) -> None:
     """
     if not torch.backends.mkldnn.is_available():
         return
-    for module in list(network.modules()):
-        for name, child in list(module.named_children()):
-            if type(child) is torch.nn.Linear and _packs(child.weight.dtype):
-                setattr(module, name, PackedLinear(child))
+    # The linear layers themselves are not listed: a list would keep each one's matrix until the end.
+    for module in [one for one in network.modules() if type(one) is not torch.nn.Linear]:
+        for name in [name for name, child in module.named_children() if type(child) is torch.nn.Linear]:
+            _replace(module, name)
+        _return_freed_memory()
+
+
+def _replace(module: torch.nn.Module, name: str) -> None:
+    layer = module.get_submodule(name)
+    if isinstance(layer, torch.nn.Linear) and _packs(layer.weight.dtype):
+        setattr(module, name, PackedLinear(layer))
+
+
+def _return_freed_memory() -> None:
+    """Give freed blocks back to the system; glibc would keep nearly a second copy of the network."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _packs(dtype: torch.dtype) -> bool:
