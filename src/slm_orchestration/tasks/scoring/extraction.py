@@ -1,7 +1,7 @@
 """Finding the answer in what a model said: the same steps for every model and every dataset.
 
 `final_answer` takes the first of these that is there: what follows the last "Answer:", the last \\boxed{...}, the only
-code block, the last line. `code_block`, `json_text` and `bracketed` are for scorers that need a longer piece of text.
+code block, the last line. `code_block`, `json_value` and `bracketed` are for scorers that need a longer piece of text.
 """
 
 from __future__ import annotations
