@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 from hydra.utils import instantiate
+from transformers import AutoModelForCausalLM
 
 from experiments.config import load_config
+from slm_orchestration.models import conversion
 from slm_orchestration.models.device import resolved_device, resolved_dtype
 from slm_orchestration.models.local import LocalModel
 from slm_orchestration.models.model import CallError
@@ -35,6 +37,12 @@ def smallest() -> LocalModel:
     return instantiate(cfg.pool.models[0], device="cpu", dtype="float32")
 
 
+@pytest.fixture(scope="module")
+def plain(smallest):
+    """The same weights as transformers loads them."""
+    return AutoModelForCausalLM.from_pretrained(conversion.converted(smallest.weights), dtype=torch.float32).eval()
+
+
 @pytest.mark.real
 def test_a_batch_answers_as_one_at_a_time_does(smallest):
     together = smallest.complete(TASKS, seed=0)
@@ -48,12 +56,12 @@ def test_a_batch_answers_as_one_at_a_time_does(smallest):
 
 
 @pytest.mark.real
-def test_label_probabilities_are_those_of_a_plain_forward_pass(smallest):
+def test_label_probabilities_are_those_of_a_plain_forward_pass(smallest, plain):
     completion = smallest.complete(TASKS[:1], seed=0)[0]
-    tokenizer, network = smallest._tokenizer, smallest._network
+    tokenizer = smallest._tokenizer
     prompt = tokenizer.apply_chat_template(TASKS[0].messages, tokenize=False, add_generation_prompt=True) + "Answer:"
     with torch.inference_mode():
-        logits = network(tokenizer(prompt, return_tensors="pt", add_special_tokens=False)["input_ids"]).logits[0, -1]
+        logits = plain(tokenizer(prompt, return_tensors="pt", add_special_tokens=False)["input_ids"]).logits[0, -1]
     expected = {label: logits.softmax(-1)[tokenizer.encode(f" {label}")[0]].item() for label in "ABC"}
     assert {label: completion.signals[f"label:{label}"] for label in "ABC"} == pytest.approx(expected, rel=1e-3)
     assert completion.signals["label_mass"] == pytest.approx(sum(expected.values()), rel=1e-3)
@@ -61,12 +69,12 @@ def test_label_probabilities_are_those_of_a_plain_forward_pass(smallest):
 
 
 @pytest.mark.real
-def test_greedy_decoding_equals_that_of_transformers(smallest):
+def test_greedy_decoding_equals_that_of_transformers(smallest, plain):
     completion = smallest.complete([TASKS[2]], seed=0)[0]
-    tokenizer, network = smallest._tokenizer, smallest._network
+    tokenizer = smallest._tokenizer
     prompt = tokenizer.apply_chat_template(TASKS[2].messages, tokenize=False, add_generation_prompt=True)
     encoded = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
-    written = network.generate(**encoded, max_new_tokens=24, do_sample=False)[0, encoded["input_ids"].shape[1] :]
+    written = plain.generate(**encoded, max_new_tokens=24, do_sample=False)[0, encoded["input_ids"].shape[1] :]
     assert completion.answer == tokenizer.decode(written, skip_special_tokens=True)
     assert completion.completion_tokens == len(written)
 
@@ -81,6 +89,23 @@ def test_a_prompt_beyond_the_context_is_a_failed_call_and_is_never_cut(smallest)
 def test_labels_that_begin_alike_are_a_failed_call(smallest):
     with pytest.raises(CallError, match="begin alike"):
         smallest.complete([replace(TASKS[3], choices=["yes", "yes indeed"])], seed=0)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that CUDA can use")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_gpu_answers_as_the_processor_does(smallest, dtype):
+    there = replace(smallest, device="cuda", dtype=dtype)
+    there.load()
+    assert there._network.device.type == "cuda"
+    given, expected = there.complete(TASKS, seed=0), smallest.complete(TASKS, seed=0)
+    for task, one, other in zip(TASKS, given, expected, strict=True):
+        if task.choices is not None:
+            assert one.answer == other.answer
+            assert one.signals == pytest.approx(other.signals, abs=0.05 if dtype == "bfloat16" else 1e-3)
+        elif dtype == "float32":
+            assert one.answer == other.answer
+    there.release()
 
 
 def test_a_device_or_number_type_that_is_not_there_is_named_with_the_ones_that_are():
