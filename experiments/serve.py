@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.config import entry
 from slm_orchestration.orchestration.gateway import Bounds, Gateway
 from slm_orchestration.orchestration.gateway_backend import OrchestratorBackend
-from slm_orchestration.orchestration.gateway_server import server
+from slm_orchestration.orchestration.gateway_server import doors, server
 from slm_orchestration.orchestration.orchestrator import AdaptiveOrchestrator
 from slm_orchestration.orchestration.pool import Pool
 from slm_orchestration.orchestration.resilience import Admission, GuardedCall, Protection
@@ -41,14 +41,18 @@ def main(cfg: DictConfig) -> None:
     gateway = built(cfg, api_key)
     with socket.create_server((cfg.serve.host, cfg.serve.port)) as listening:
         print(f"serving on http://{cfg.serve.host}:{listening.getsockname()[1]}/v1", flush=True)
-        server(gateway, host=cfg.serve.host, port=cfg.serve.port).run([listening])
+        server(gateway, host=cfg.serve.host, port=cfg.serve.port).run(doors(listening))
 
 
 def built(cfg: DictConfig, api_key: str | None) -> Gateway:
     """Return the configured gateway, its router fitted."""
     orchestrator, limits = built_orchestrator(cfg), cfg.serve
     bounds = Bounds(
-        body_bytes=limits.body_bytes, read_s=limits.read_s, answer_s=limits.answer_s, drain_s=limits.drain_s
+        body_bytes=limits.body_bytes,
+        stale_s=limits.stale_s,
+        read_s=limits.read_s,
+        answer_s=limits.answer_s,
+        drain_s=limits.drain_s,
     )
     admission = Admission(orchestrator.settings.max_concurrent_tasks, limits.waiting)
     return Gateway(OrchestratorBackend(orchestrator), admission, bounds, api_key)

@@ -10,7 +10,7 @@ from slm_orchestration.models.model import CallError
 from slm_orchestration.orchestration.gateway import Bounds, Gateway
 from slm_orchestration.orchestration.gateway_responses import Refused
 from slm_orchestration.orchestration.gateway_schema import Reply
-from slm_orchestration.orchestration.gateway_server import server
+from slm_orchestration.orchestration.gateway_server import doors, server
 from slm_orchestration.orchestration.resilience import Admission
 
 
@@ -22,6 +22,10 @@ class Echo:
     def __init__(self):
         self.asked = []
         self.closed = False
+
+    def at_hand(self, chat):
+        text = chat.messages[-1]["content"]
+        return Reply(text, "small", 0, 0, "stop", 0.0, (), "exact") if text == "known" else None
 
     async def answer(self, chat):
         self.asked.append(chat)
@@ -89,7 +93,7 @@ def serving(backend=None, *, running=4, waiting=4, bounds=None, api_key=None):
         port = listening.getsockname()[1]
         gateway = Gateway(backend or Echo(), Admission(running, waiting), bounds, api_key)
         running_server = server(gateway, host="127.0.0.1", port=port)
-        thread = threading.Thread(target=running_server.run, args=([listening],))
+        thread = threading.Thread(target=running_server.run, args=(doors(listening),))
         thread.start()
         while not running_server.started:
             time.sleep(0.01)

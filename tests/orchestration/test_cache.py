@@ -1,6 +1,8 @@
 """The cache: what hits, what must not, how long it keeps, what goes first, and who may share it."""
 
 import multiprocessing
+import sqlite3
+import threading
 
 import numpy as np
 import pandas as pd
@@ -128,6 +130,38 @@ def test_processes_share_a_file_and_see_what_the_others_added(tmp_path):
     first.close()
     again = cache(path)
     assert again.find(task("What is the square of 7?")).entry.answer == "49"
+
+
+def test_hits_are_counted_in_memory_and_written_with_the_next_entry_or_on_close(tmp_path):
+    path = tmp_path / "answers.db"
+    counted = cache(path, threshold=None)
+    counted.add(task("dear"), "a", "m", saved=(9.0, 1e-6))
+
+    def uses():
+        return sqlite3.connect(path).execute("SELECT uses, priority FROM entries WHERE text = 'dear'").fetchone()
+
+    for _ in range(3):
+        counted.find(task("dear"))
+    assert uses() == (1, 9.0)
+    counted.add(task("cheap"), "b", "m", saved=(1.0, 1e-6))
+    assert uses() == (4, 36.0)
+    counted.find(task("dear"))
+    counted.close()
+    assert uses() == (5, 45.0)
+
+
+def test_a_hit_waits_for_no_process_that_writes(tmp_path):
+    path = tmp_path / "answers.db"
+    waiting = cache(path, threshold=None)
+    waiting.add(task("known"), "a", "m", saved=(9.0, 1e-6))
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    found = []
+    thread = threading.Thread(target=lambda: found.append(waiting.find(task("known"))), daemon=True)
+    thread.start()
+    thread.join(5)  # half of what sqlite would wait for the lock
+    assert found and found[0].entry.answer == "a"
+    other.execute("ROLLBACK")
 
 
 def test_a_file_that_is_no_cache_is_named(tmp_path):

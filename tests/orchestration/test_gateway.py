@@ -9,8 +9,10 @@ import time
 import httpx2 as httpx
 import openai
 import pytest
+from starlette.responses import PlainTextResponse
 
 from slm_orchestration.orchestration.gateway import Bounds
+from slm_orchestration.orchestration.gateway_door import CHAT, RECEIVED, Door
 from slm_orchestration.orchestration.gateway_schema import Chat
 from tests.orchestration.serving import Echo, serving
 
@@ -266,3 +268,45 @@ def _until(condition):
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.005)
+
+
+def test_a_cached_answer_needs_no_place_and_is_counted():
+    with serving(running=1, waiting=0) as full:
+        stalled = socket.create_connection(("127.0.0.1", full.port))
+        body = json.dumps(chat("stall")).encode()
+        stalled.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
+        while not full.gateway.admission.in_flight:
+            time.sleep(0.01)
+        assert post(full, chat("another")).status_code == 429
+        assert post(full, chat("known")).json()["orchestration"]["cache"] == "exact"
+        stalled.close()
+        assert full.in_flight() == 0
+        admission = full.gateway.admission
+        assert (admission.accepted, admission.answered, admission.refused, admission.abandoned) == (2, 1, 1, 1)
+
+
+def test_a_chat_that_waited_too_long_inside_is_refused_unread():
+    sent, refused = [], []
+
+    async def ask(waited_s):
+        async def entered(request):
+            return PlainTextResponse("entered")
+
+        async def rest(scope, receive, send):
+            raise AssertionError("a chat is not the rest")
+
+        async def send(message):
+            sent.append(message.get("status", message.get("body")))
+
+        state = {RECEIVED: time.perf_counter() - waited_s}
+        door = Door(entered, rest, 0.5, lambda: refused.append(waited_s))
+        # Without anything to receive from: whoever read the body would fail.
+        await door({"type": "http", "method": "POST", "path": CHAT, "state": state}, None, send)
+
+    asyncio.run(ask(0.0))
+    assert (sent, refused) == ([200, b"entered"], [])
+    asyncio.run(ask(0.6))
+    assert (sent[2], refused) == (429, [0.6])
+    assert json.loads(sent[3])["error"]["code"] == "overloaded"

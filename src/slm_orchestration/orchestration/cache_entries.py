@@ -3,14 +3,20 @@
 Which entry goes when there are too many is decided by one number per entry, its priority. Under `lru` that is the time
 of its last use; under `cost` it is Greedy-Dual-Size-Frequency (Cherkasova 1998): the priority of the last entry that
 went, plus the seconds that a hit saves times the number of uses, so that what is dear and often used stays.
+
+Reading never waits for a writer: it has a connection of its own. Hits are counted in memory and written with the next
+entry, after `_MOST_UNWRITTEN` of them, after `_WRITE_AFTER_S` seconds, or on close; so a process that is killed forgets
+a few uses, and never an answer.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +34,18 @@ INSERT OR IGNORE INTO clock VALUES (1, 0.0);
 """
 _COLUMNS = "id, scope, text, answer, model, saved_s, saved_usd, created"
 
+_LOG = logging.getLogger(__name__)
+_MOST_UNWRITTEN, _WRITE_AFTER_S = 1000, 5.0
+
 _INSERT = """
 INSERT INTO entries (exact, scope, text, answer, model, saved_s, saved_usd, created, uses, priority, vector)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, CASE WHEN ?9 THEN ?10 ELSE (SELECT value FROM clock) + ?6 END, ?11)
+"""
+
+_USE = """
+UPDATE entries SET uses = uses + ?1,
+    priority = CASE WHEN ?2 THEN max(priority, ?3) ELSE (SELECT value FROM clock) + (uses + ?1) * saved_s END
+WHERE id = ?4
 """
 
 
@@ -53,24 +68,27 @@ class Entries:
 
     def __init__(self, path: Path | None, *, ttl: float, size: int, eviction: str, now: Callable[[], float]) -> None:
         self.ttl, self.size, self.eviction, self._now = ttl, size, eviction, now
-        self._lock = threading.RLock()
+        self._writing, self._counting = threading.RLock(), threading.Lock()
+        self._used: dict[int, tuple[int, float]] = {}  # by entry: hits that are not written yet, and the last one
+        self._unwritten, self._written_s = 0, time.monotonic()
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(
-            ":memory:" if path is None else path, timeout=10.0, check_same_thread=False, isolation_level=None
-        )
+        self._writer = _connection(path)
         try:
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=NORMAL")
-            self._database.executescript(_SCHEMA)
+            self._writer.execute("PRAGMA journal_mode=WAL")
+            self._writer.execute("PRAGMA synchronous=NORMAL")
+            self._writer.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
             raise ValueError(
                 f"{path}: not a cache that can be read ({error}); remove it or name another file"
             ) from error
+        # What is in memory belongs to one connection.
+        self._reader = self._writer if path is None else _connection(path)
+        self._reading = self._writing if path is None else threading.RLock()
 
     def __len__(self) -> int:
-        with self._lock:
-            return int(self._database.execute("SELECT count(*) FROM entries").fetchone()[0])
+        with self._writing:
+            return int(self._writer.execute("SELECT count(*) FROM entries").fetchone()[0])
 
     def exact(self, exact: str) -> Entry | None:
         """Return the entry of exactly this request, if it still lives."""
@@ -81,13 +99,24 @@ class Entries:
         return self._one("id = ?", number)
 
     def use(self, entry: Entry) -> None:
-        """Count a hit of `entry`."""
-        with self._lock:
-            self._database.execute(
-                "UPDATE entries SET uses = uses + 1, priority = CASE WHEN ? THEN ? "
-                "ELSE (SELECT value FROM clock) + (uses + 1) * saved_s END WHERE id = ?",
-                (self.eviction == "lru", self._now(), entry.id),
-            )
+        """Count a hit of `entry`; it is written later, by a thread of its own if nothing else comes before."""
+        with self._counting:
+            hits, _ = self._used.get(entry.id, (0, 0.0))
+            self._used[entry.id] = hits + 1, self._now()
+            self._unwritten += 1
+            due = self._unwritten >= _MOST_UNWRITTEN or time.monotonic() - self._written_s > _WRITE_AFTER_S
+            if due:  # once, until there are as many anew
+                self._unwritten, self._written_s = 0, time.monotonic()
+        if due:
+            threading.Thread(target=self.write_uses, name="cache uses", daemon=True).start()
+
+    def write_uses(self) -> None:
+        """Write the hits counted so far; a database that stays locked keeps them for the next time."""
+        try:
+            with self._transaction():
+                self._write_uses()
+        except sqlite3.Error as error:  # busy for too long, or closed in the meantime
+            _LOG.info("uses of cached answers are not written: %s", error)
 
     def add(self, exact: str, entry: Entry, vector: NDArray[np.float32] | None) -> tuple[int, list[int]]:
         """Add an entry, replacing one of the same request; return its id and the ids of the entries that had to go."""
@@ -102,25 +131,18 @@ class Entries:
             entry.saved_usd,
             entry.created,
         ]
-        with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._database.execute("DELETE FROM entries WHERE exact = ?", (exact,))
-                added = self._database.execute(
-                    _INSERT, [*values, self.eviction == "lru", entry.created, blob]
-                ).lastrowid
-                gone = self._evict()
-                self._database.execute("COMMIT")
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
+        with self._transaction():
+            self._write_uses()  # what goes first depends on them
+            self._writer.execute("DELETE FROM entries WHERE exact = ?", (exact,))
+            added = self._writer.execute(_INSERT, [*values, self.eviction == "lru", entry.created, blob]).lastrowid
+            gone = self._evict()
         assert added is not None
         return added, gone
 
     def added_after(self, number: int, dimensions: int) -> list[tuple[int, NDArray[np.float32]]]:
         """Return ids and vectors of the entries that were added after the one of this id, by any process."""
-        with self._lock:
-            rows = self._database.execute(
+        with self._writing:
+            rows = self._writer.execute(
                 "SELECT id, vector FROM entries WHERE id > ? AND vector IS NOT NULL AND length(vector) = ? ORDER BY id",
                 (number, 2 * dimensions),
             ).fetchall()
@@ -128,34 +150,59 @@ class Entries:
 
     def version(self) -> int:
         """Return a number that changes whenever another process writes to the file."""
-        with self._lock:
-            return int(self._database.execute("PRAGMA data_version").fetchone()[0])
+        with self._writing:
+            return int(self._writer.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._database.close()
+        """Write what is unwritten and close the file."""
+        self.write_uses()
+        with self._writing, self._reading:
+            self._reader.close()
+            self._writer.close()
 
     def _one(self, where: str, value: str | int) -> Entry | None:
-        with self._lock:
-            row = self._database.execute(f"SELECT {_COLUMNS} FROM entries WHERE {where}", (value,)).fetchone()
+        with self._reading:
+            row = self._reader.execute(f"SELECT {_COLUMNS} FROM entries WHERE {where}", (value,)).fetchone()
         entry = None if row is None else Entry(*row)
         return entry if entry is not None and self._now() - entry.created < self.ttl else None
 
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._writing:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    def _write_uses(self) -> None:
+        with self._counting:
+            used, self._used = self._used, {}
+            self._unwritten, self._written_s = 0, time.monotonic()
+        rows = [(hits, self.eviction == "lru", last, number) for number, (hits, last) in used.items()]
+        self._writer.executemany(_USE, rows)
+
     def _evict(self) -> list[int]:
         expired = "DELETE FROM entries WHERE created <= ? RETURNING id"
-        gone = [int(row[0]) for row in self._database.execute(expired, (self._now() - self.ttl,)).fetchall()]
-        surplus = int(self._database.execute("SELECT count(*) FROM entries").fetchone()[0]) - self.size
+        gone = [int(row[0]) for row in self._writer.execute(expired, (self._now() - self.ttl,)).fetchall()]
+        surplus = int(self._writer.execute("SELECT count(*) FROM entries").fetchone()[0]) - self.size
         if surplus > 0:
-            rows = self._database.execute(
+            rows = self._writer.execute(
                 "DELETE FROM entries WHERE id IN (SELECT id FROM entries ORDER BY priority, id LIMIT ?) "
                 "RETURNING id, priority",
                 (surplus,),
             ).fetchall()
             gone += [int(row[0]) for row in rows]
             if self.eviction == "cost":
-                self._database.execute("UPDATE clock SET value = max(value, ?)", (max(row[1] for row in rows),))
+                self._writer.execute("UPDATE clock SET value = max(value, ?)", (max(row[1] for row in rows),))
         return gone
+
+
+def _connection(path: Path | None) -> sqlite3.Connection:
+    where = ":memory:" if path is None else path
+    return sqlite3.connect(where, timeout=10.0, check_same_thread=False, isolation_level=None)
 
 
 def wall_clock() -> float:

@@ -30,9 +30,16 @@ def opened(fitted: Fitted, settings: Settings) -> AnswerCache:
     return AnswerCache(path, encoder_named(settings.cache_encoder), asked)
 
 
+def exact_hit(task: Task, fitted: Fitted, settings: Settings, cache: AnswerCache) -> Result | None:
+    """Return the result of exactly this task if it is cached."""
+    started = time.perf_counter()
+    hit = cache.exact(task, _about(fitted, settings))
+    return None if hit is None else _of(hit, time.perf_counter() - started, fitted)
+
+
 def answer_cached(tasks: Sequence[Task], equipment: Equipment, cache: AnswerCache) -> list[Result]:
     """Return one result per task, in order; answers that are not cached are asked for and kept. Errors never are."""
-    about = repr((equipment.fitted.rule, equipment.fitted.models, equipment.settings.models, equipment.settings.seed))
+    about = _about(equipment.fitted, equipment.settings)
     results: list[Result | None] = []
     for task in tasks:
         started = time.perf_counter()
@@ -45,6 +52,10 @@ def answer_cached(tasks: Sequence[Task], equipment: Equipment, cache: AnswerCach
             saved = result.latency_s, result.cost_usd
             cache.add(tasks[place], result.output, result.model, saved=saved, about=about)
     return [result for result in results if result is not None]
+
+
+def _about(fitted: Fitted, settings: Settings) -> str:
+    return repr((fitted.rule, fitted.models, settings.models, settings.seed))
 
 
 def _of(hit: Hit, seconds: float, fitted: Fitted) -> Result:

@@ -21,9 +21,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from slm_orchestration.models.model import CallError
 from slm_orchestration.orchestration import gateway_schema as schema
+from slm_orchestration.orchestration.gateway_door import CHAT, Door
 from slm_orchestration.orchestration.gateway_metrics import Metrics
 from slm_orchestration.orchestration.gateway_responses import (
     Events,
@@ -51,6 +53,10 @@ class Backend(Protocol):
 
     models: Sequence[str]
 
+    def at_hand(self, chat: Chat) -> Reply | None:
+        """Return the answer if it is there without any work or waiting."""
+        ...
+
     async def answer(self, chat: Chat) -> Reply: ...
 
     def stream(self, chat: Chat) -> AsyncGenerator[str | Reply, None]:
@@ -62,9 +68,13 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one client may take: bytes of a request; seconds to send it, to be answered, to be idle, to end."""
+    """What one client may take: bytes of a request; seconds to send it, to be answered, to be idle, to end.
+
+    A chat that waited `stale_s` inside a server that cannot keep up is refused unread.
+    """
 
     body_bytes: int = 1_000_000
+    stale_s: float = 0.1
     read_s: float = 10.0
     answer_s: float = 300.0
     idle_s: float = 5.0
@@ -84,10 +94,10 @@ class Gateway:
         self.metrics = Metrics(self.admission)
         self._digest = None if self.api_key is None else digest(self.api_key)
 
-    def app(self) -> Starlette:
+    def app(self) -> ASGIApp:
         """Return the ASGI application."""
         routes = [
-            Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            Route(CHAT, self._chat, methods=["POST"]),
             Route("/v1/models", self._models),
             Route("/v1/models/{model:path}", self._model),
             Route("/health", self._health),
@@ -95,7 +105,12 @@ class Gateway:
             Route("/openapi.json", self._openapi),
         ]
         handlers: dict[Any, Any] = {HTTPException: http_error, Exception: unexpected}
-        return Starlette(routes=routes, exception_handlers=handlers, lifespan=self._lifespan)
+        rest = Starlette(routes=routes, exception_handlers=handlers, lifespan=self._lifespan)
+        return Door(self._chat, rest, self.bounds.stale_s, self._turned_away)
+
+    def _turned_away(self) -> None:
+        self.admission.refused += 1
+        self.metrics.ended(429, 0.0)
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -128,7 +143,11 @@ class Gateway:
             return no_model(chat.model)
         if chat.stream:
             return await self._streamed(request, chat, started)
-        reply = await while_connected(request.receive, self._answered(chat.chat()))
+        asked = chat.chat()
+        if self.admission.closing or (reply := self.backend.at_hand(asked)) is None:
+            reply = await while_connected(request.receive, self._answered(asked))
+        else:
+            self.admission.passed()
         self.metrics.answered(reply)
         return json_response(schema.completion(reply))
 

@@ -12,6 +12,7 @@ from slm_orchestration.orchestration.gateway_schema import Chat, Reply
 from slm_orchestration.orchestration.orchestrator import AdaptiveOrchestrator
 from slm_orchestration.orchestration.requests import as_task
 from slm_orchestration.orchestration.result import Result
+from slm_orchestration.tasks.task import Task
 
 
 @dataclass
@@ -21,14 +22,17 @@ class OrchestratorBackend:
     orchestrator: AdaptiveOrchestrator
     models: Sequence[str] = ()
 
+    def at_hand(self, chat: Chat) -> Reply | None:
+        """Return the answer if the cache holds exactly this chat's."""
+        try:
+            result = self.orchestrator.cached_task(self._task(chat))
+        except Refused:  # as `answer` will say
+            return None
+        return None if result is None else _reply(result)
+
     async def answer(self, chat: Chat) -> Reply:
         """Return the served answer. Raises Refused if the chat is empty or no model fits the limits, or CallError."""
-        most = self.orchestrator.settings.max_tokens
-        try:
-            task = as_task(chat.messages, max_tokens=min(chat.max_tokens or most, most))
-        except ValueError as error:
-            raise Refused(str(error)) from error
-        return _reply(await self.orchestrator.aprocess_task(task))
+        return _reply(await self.orchestrator.aprocess_task(self._task(chat)))
 
     async def stream(self, chat: Chat) -> AsyncGenerator[str | Reply, None]:
         """Yield the answer line by line, once it stands: a cascade may weigh an answer and not serve it."""
@@ -40,6 +44,13 @@ class OrchestratorBackend:
     async def close(self) -> None:
         """Close the orchestrator, which gives the models' memory back."""
         await asyncio.to_thread(self.orchestrator.close)
+
+    def _task(self, chat: Chat) -> Task:
+        most = self.orchestrator.settings.max_tokens
+        try:
+            return as_task(chat.messages, max_tokens=min(chat.max_tokens or most, most))
+        except ValueError as error:
+            raise Refused(str(error)) from error
 
 
 def _reply(result: Result) -> Reply:

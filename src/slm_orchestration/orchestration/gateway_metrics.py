@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -34,18 +34,21 @@ class Metrics:
             gauge = self._register(Gauge(f"admission_{end}", f"Requests {end.replace('_', ' ')}", **_OURS))
             gauge.set_function(partial(getattr, admission, end))
 
+        # Finding a counter by its labels takes longer than counting.
+        self._by_status, self._by_model = cache(self._requests.labels), cache(self._answers.labels)
+
     def _register(self, metric: Metric) -> Metric:
         self.registry.register(metric)
         return metric
 
     def ended(self, status: int, seconds: float) -> None:
         """Count a chat request that ended with the HTTP `status`; 499 is a client that left."""
-        self._requests.labels(str(status)).inc()
+        self._by_status(str(status)).inc()
         self._seconds.observe(seconds)
 
     def answered(self, reply: Reply) -> None:
         """Count an answer."""
-        self._answers.labels(reply.model, reply.cache or "none").inc()
+        self._by_model(reply.model, reply.cache or "none").inc()
         if reply.cache is None:
             self._tokens.labels(reply.model, "read").inc(reply.prompt_tokens)
             self._tokens.labels(reply.model, "written").inc(reply.completion_tokens)

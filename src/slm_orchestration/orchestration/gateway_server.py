@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 
 import uvicorn
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from slm_orchestration.orchestration.gateway import Gateway
+from slm_orchestration.orchestration.gateway_door import RECEIVED
 
 
-class Patient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """uvicorn's protocol, which by itself waits for ever for the rest of a request's head."""
+class Patient(HttpToolsProtocol):
+    """uvicorn's protocol, which by itself waits for ever for the rest of a request's head; notes when one begins."""
 
     head_s = 10.0
     _deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"][RECEIVED] = time.perf_counter()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._watch()
 
@@ -48,6 +55,15 @@ class Patient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self._deadline = None
 
 
+def doors(listening: socket.socket, count: int = 32) -> list[socket.socket]:
+    """Return `count` handles of one listening socket, for `run()`.
+
+    libuv accepts one connection per handle and turn of its loop; under load a turn is long, and with one handle new
+    clients would wait until the kernel drops them.
+    """
+    return [listening, *(listening.dup() for _ in range(count - 1))]
+
+
 def server(gateway: Gateway, *, host: str, port: int, connections: int = 2000) -> uvicorn.Server:
     """Return a server of `gateway`; `run()` serves until SIGTERM or SIGINT, then lets the running requests finish.
 
@@ -61,6 +77,7 @@ def server(gateway: Gateway, *, host: str, port: int, connections: int = 2000) -
         log_config=None,
         log_level="error",  # a line for each client beyond the limit would be work for the overloaded
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         limit_concurrency=connections,
         timeout_keep_alive=max(1, int(gateway.bounds.idle_s)),

@@ -12,7 +12,7 @@ from typing import Self
 
 from slm_orchestration.models.model import Completion, Model
 from slm_orchestration.orchestration.cache import AnswerCache
-from slm_orchestration.orchestration.cached import answer_cached, opened
+from slm_orchestration.orchestration.cached import answer_cached, exact_hit, opened
 from slm_orchestration.orchestration.execution import Call, Equipment, answer
 from slm_orchestration.orchestration.fitted import Fitted, fitted, records
 from slm_orchestration.orchestration.pool import Pool, packaged_pool
@@ -86,6 +86,13 @@ class AdaptiveOrchestrator:
             for (place, _), result in zip(part, self._answer([task for _, task in part]), strict=True):
                 results[place] = result
         return [result for result in results if result is not None]
+
+    def cached_task(self, task: Request) -> Result | None:
+        """Return the answer to exactly this task if the cache holds it; waits for nothing, so needs no thread."""
+        if self._fitted is None or self._cache is None or self._closed:
+            return None
+        ready = as_task(task, max_tokens=self.settings.max_tokens)
+        return exact_hit(ready, self._fitted, self.settings, self._cache)
 
     async def aprocess_task(self, task: Request) -> Result:
         """Answer a task without blocking the event loop; at most `max_concurrent_tasks` are answered at once."""

@@ -231,6 +231,11 @@ class Admission:
             if not self.in_flight:
                 self._empty.set()
 
+    def passed(self) -> None:
+        """Count a request that needed no place: accepted and answered at once."""
+        self.accepted += 1
+        self.answered += 1
+
     async def drain(self, timeout_s: float) -> int:
         """Refuse new requests, wait for those in flight, and return how many `timeout_s` left unfinished."""
         self.closing = True
