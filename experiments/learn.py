@@ -19,7 +19,7 @@ from experiments.imported import of_file
 from slm_orchestration import tables
 from slm_orchestration.figures import style
 from slm_orchestration.figures.between_within import between_within
-from slm_orchestration.routing.learned import conformed, learned
+from slm_orchestration.routing.learned import conformed, learned, prompts_of
 from slm_orchestration.routing.recorded_pairs import pair_of
 from slm_orchestration.schemas import LEARNED
 
@@ -34,10 +34,10 @@ def main(cfg: DictConfig) -> None:
         if outcomes.tasks["question"].isna().any():
             print(f"{table}: skipped, as some tasks have no prompt")
             continue
-        last = len(outcomes.models) - 1
+        last, prompts = len(outcomes.models) - 1, prompts_of(outcomes, int(cfg.seed))
         for cheap in sorted({0, last // 2} - {last}):
             pair = pair_of(outcomes, cheap, last)
-            rows = learned(pair, splits=int(cfg.splits), most_fit=int(cfg.most_fit), seed=int(cfg.seed))
+            rows = learned(pair, prompts, splits=int(cfg.splits), most_fit=int(cfg.most_fit), seed=int(cfg.seed))
             frames.append(rows.assign(table=table, small=pair.models[0], large=pair.models[1]))
             print(f"\n{table}: {pair.models[0]} ({pair.quality[:, 0].mean():.3f}) → ", end="")
             print(f"{pair.models[1]} ({pair.quality[:, 1].mean():.3f})\n{_text(frames[-1]).to_string()}")

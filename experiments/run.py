@@ -11,7 +11,6 @@ leaderboard of all runs of the folder.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +124,7 @@ def _changes(
 
 def _resampling(cfg: DictConfig) -> Resampling:
     settings = cfg.statistics
-    return Resampling(settings.resamples, cfg.seed, settings.level, threads=os.cpu_count() or 1)
+    return Resampling(settings.resamples, cfg.seed, settings.level)
 
 
 def _point(strategy: str, threshold: float, reason: str, tasks: int) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from slm_orchestration.figures.feasibility_map import feasibility_map
 from slm_orchestration.inference.imported import read_imported
 from slm_orchestration.routing.feasibility import feasibility
 from slm_orchestration.routing.imported_pool import matrix
-from slm_orchestration.routing.learned import conformed, learned
+from slm_orchestration.routing.learned import conformed, learned, prompts_of
 from slm_orchestration.routing.recorded_pairs import pair_of
 
 
@@ -27,10 +27,11 @@ def pair(tmp_path_factory):
 
 
 def test_what_only_datasets_tell_is_gained_between_datasets(pair):
-    rows = conformed([learned(pair, splits=2, most_fit=100, seed=0).assign(table="pair", small="small", large="large")])
+    found = learned(pair, prompts_of(pair, 0), splits=2, most_fit=100, seed=0)
+    rows = conformed([found.assign(table="pair", small="small", large="large")])
     areas = rows[(rows["metric"] == "apgr") & ~rows["datasets_left_out"]].set_index(["strategy", "part"])["estimate"]
     # Half of the calls find all of the gap: the area is 0.75, and all that can be known is the dataset.
-    for strategy in ("oracle", "domain_table_given", "logistic"):
+    for strategy in ("oracle", "domain_table_given", "logistic", "knn"):
         assert areas[strategy, "total"] == pytest.approx(0.25, abs=0.03)
         assert areas[strategy, "within"] == pytest.approx(0.0, abs=0.01)
     assert abs(areas["random", "total"]) < 0.1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from slm_orchestration.statistics import curves
+from slm_orchestration.statistics import curve_resampling, curves
 from slm_orchestration.statistics.curve_resampling import CostCurve, area_over_cost, pair_curve, resample_measures
 from slm_orchestration.statistics.resampling import Design
 
@@ -25,7 +25,7 @@ def test_whole_weights_are_repeated_tasks(seed, levels):
     repeated = curves.deferral_curve(*(np.repeat(values, times) for values in (score, cheap, dear)))
     if repeated[1][0] == repeated[1][-1]:
         pytest.skip("no gap")
-    found = pair_curve(score, cheap, dear).measures(times.astype(float))
+    found = pair_curve(score, cheap, dear).measures(times[None].astype(float))[0]
     assert found[0] == pytest.approx(curves.apgr(*repeated))
     assert found[1] == pytest.approx(curves.cpt(*repeated, 0.5))
     assert found[2] == pytest.approx(curves.cpt(*repeated, 0.8))
@@ -33,17 +33,21 @@ def test_whole_weights_are_repeated_tasks(seed, levels):
 
 def test_a_resample_without_a_gap_has_no_apgr():
     score, cheap, _ = _pair(0, levels=4)
-    assert np.isnan(pair_curve(score, cheap, cheap).measures(np.ones(30))).all()
+    assert np.isnan(pair_curve(score, cheap, cheap).measures(np.ones((1, 30)))).all()
 
 
-def test_the_threads_change_nothing_and_the_seed_does():
+def test_a_resample_is_measured_alike_alone_and_among_others_and_the_seed_counts(monkeypatch):
     curve = pair_curve(*_pair(0, levels=50))
-    one, two, other = (
-        resample_measures(curve.measures, ONE_STRATUM, resamples=600, seed=seed, threads=threads)
-        for seed, threads in ((1, 1), (1, 2), (2, 2))
-    )
-    assert one.tobytes() == two.tobytes()
+    one, other = (resample_measures(curve.measures, ONE_STRATUM, resamples=600, seed=seed) for seed in (1, 2))
+    monkeypatch.setattr(curve_resampling, "_BLOCK_CELLS", 1)
+    assert resample_measures(curve.measures, ONE_STRATUM, resamples=600, seed=1).tobytes() == one.tobytes()
     assert not np.array_equal(one, other)
+
+
+def test_a_gap_below_nothing_is_recovered_alike():
+    score, cheap, dear = _pair(1, levels=50)
+    one, other = (pair_curve(score, *pair).measures(np.ones((1, 30))) for pair in ((cheap, dear), (-cheap, -dear)))
+    assert one == pytest.approx(other)
 
 
 def test_weights_are_drawn_within_strata_by_group_and_sum_as_they_should():
@@ -81,7 +85,7 @@ def _cost_curve() -> CostCurve:
         start=np.array([[1.0, 10, 1], [1, 10, 1]]),
         task=np.array([0, 1]),
         added=np.array([[0.0, -9, -1], [-1, -9, -1]]),
-        starts=np.array([0, 1]),
+        last=np.array([0, 1]),
         cheapest=np.array([[1.0, 1], [0, 1]]),
         dearest=np.array([[1.0, 10], [1, 10]]),
         lowest=np.array([1.0, 0]),
@@ -90,7 +94,7 @@ def _cost_curve() -> CostCurve:
 
 def test_a_curve_over_cost_adds_up():
     # points (10, 1), (5.5, 1), (1, .5): PGR 1, 1, 0; area over cost .5 + .25, half of the calls recover all
-    apgr, half, most, auc = _cost_curve().measures(np.ones(2))
+    apgr, half, most, auc = _cost_curve().measures(np.ones((1, 2)))[0]
     assert apgr == pytest.approx(0.75)
     assert (half, most) == (0.5, 0.5)
     assert auc == pytest.approx(0.5 * 1 + 0.5 * 0.75)
@@ -101,8 +105,8 @@ def test_the_area_is_the_published_metrics_where_cost_falls():
     for _ in range(20):
         cost, quality = np.sort(rng.random(9) * 4)[::-1], rng.random(9)
         low, high, lowest = 0.5, 3.0, 0.1
-        area, left = area_over_cost(cost, quality, low, high)
+        area, left = area_over_cost(cost[None], quality[None], np.array([low]), np.array([high]))
         if not (low < cost[-1] < high):
             continue
         expected = curves.routing_auc(cost, quality, costs=(low, high), lowest_quality=lowest)
-        assert (area + left * (lowest + quality[-1]) / 2) / (high - low) == pytest.approx(expected)
+        assert ((area + left * (lowest + quality[-1]) / 2) / (high - low)).item() == pytest.approx(expected)

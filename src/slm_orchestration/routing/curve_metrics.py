@@ -51,7 +51,6 @@ class Resampling:
     resamples: int
     seed: int
     level: float
-    threads: int = 1
 
 
 def pair_score(strategy: object, outcomes: OutcomeMatrix) -> Floats | None:
@@ -107,9 +106,9 @@ def cost_curve(found: Changes, outcomes: OutcomeMatrix) -> CostCurve:
     columns = [exact.MEASURES.index(name) for name in ("quality", "cost_usd", "dearest_share")]
     ends = [np.column_stack([outcomes.quality[:, model], outcomes.cost_usd[:, model]]) for model in (0, -1)]
     worst = int(outcomes.quality.mean(axis=0).argmin())
-    starts = np.append(0, np.flatnonzero(np.diff(found.threshold)) + 1)
+    last = np.append(np.flatnonzero(np.diff(found.threshold)), found.threshold.size - 1)
     added = np.ascontiguousarray(found.added[:, columns])
-    return CostCurve(found.start[:, columns], found.task, added, starts, ends[0], ends[1], outcomes.quality[:, worst])
+    return CostCurve(found.start[:, columns], found.task, added, last, ends[0], ends[1], outcomes.quality[:, worst])
 
 
 def _resampled(sweep: Sweep, resampling: Resampling, hang_together: Design) -> list[Row]:
@@ -120,14 +119,12 @@ def _resampled(sweep: Sweep, resampling: Resampling, hang_together: Design) -> l
         pair, kind = pair_curve(sweep.score, *sweep.evaluation.quality.T), "over calls of the dear model"
 
         def measure(weights: Floats) -> Floats:
-            return np.append(pair.measures(weights), along_cost.measures(weights)[-1])
+            return np.column_stack([pair.measures(weights), along_cost.measures(weights)[:, -1]])
 
     gap = sweep.evaluation.quality[:, [-1]] - sweep.evaluation.quality[:, [0]]
     undetermined = not paired.paired_t(gap, hang_together)[1][0] < 1 - resampling.level
-    observed = measure(np.ones(len(sweep.evaluation)))
-    drawn = resample_measures(
-        measure, hang_together, resamples=resampling.resamples, seed=resampling.seed, threads=resampling.threads
-    )
+    observed = measure(np.ones((1, len(sweep.evaluation))))[0]
+    drawn = resample_measures(measure, hang_together, resamples=resampling.resamples, seed=resampling.seed)
     rows: list[Row] = []
     for column, name in enumerate(names):
         if name != "routing_auc" and undetermined:

@@ -50,46 +50,77 @@ def changes(strategy: FittedRoutedStrategy, outcomes: OutcomeMatrix, *, overhead
     return changes_of(strategy.pieces(outcomes), outcomes, reads=strategy.reads(outcomes), overhead=overhead)
 
 
-def changes_of(pieces: Iterable[Piece], outcomes: OutcomeMatrix, *, reads: Reads | None, overhead: Overhead) -> Changes:
+def changes_of(
+    blocks: Iterable[list[Piece]], outcomes: OutcomeMatrix, *, reads: Reads | None, overhead: Overhead
+) -> Changes:
     """Return the changes between consecutive pieces of each task, in the order of their thresholds."""
-    found = list(pieces)
-    task, low = (np.concatenate([getattr(piece, name) for piece in found]) for name in ("task", "low"))
-    values = np.concatenate([_values(piece, outcomes, reads, overhead) for piece in found])
+    start = np.empty((len(outcomes), len(MEASURES)))
+    tasks, thresholds, changed = [], [], []
+    for pieces in blocks:
+        task, threshold, added = _changes(pieces, start, _Paid(outcomes, reads, overhead))
+        tasks.append(task)
+        thresholds.append(threshold)
+        changed.append(added)
+    joined = np.concatenate(changed)
+    changed.clear()  # of many tasks, every copy is gigabytes
+    threshold = np.concatenate(thresholds)
+    # Each block is in order, so that a stable sort only merges blocks, and what it moves lies in few places.
+    order = np.argsort(threshold, kind="stable")
+    return Changes(np.concatenate(tasks)[order], threshold[order], joined.take(order, axis=0), start)
+
+
+def _changes(
+    pieces: list[Piece], start: NDArray[np.float64], paid: _Paid
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+    """Return task, threshold and what is added of each change of a block of tasks, and fill in their `start`."""
+    task, low = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("task", "low"))
+    values = np.concatenate([_values(piece, paid) for piece in pieces])
     place = np.arange(task.size)
-    if any(piece.predictions > 1 for piece in found):  # else they come with their thresholds ascending
+    if any(piece.predictions > 1 for piece in pieces):  # else they come with their thresholds ascending
         place = np.argsort(low, kind="stable")
-    place = place[np.argsort(task[place], kind="stable")]  # per task, its pieces from the dearest to the cheapest
+    within = (task - task.min()).astype(np.uint16)  # small numbers are sorted in linear time
+    place = place[np.argsort(within[place], kind="stable")]  # per task, its pieces from the dearest to the cheapest
     whose = task[place]
     opens = np.append(True, whose[1:] != whose[:-1])
-    follows = np.flatnonzero(~opens)
-    threshold = low[place[follows]]
-    order = np.argsort(threshold)
-    later = follows[order]
+    later = np.flatnonzero(~opens)
+    later = later[np.argsort(low[place[later]], kind="stable")]
     added = values.take(place[later], axis=0)
     added -= values.take(place[later - 1], axis=0)
-    return Changes(whose[later], threshold[order], added, values.take(place[opens], axis=0))
+    start[whose[opens]] = values.take(place[opens], axis=0)
+    return whose[later], low[place[later]], added
 
 
 def curve(found: Changes) -> ExactCurve:
     """Return the means after each distinct threshold; changes at the same threshold happen together."""
-    tasks = len(found.start)
-    means = np.concatenate([found.start.sum(axis=0, keepdims=True), found.added])
+    means = np.vstack([found.start.sum(axis=0), found.added])
     np.cumsum(means, axis=0, out=means)
-    means /= tasks
-    threshold = np.concatenate([[0.0], found.threshold])
+    means /= len(found.start)
+    threshold = np.append(0.0, found.threshold)
     last_of_its_threshold = np.append(threshold[1:] != threshold[:-1], True)
+    if last_of_its_threshold.all():
+        return ExactCurve(threshold, means)
     return ExactCurve(threshold[last_of_its_threshold], means[last_of_its_threshold])
 
 
-def _values(piece: Piece, outcomes: OutcomeMatrix, reads: Reads | None, overhead: Overhead) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class _Paid:
+    """What tasks get and pay: the outcomes, a router's reads, and its own predictions."""
+
+    outcomes: OutcomeMatrix
+    reads: Reads | None
+    overhead: Overhead
+
+
+def _values(piece: Piece, paid: _Paid) -> NDArray[np.float64]:
     """Return what the tasks of a piece get and pay, tasks × MEASURES."""
+    outcomes, reads = paid.outcomes, paid.reads
     task, called = piece.task, list(piece.called)
     values = np.empty((task.size, len(MEASURES)))
     values[:, 0] = outcomes.quality[task, piece.served]
     for column in (1, 2):
         name = MEASURES[column]
         amount: NDArray[np.float64] = getattr(outcomes, name)
-        values[:, column] = piece.predictions * getattr(overhead, name)
+        values[:, column] = piece.predictions * getattr(paid.overhead, name)
         for model in called:
             values[:, column] += amount[task, model]
         if reads is not None:

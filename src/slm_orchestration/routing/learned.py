@@ -27,7 +27,7 @@ from slm_orchestration.routing.recorded_pairs import (
     split_covariance,
 )
 from slm_orchestration.routing.regression import RegressionRouter
-from slm_orchestration.routing.router import Router
+from slm_orchestration.routing.router import Router, Tunable
 from slm_orchestration.schemas import LEARNED
 from slm_orchestration.statistics.refits import overlap_corrected
 
@@ -38,20 +38,39 @@ TARGET = 0.95
 PARTS = ("total", "between", "within")
 
 
-def learned(pair: OutcomeMatrix, *, splits: int, most_fit: int, seed: int) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Prompts:
+    """What is known of the prompts of a table before any outcome: their vectors, and scores that need no label."""
+
+    vectors: KnownVectors
+    label_free: dict[str, Floats]
+
+
+def prompts_of(outcomes: OutcomeMatrix, seed: int) -> Prompts:
+    """Return the vectors and label-free scores of a table's prompts, which serve all of its pairs and splits."""
+    prompts = outcomes.tasks["question"]
+    label_free = {
+        "random": np.random.default_rng([seed, 2]).random(len(outcomes)),
+        "length": np.asarray(prompts.str.len(), dtype=np.float64),
+        "heuristic": complexity(analyse(prompts)),
+    }
+    return Prompts(known_vectors(prompts, TaskAnalysis(LatentSemantics(64, seed))), label_free)
+
+
+def learned(pair: OutcomeMatrix, prompts: Prompts, *, splits: int, most_fit: int, seed: int) -> pd.DataFrame:
     """Return LEARNED rows of one pair without its name: every strategy's gain and APGR over random splits of groups.
 
-    A split has 30 % of the groups to fit, 20 % to choose the score at which 95 % of the dear model's quality is kept,
-    and 50 % to report. At most `most_fit` tasks are fitted on. Routers are also fitted without the datasets that they
-    are then asked about, a fifth of them at a time.
+    A split has 30 % of the groups to fit, 20 % to tune on and to choose the score at which 95 % of the dear model's
+    quality is kept, and 50 % to report. At most `most_fit` tasks are fitted on. Routers are also fitted and tuned
+    without the datasets that they are then asked about, a fifth of them at a time.
     """
-    study = _study(pair, seed)
+    study = _study(pair, prompts, seed)
     rows, sizes = [], (0, 0)
     for number in range(splits):
         fit, calibration, evaluation = _parts(pair, np.random.default_rng([seed, number]))
         fit, sizes = fit[:most_fit], (min(len(fit), most_fit), len(evaluation))
         where = study.advantage[evaluation], study.dataset[evaluation]
-        for name, left_out, score in _scores(study, fit, np.concatenate([calibration, evaluation])):
+        for name, left_out, score in _scores(study, fit, calibration, np.concatenate([calibration, evaluation])):
             cut = cut_that_keeps(score[: len(calibration)], pair.quality[calibration], TARGET)
             tail = score[len(calibration) :]
             measured = {
@@ -90,28 +109,29 @@ class _Study:
         return int(self.dataset.max()) + 1
 
 
-def _study(pair: OutcomeMatrix, seed: int) -> _Study:
+def _study(pair: OutcomeMatrix, prompts: Prompts, seed: int) -> _Study:
     advantage = pair.quality[:, 1] - pair.quality[:, 0]
-    vectors = known_vectors(pair.tasks["question"], TaskAnalysis(LatentSemantics(64, seed)))
-    fixed = _label_free(pair, seed)
-    fixed["oracle"] = advantage + 1e-9 * fixed["random"]  # which of equal advantages come first is chance
-    return _Study(pair, datasets_of(pair), advantage, fixed, vectors, seed)
+    # Which of equal advantages come first is chance.
+    fixed = prompts.label_free | {"oracle": advantage + 1e-9 * prompts.label_free["random"]}
+    return _Study(pair, datasets_of(pair), advantage, fixed, prompts.vectors, seed)
 
 
-def _scores(study: _Study, fit: NDArray[np.intp], asked: NDArray[np.intp]) -> Iterator[tuple[str, bool, Floats]]:
+def _scores(
+    study: _Study, fit: NDArray[np.intp], calibration: NDArray[np.intp], asked: NDArray[np.intp]
+) -> Iterator[tuple[str, bool, Floats]]:
     """Yield strategy, whether datasets were left out, and the score of each task of `asked`."""
     yield from ((name, False, score[asked]) for name, score in study.fixed.items())
     yield "domain_table_given", False, _means(study, fit)[study.dataset[asked]]
     fold = np.random.default_rng([study.seed, 1]).permutation(study.datasets) % FOLDS
     for name, router in routers(study.vectors, study.seed).items():
-        yield name, False, _predicted(router, study.pair, fit, asked)
+        yield name, False, _predicted(router, study.pair, (fit, calibration), asked)
         if study.datasets < FOLDS or name == "domain_table_predicted":
             continue
         score = np.empty(len(asked))
         for left_out in range(FOLDS):
             here = fold[study.dataset[asked]] == left_out
             if here.any():
-                others = fit[fold[study.dataset[fit]] != left_out]
+                others = tuple(part[fold[study.dataset[part]] != left_out] for part in (fit, calibration))
                 score[here] = _predicted(router, study.pair, others, asked[here])
         yield name, True, score
 
@@ -125,20 +145,15 @@ def _means(study: _Study, fit: NDArray[np.intp]) -> Floats:
     return np.divide(sums, counts, out=np.full(len(sums), advantage.mean()), where=counts > 0)
 
 
-def _predicted(router: Router, pair: OutcomeMatrix, fit: NDArray[np.intp], asked: NDArray[np.intp]) -> Floats:
-    part = pair.take(fit)
-    fitted = router.fit(fit_table(part, router))
-    quality = guarded(fitted, pair.take(asked))(())
+def _predicted(
+    router: Router, pair: OutcomeMatrix, known: tuple[NDArray[np.intp], ...], asked: NDArray[np.intp]
+) -> Floats:
+    fit, calibration = (fit_table(pair.take(rows), router) for rows in known)
+    router = router.fit(fit)
+    if isinstance(router, Tunable):
+        router = router.tune(calibration)
+    quality = guarded(router, pair.take(asked))(())
     return quality[:, 1] - quality[:, 0]
-
-
-def _label_free(pair: OutcomeMatrix, seed: int) -> dict[str, Floats]:
-    prompts = pair.tasks["question"]
-    return {
-        "random": np.random.default_rng([seed, 2]).random(len(pair)),
-        "length": np.asarray(prompts.str.len(), dtype=np.float64),
-        "heuristic": complexity(analyse(prompts)),
-    }
 
 
 def _parts(

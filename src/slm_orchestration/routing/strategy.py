@@ -77,8 +77,8 @@ class FittedRoutedStrategy:
         choices = walk.choose(self.rule, guarded(self.router, outcomes), self.terms(outcomes), thresholds)
         return {self.name: replace(choices, reads=self.reads(outcomes))}
 
-    def pieces(self, outcomes: OutcomeMatrix) -> Iterator[Piece]:
-        """Yield what is done with each task at every threshold in [0, 1]."""
+    def pieces(self, outcomes: OutcomeMatrix) -> Iterator[list[Piece]]:
+        """Yield what is done with each task at every threshold in [0, 1], a block of tasks at a time."""
         yield from walk.pieces(self.rule, guarded(self.router, outcomes), self.terms(outcomes))
 
     def reads(self, outcomes: OutcomeMatrix) -> Reads | None:

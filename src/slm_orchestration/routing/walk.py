@@ -20,7 +20,7 @@ Predict = Callable[[Called], Floats]
 
 GUESS = -1  # the served "model" of an answer without a model
 STOP = -1  # the option to call no further model
-_BLOCK_CELLS = 150_000  # options × tasks weighed at a time, so that they stay in the cache
+BLOCK_TASKS = 2**14  # tasks weighed at a time, so that their options stay in the cache
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Piece:
-    """Tasks that, for thresholds from `low` to `high`, end with the same models called; arrays are one per task."""
+    """Tasks that, for thresholds from `low` to `high`, end with the same models called; arrays are one per task.
+
+    Pieces that took one prediction come with their `low` ascending.
+    """
 
     called: Called
     task: NDArray[np.intp]
@@ -136,24 +139,29 @@ def choose(rule: Rule, predict: Predict, terms: Terms, thresholds: Floats) -> Ch
     return choices
 
 
-def pieces(rule: Rule, predict: Predict, terms: Terms) -> Iterator[Piece]:
-    """Yield what `rule` does at every threshold, exactly. Pieces of one state come with their `low` ascending."""
-    count = len(predict(rule.start))
+def pieces(rule: Rule, predict: Predict, terms: Terms) -> Iterator[list[Piece]]:
+    """Yield what `rule` does at every threshold, exactly: all pieces of a block of tasks, then those of the next."""
+    for first in range(0, len(predict(rule.start)), BLOCK_TASKS):
+        yield list(_pieces(rule, predict, terms, slice(first, first + BLOCK_TASKS)))
+
+
+def _pieces(rule: Rule, predict: Predict, terms: Terms, block: slice) -> Iterator[Piece]:
+    count = len(predict(rule.start)[block])
     frontier = [(rule.start, 1, np.arange(count), np.zeros(count), np.ones(count))]
     while frontier:
         state, asked, task, low, high = frontier.pop()
-        quality = predict(state)
+        quality = predict(state)[block]
         options = rule.options(state, quality, terms)
         served = rule.served(state, quality) if state else np.full(count, GUESS)
         further: dict[int, list[tuple[NDArray[np.intp], Floats, Floats]]] = {}
         for option, segment, start, end in _envelopes(options, task, low, high):
             model, whose = options.calls[option], task[segment]
             if model == STOP:
-                yield Piece(state, whose, start, end, served[whose], asked)
+                yield Piece(state, whose + block.start, start, end, served[whose], asked)
             elif rule.goes_on(model, terms):
                 further.setdefault(model, []).append((whose, start, end))
             else:
-                yield Piece((*state, model), whose, start, end, np.full(whose.size, model), asked)
+                yield Piece((*state, model), whose + block.start, start, end, np.full(whose.size, model), asked)
         for model, parts in further.items():
             whose, start, end = (np.concatenate([part[column] for part in parts]) for column in range(3))
             frontier.append(((*state, model), asked + 1, whose, start, end))
@@ -162,34 +170,34 @@ def pieces(rule: Rule, predict: Predict, terms: Terms) -> Iterator[Piece]:
 def _envelopes(
     options: Options, task: NDArray[np.intp], low: Floats, high: Floats
 ) -> Iterator[tuple[int, NDArray[np.intp], Floats, Floats]]:
-    """Yield option, segments, start and end of the upper envelope over each segment's thresholds, in blocks."""
-    height = max(1, _BLOCK_CELLS // options.quality.shape[1])
-    for first in range(0, task.size, height):
-        block = slice(first, first + height)
-        cost = options.cost if options.cost.ndim == 1 else options.cost[task[block]]
-        for option, segment, start, end in _envelope(options.quality[task[block]], cost, low[block], high[block]):
-            yield option, segment + first, start, end
+    """Yield option, segments, start and end of the upper envelope over each segment's thresholds.
 
-
-def _envelope(
-    quality: Floats, cost: Floats, low: Floats, high: Floats
-) -> Iterator[tuple[int, NDArray[np.intp], Floats, Floats]]:
-    fall = quality + cost  # the value of an option is quality - t · fall
-    current = (quality - low[:, None] * fall).argmax(axis=1)
+    An option's value is its quality - t · fall, fall being quality + cost. Arrays are options × segments.
+    """
+    quality = np.ascontiguousarray(options.quality[task].T)
+    fall = quality + (options.cost[:, None] if options.cost.ndim == 1 else options.cost[task].T)
+    current = (quality - low * fall).argmax(axis=0)
     active, start = np.arange(len(low)), low
     while active.size:
-        rows = np.arange(active.size)
-        flatter = fall[rows, current][:, None] - fall
-        lead = quality[rows, current][:, None] - quality
-        crossing = np.divide(lead, flatter, out=np.full(lead.shape, np.inf), where=flatter > 0)
-        following = crossing.argmin(axis=1)
-        end = np.minimum(np.maximum(crossing[rows, following], start), high)
-        for option in range(quality.shape[1]):
-            at = np.flatnonzero((current == option) & (end > start))
+        crossing = np.full(active.size, np.inf)
+        following = np.zeros(active.size, dtype=np.intp)
+        here = np.arange(active.size)
+        top, steep = quality[current, here], fall[current, here]
+        for option in range(len(quality)):
+            flatter = steep - fall[option]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                meets = np.where(flatter > 0, (top - quality[option]) / flatter, np.inf)
+            sooner = meets < crossing
+            np.copyto(crossing, meets, where=sooner)
+            following[sooner] = option
+        end = np.minimum(np.maximum(crossing, start), high)
+        lasts = end > start
+        for option in range(len(quality)):
+            at = np.flatnonzero(lasts & (current == option))
             if at.size:
                 yield option, active[at], start[at], end[at]
         on = np.flatnonzero(end < high)
-        quality, fall, high = quality[on], fall[on], high[on]
+        quality, fall, high = quality[:, on], fall[:, on], high[on]
         active, current, start = active[on], following[on], end[on]
 
 
