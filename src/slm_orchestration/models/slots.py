@@ -39,8 +39,7 @@ class Slots:
     def __init__(self, like: Sequence[Any], *, rows: int, room: int) -> None:
         self.used = 0
         self.mask = torch.zeros(rows, room, dtype=torch.long, device=like[0].keys.device if like else None)
-        empty = [[one.new_zeros(rows, one.shape[1], room, one.shape[3]) for one in (_.keys, _.values)] for _ in like]
-        self.layers: list[Any] = [SlotLayer(keys, values) for keys, values in empty]
+        self.layers: list[Any] = [_empty(layer, rows, room) for layer in like]
         self.cache = Cache(layers=self.layers)
 
     @property
@@ -69,18 +68,24 @@ class Slots:
         return self.used - int(self.mask[list(slots)].any(dim=0).int().argmax())
 
     def moved(self, slots: Sequence[int], *, rows: int, used: int, room: int) -> Slots:
-        """Return new slots, in which the rows in `slots` come first and end at `used`."""
-        fresh, span = Slots(self.layers, rows=rows, room=room), self.longest(slots)
-        fresh.used = used
-        for layer in fresh.layers:
-            layer.used = used
-        if slots:
-            kept = torch.tensor(slots, device=self.mask.device)
-            old, new = slice(self.used - span, self.used), slice(used - span, used)
-            fresh.mask[: len(slots), new] = self.mask[kept, old]
-            for into, source in zip(fresh.layers, self.layers, strict=True):
-                into.keys[: len(slots), :, new] = source.keys[kept, :, old]
-                into.values[: len(slots), :, new] = source.values[kept, :, old]
+        """Return new slots, in which the rows in `slots` come first and end at `used`; these here end with it.
+
+        Each layer is given up as soon as it is copied, so that there are never two caches in memory.
+        """
+        span, kept = self.longest(slots), torch.tensor(list(slots), dtype=torch.long, device=self.mask.device)
+        old, new = slice(self.used - span, self.used), slice(used - span, used)
+        fresh = Slots([], rows=rows, room=room)
+        fresh.used, fresh.mask = used, self.mask.new_zeros(rows, room)
+        fresh.mask[: len(slots), new] = self.mask[kept, old]
+        while self.layers:
+            source = self.layers.pop(0)
+            into = _empty(source, rows, room)
+            into.used = used
+            into.keys[: len(slots), :, new] = source.keys[kept, :, old]
+            into.values[: len(slots), :, new] = source.values[kept, :, old]
+            fresh.layers.append(into)
+            source.keys = source.values = source.keys[:0]
+        fresh.cache = Cache(layers=fresh.layers)
         return fresh
 
     def grown(self) -> torch.Tensor:
@@ -88,3 +93,8 @@ class Slots:
         self.mask[:, self.used] = 1
         self.used += 1
         return self.mask[:, : self.used]
+
+
+def _empty(like: Any, rows: int, room: int) -> SlotLayer:
+    heads, width = like.keys.shape[1], like.keys.shape[3]
+    return SlotLayer(like.keys.new_zeros(rows, heads, room, width), like.values.new_zeros(rows, heads, room, width))
