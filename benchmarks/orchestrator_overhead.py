@@ -2,7 +2,9 @@
 
     python benchmarks/orchestrator_overhead.py
 
-No model is called. Needs the tasks of the quick suite and the committed outcomes; run it while nothing else runs.
+No model is called. The embedding of a text, its task analysis and latent semantics, is computed once per request and
+remembered while the request is weighed; decisions are timed with and without it. Needs the tasks of the quick suite and
+the committed outcomes; run it while nothing else runs.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +54,26 @@ def _decisions(ready: Fitted, tasks: list[Task], calls: int) -> None:
         progress = Progress(ready.models, questions, *ready.expectation.before_call(some))
         select(ready.strategy, ready.threshold, progress, Limits())
 
-    cycled = [tasks[number % len(tasks)] for number in range(calls)]
-    _one_at_a_time("task analysis", [lambda task=task: ready.analyst.analyse([task.question]) for task in cycled])
-    _one_at_a_time("decision", [lambda task=task: decide([task]) for task in cycled])
+    numbers = iter(range(10**9))
+
+    def new(count: int) -> list[Task]:
+        """Return tasks whose texts nobody has seen, so that nothing of them is remembered."""
+        return [_asked_anew(tasks[number % len(tasks)], number) for number in islice(numbers, count)]
+
+    fresh = new(calls)
+    analyse = ready.analyst.analyse
+    _one_at_a_time("task analysis of a new text", [lambda task=task: analyse([task.question]) for task in new(calls)])
+    _one_at_a_time("decision on a new text", [lambda task=task: decide([task]) for task in fresh])
+    _one_at_a_time("decision without the embedding", [lambda task=task: decide([task]) for task in fresh])
     for size in (100, 1000):
-        batch = [tasks[number % len(tasks)] for number in range(size)]
-        _batched(f"decisions in batches of {size}", lambda batch=batch: decide(batch), size)
+        _batched(f"decisions on new texts, batches of {size}", lambda size=size: decide(new(size)), size)
+        known = new(size)
+        _batched(f"decisions without the embedding, of {size}", lambda known=known: decide(known), size)
+
+
+def _asked_anew(task: Task, number: int) -> Task:
+    question = f"{task.question} (request {number})"
+    return replace(task, question=question, messages=[{"role": "user", "content": question}])
 
 
 def _cache(path: Path, entries: int, calls: int) -> None:

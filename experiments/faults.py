@@ -4,7 +4,8 @@
     python -m experiments.faults faults.requests=200 faults.rates=[0.05]
 
 The orchestrator is the real one, its models are scripted: every call to every model fails, stalls, gives garbage or
-dies at the given rate. none, timeout, retry, breaker and fallback are each alone; all is how the server runs. The
+dies at the given rate. none, timeout, retry, breaker and fallback are each alone; rounds is a fallback that asks all
+models again, after a pause, where all failed; all is how the server runs. The
 interval counts requests as independent, which those that meet one dead model are not.
 """
 
@@ -50,16 +51,17 @@ def main(cfg: DictConfig) -> None:
 def _measure(
     cfg: DictConfig, kind: str, rate: float, protection: str, scene: Scene, requests: list[str]
 ) -> dict[str, float | int]:
-    guarded, fallback = faults.protections(scene)[protection]
+    shield = faults.protections(scene)[protection]
     names = [node.name for node in cfg.pool.models]
     models = [FaultyModel(name, kind, rate, scene, cfg.seed + place) for place, name in enumerate(names)]
-    settings = {"routing_strategy": cfg.faults.routing_strategy, "fallback": fallback, "seed": cfg.seed}
+    settings = {"routing_strategy": cfg.faults.routing_strategy, "seed": cfg.seed, "pause_s": scene.restart_s / 2}
+    settings |= {"fallback": shield.fallback, "rounds": shield.rounds}
     orchestrator = AdaptiveOrchestrator(
         settings,
         pool=Pool(tuple(models), frozenset(cfg.pool.small)),  # type: ignore[arg-type]
         outcomes=Path(cfg.paths.outcomes),
         tasks=Path(cfg.paths.tasks),
-        call=GuardedCall(guarded),
+        call=GuardedCall(shield.guard),
     )
     orchestrator.prepare()
     ended = faults.outcomes(orchestrator.process_task, requests, clients=cfg.faults.clients, scene=scene)

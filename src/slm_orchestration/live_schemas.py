@@ -67,7 +67,7 @@ FAULTS = _schema(
     [
         _column("fault", _TEXT, "what injected calls do: fail, stall, garbage or die"),
         _column("rate", _NUMBER, "share of calls to the cheapest model in which it happens", limits=_SHARE),
-        _column("protection", _TEXT, "none, timeout, retry, breaker, fallback or all"),
+        _column("protection", _TEXT, "none, timeout, retry, breaker, fallback, rounds or all"),
         _column("requests", _COUNT, "sent", limits=_POSITIVE),
         _column("answered", _COUNT, "with a usable answer within the deadline", limits=_POSITIVE),
         _column("late", _COUNT, "with a usable answer after the deadline", limits=_POSITIVE),

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from slm_orchestration.models.model import CallError
+from slm_orchestration.models.model import CallError, TaskError
 from slm_orchestration.orchestration import faults
 from slm_orchestration.orchestration.faults import FaultyModel, Scene
 from slm_orchestration.orchestration.resilience import GuardedCall
@@ -47,13 +47,37 @@ def test_a_dead_model_fails_until_it_has_restarted():
 )
 def test_where_the_chosen_model_always_fails_only_another_model_helps(records, fault, saves, does_not):
     for name in saves + does_not:
-        protection, fallback = faults.protections(PATIENT)[name]
+        shield = faults.protections(PATIENT)[name]
         models = {each: FaultyModel(each, fault, float(place == 0), PATIENT, 0) for place, each in enumerate(NAMES)}
-        settings = {"routing_threshold": 1, "fallback": fallback}
-        live = orchestrator(records, models, settings, GuardedCall(protection))
+        settings = {"routing_threshold": 1, "fallback": shield.fallback}
+        live = orchestrator(records, models, settings, GuardedCall(shield.guard))
         live.prepare()
         ended = faults.outcomes(live.process_task, ["Is 7 even?"] * 2, clients=2, scene=PATIENT)
         assert {end for end, _ in ended} == {"answered" if name in saves else "refused"}
+
+
+def test_where_all_models_fail_at_first_a_second_round_answers_unless_the_task_is_at_fault(records):
+    class Recovers(FaultyModel):
+        error = CallError("down")
+
+        def complete(self, tasks, *, seed):
+            if not self.calls:
+                self.calls += 1
+                raise self.error
+            return super().complete(tasks, seed=seed)
+
+    def answered(rounds, error):
+        models = {name: Recovers(name, "fail", 0.0, FAST, 0) for name in NAMES}
+        for model in models.values():
+            model.error = error
+        live = orchestrator(records, models, {"routing_threshold": 1, "rounds": rounds, "pause_s": 0.02})
+        return live.process_task("Is 7 even?")
+
+    assert answered(1, CallError("down")).output is None
+    again = answered(2, CallError("down"))
+    assert (again.output, len(again.decision.models_called), len(again.decision.failed_calls)) == (faults.ANSWER, 4, 3)
+    assert again.latency_s > 0.01  # the pause is paid
+    assert len(answered(2, TaskError("too long")).decision.models_called) == 3
 
 
 def test_every_request_is_counted_once_with_its_end():

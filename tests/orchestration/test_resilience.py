@@ -5,10 +5,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from circuitbreaker import CircuitBreaker
 
 from slm_orchestration.models.model import CallError, Completion, TaskError
 from slm_orchestration.models.scripted import ScriptedModel
+from slm_orchestration.orchestration.breaker import Breaker
 from slm_orchestration.orchestration.resilience import (
     Admission,
     BreakerOpen,
@@ -64,14 +64,15 @@ def test_a_stalled_call_ends_with_its_timeout_and_says_whose_it_was():
     stalled.set()
 
 
-def test_after_failures_in_a_row_the_model_is_left_alone(monkeypatch):
+def test_a_model_that_fails_half_its_calls_is_left_alone_until_one_call_finds_it_back():
     clock = [0.0]
-    monkeypatch.setattr("circuitbreaker.monotonic", lambda: clock[0])
     work = Script(CallError("down"))
-    guard = Guard("small", Protection(timeout_s=None, attempts=1, failures_to_open=3, open_s=10), concurrent=True)
-    assert [_ended(guard, work) for _ in range(5)] == [CallError] * 3 + [BreakerOpen] * 2
+    guard = Guard("small", Protection(timeout_s=None, attempts=1, open_at=0.5, least=4, open_s=10), concurrent=True)
+    guard._breaker.now = lambda: clock[0]
+    # right, wrong, right, wrong: half of four
+    calls = [Script("fine"), work, Script("fine"), work, work]
+    assert [_ended(guard, each) for each in calls] == [None, CallError, None, CallError, BreakerOpen]
     assert guard.is_open
-    assert work.called == 3
     clock[0] = 11.0  # one call finds out whether the model is back, and the others do not wait for it
     back = threading.Event()
     with ThreadPoolExecutor(1) as pool:
@@ -83,28 +84,30 @@ def test_after_failures_in_a_row_the_model_is_left_alone(monkeypatch):
         back.set()
         assert probe.result() is None
     assert not guard.is_open
+    assert _ended(guard, Script(CallError("once"))) is CallError  # what was before is forgotten
+    assert not guard.is_open
 
 
-def test_a_model_that_is_still_down_is_left_alone_again(monkeypatch):
+def test_a_model_that_is_still_down_is_left_alone_again():
     clock = [0.0]
-    monkeypatch.setattr("circuitbreaker.monotonic", lambda: clock[0])
     work = Script(CallError("down"))
-    guard = Guard("small", Protection(timeout_s=None, attempts=1, failures_to_open=2, open_s=10))
+    guard = Guard("small", Protection(timeout_s=None, attempts=1, least=2, open_s=10))
+    guard._breaker.now = lambda: clock[0]
     assert [_ended(guard, work) for _ in range(3)] == [CallError, CallError, BreakerOpen]
     clock[0] = 11.0
     assert [_ended(guard, work) for _ in range(2)] == [CallError, BreakerOpen]
 
 
-def test_a_success_in_between_starts_the_count_anew():
-    work = Script(CallError("down"), CallError("down"), "answer", CallError("down"), CallError("down"), "answer")
-    guard = Guard("small", Protection(attempts=3, backoff_s=0.0, failures_to_open=3))
-    assert [guard.call(work) for _ in range(2)] == ["answer", "answer"]
-    assert not guard.is_open
+def test_rare_failures_open_nothing_and_old_ones_are_forgotten():
+    breaker = Breaker(window=4, least=2, share=0.5, open_s=1.0)
+    for failed in [False, False, False, True] * 3:  # never two of the last four
+        breaker.leave(probe=breaker.enter(), failed=failed)
+        assert not breaker.is_open
 
 
 def test_a_task_that_no_attempt_can_answer_is_not_the_models_fault():
     work = Script(TaskError("too long"))
-    guard = Guard("small", Protection(attempts=3, failures_to_open=1))
+    guard = Guard("small", Protection(attempts=3, least=1))
     for _ in range(3):
         with pytest.raises(TaskError):
             guard.call(work)
@@ -130,7 +133,7 @@ def test_a_model_is_called_once_at_a_time_unless_it_takes_more():
 
 
 def test_each_model_has_a_guard_of_its_own():
-    call = GuardedCall(Protection(attempts=1, failures_to_open=1))
+    call = GuardedCall(Protection(attempts=1, least=1))
     broken = ScriptedModel("small", fails_on=["one"], fails_always=True)
     for error in (CallError, BreakerOpen):
         with pytest.raises(error):
@@ -194,17 +197,10 @@ def test_a_drain_lets_the_running_finish_and_refuses_the_rest():
     assert asyncio.run(scene()) == (1, 0)
 
 
-@pytest.mark.parametrize("wrong", [{"timeout_s": 0}, {"attempts": 0}, {"backoff_s": -1}, {"failures_to_open": -1}])
+@pytest.mark.parametrize("wrong", [{"timeout_s": 0}, {"attempts": 0}, {"backoff_s": -1}, {"open_at": 1.5}])
 def test_an_impossible_protection_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Protection(**wrong)
-
-
-def test_the_library_counts_as_this_module_assumes():
-    breaker = CircuitBreaker(1, 10, (RuntimeError,), "small")
-    with pytest.raises(RuntimeError), breaker:
-        raise RuntimeError
-    assert breaker.opened
 
 
 def _ended(guard, work):

@@ -13,6 +13,7 @@ _LOOK = {
     "retry": ("#0072B2", "^"),
     "breaker": ("#CC79A7", "v"),
     "fallback": ("#009E73", "D"),
+    "rounds": ("#56B4E9", "P"),
     "all": ("#D55E00", "o"),
 }
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from slm_orchestration.routing.features import analyse, complexity
@@ -33,14 +35,14 @@ class Analysis:
 
 @dataclass
 class Analyst:
-    """Says what kind of request it is; the classifier of domains is fitted on fit tasks."""
+    """Says what kind of request it is, from fitted vectors; the classifier of domains is fitted on fit tasks."""
 
     vectors: Vectors
 
     def fit(self, prompts: pd.Series, domains: Sequence[str]) -> Analyst:
-        """Fit the vectors and the classifier of domains, one domain per prompt."""
+        """Fit the classifier of domains, one domain per prompt."""
         self._domains = np.unique(domains)
-        features = self.vectors.fit(prompts).transform(prompts)
+        features = self.vectors.transform(prompts)
         self._classifier = LogisticRegression(max_iter=2000).fit(features, domains) if len(self._domains) > 1 else None
         return self
 
@@ -67,3 +69,29 @@ class Analyst:
             )
             for row in range(len(prompts))
         ]
+
+
+@dataclass
+class Remembered:
+    """Vectors of the texts that were asked for lately: a request is weighed several times and embedded once."""
+
+    vectors: Vectors
+    most: int = 4096
+    _known: dict[str, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
+
+    def fit(self, prompts: pd.Series) -> Self:
+        """Fit the vectors, and forget those of before."""
+        self.vectors.fit(prompts)
+        self._known = {}
+        return self
+
+    def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
+        """Return prompts × dimensions, as the vectors themselves would."""
+        texts, known = prompts.tolist(), self._known
+        found = {text: known.get(text) for text in texts}
+        if missing := [text for text, vector in found.items() if vector is None]:
+            found |= zip(missing, self.vectors.transform(pd.Series(missing)), strict=True)
+            if len(known) + len(missing) > self.most:
+                known = self._known = {}
+            known |= {text: found[text] for text in missing[: self.most]}
+        return np.array([found[text] for text in texts])

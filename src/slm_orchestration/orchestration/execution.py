@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slm_orchestration.inference.batching import plan
-from slm_orchestration.models.model import Completion, Model
+from slm_orchestration.models.model import Completion, Model, TaskError
 from slm_orchestration.orchestration.fitted import Fitted
 from slm_orchestration.orchestration.result import Candidate, Decision, Result
 from slm_orchestration.orchestration.selection import NONE, Limits, Progress, Selection, select
@@ -48,6 +50,7 @@ class _Execution:
     tasks: Sequence[Task]
     equipment: Equipment
     errors: dict[tuple[int, int], str] = field(default_factory=dict)
+    vain: set[tuple[int, int]] = field(default_factory=set)  # calls that no further attempt can help
     calls: dict[int, list[int]] = field(default_factory=dict)  # the models called for each task, in order
 
     def run(self) -> list[Result]:
@@ -55,16 +58,40 @@ class _Execution:
         questions = [task.question for task in self.tasks]
         self.analyses = fitted.analyst.analyse(questions)
         self.progress = Progress(fitted.models, questions, *fitted.expectation.before_call(self.tasks))
-        self.first = last = self._select()
-        calling_s = 0.0
-        while (last.call != NONE).any():
-            before = time.perf_counter()
-            for model in np.unique(last.call[last.call != NONE]).tolist():
-                self._call(model, np.flatnonzero(last.call == model).tolist())
-            calling_s += time.perf_counter() - before
-            last = self._select()
-        self.routing_s = (time.perf_counter() - started - calling_s) / len(self.tasks)
+        self.first = self._select()
+        self.calling_s = 0.0
+        last = self._round(self.first)
+        for number in range(1, self.equipment.settings.rounds):
+            if not self._start_anew(np.flatnonzero(last.serve == NONE), number):
+                break
+            last = self._round(self._select())
+        self.routing_s = (time.perf_counter() - started - self.calling_s) / len(self.tasks)
         return [self._result(row, last) for row in range(len(self.tasks))]
+
+    def _round(self, selection: Selection) -> Selection:
+        """Call what is selected, and what is selected then, until nothing is; return the last selection."""
+        while (selection.call != NONE).any():
+            before = time.perf_counter()
+            for model in np.unique(selection.call[selection.call != NONE]).tolist():
+                self._call(model, np.flatnonzero(selection.call == model).tolist())
+            self.calling_s += time.perf_counter() - before
+            selection = self._select()
+        return selection
+
+    def _start_anew(self, rows: NDArray[np.intp], number: int) -> bool:
+        """Pause, and forget for tasks without an answer that models failed; False where another try is in vain."""
+        failed = self.progress.failed
+        again = [(row, model) for row in rows for model in np.flatnonzero(failed[row]) if (row, model) not in self.vain]
+        if not again or not self.equipment.settings.fallback:
+            return False
+        # Random, so that requests that failed together do not come back together.
+        pause_s = random.uniform(0.5, 1.0) * self.equipment.settings.pause_s * 2 ** (number - 1)
+        time.sleep(pause_s)
+        self.calling_s += pause_s
+        for row, model in again:
+            failed[row, model] = False
+            self.progress.spent_s[row, model] += pause_s / sum(one == row for one, _ in again)
+        return True
 
     def _select(self) -> Selection:
         settings, fitted = self.equipment.settings, self.equipment.fitted
@@ -114,7 +141,7 @@ class _Execution:
         fitted, progress = self.equipment.fitted, self.progress
         tokens = completion.prompt_tokens, completion.completion_tokens
         progress.completions[row, model] = completion
-        progress.spent_s[row, model] = seconds
+        progress.spent_s[row, model] += seconds
         progress.spent_usd[row, model] = fitted.expectation.cost_usd(model, *tokens)
         progress.confidence[row, model] = fitted.calibration.confidence(
             fitted.models[model], completion.signals, choice=task.choices is not None
@@ -124,7 +151,9 @@ class _Execution:
         for row in rows:
             self.errors[row, model] = f"{self.equipment.fitted.models[model]}: {error or type(error).__name__}"
             self.progress.failed[row, model] = True
-            self.progress.spent_s[row, model] = seconds
+            self.progress.spent_s[row, model] += seconds
+            if isinstance(error, TaskError):
+                self.vain.add((row, model))
 
     def _bounds(self, model: int) -> ModelSettings:
         return self.equipment.settings.models.get(self.equipment.fitted.models[model], ModelSettings())

@@ -74,18 +74,29 @@ class FaultyModel:
         return [Completion(answer, 1, 3, self.scene.call_s, signals, "stop") for _ in tasks]  # type: ignore[arg-type]
 
 
-def protections(scene: Scene) -> dict[str, tuple[Protection, bool]]:
-    """Return each protection alone, none and all: how calls are guarded, and whether another model may answer."""
-    timeout_s = scene.deadline_s / 4  # so that there is time left for another attempt and another model
-    none = Protection(timeout_s=None, attempts=1, failures_to_open=None)
-    everything = Protection(timeout_s=timeout_s, attempts=2, backoff_s=0.01, failures_to_open=5, open_s=1)
+@dataclass(frozen=True)
+class Shield:
+    """A protection as it is measured: how calls are guarded, whether another model may answer, rounds of asking."""
+
+    guard: Protection
+    fallback: bool = False
+    rounds: int = 1
+
+
+def protections(scene: Scene) -> dict[str, Shield]:
+    """Return each protection alone, none and all, which is how the server runs in small."""
+    timeout_s = scene.deadline_s / 5  # so that there is time left for another attempt and another model
+    none = Protection(timeout_s=None, attempts=1, open_at=None)
+    breaker = replace(none, open_at=0.5, open_s=scene.restart_s / 2)
+    everything = replace(breaker, timeout_s=timeout_s, attempts=2, backoff_s=0.01)
     return {
-        "none": (none, False),
-        "timeout": (replace(none, timeout_s=timeout_s), False),
-        "retry": (replace(none, attempts=2, backoff_s=0.01), False),
-        "breaker": (replace(none, failures_to_open=5, open_s=1), False),
-        "fallback": (none, True),
-        "all": (everything, True),
+        "none": Shield(none),
+        "timeout": Shield(replace(none, timeout_s=timeout_s)),
+        "retry": Shield(replace(none, attempts=2, backoff_s=0.01)),
+        "breaker": Shield(breaker),
+        "fallback": Shield(none, fallback=True),
+        "rounds": Shield(none, fallback=True, rounds=5),
+        "all": Shield(everything, fallback=True, rounds=5),
     }
 
 

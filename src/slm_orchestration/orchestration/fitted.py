@@ -21,7 +21,7 @@ from slm_orchestration.inference.confidence import Calibration, calibrate_confid
 from slm_orchestration.inference.latency import read_profile
 from slm_orchestration.inference.store import outcomes_path, read_outcomes
 from slm_orchestration.models.prices import read_prices, usd_per_second
-from slm_orchestration.orchestration.analysis import Analyst
+from slm_orchestration.orchestration.analysis import Analyst, Remembered
 from slm_orchestration.orchestration.cache_threshold import Budget, cache_threshold, text_pairs
 from slm_orchestration.orchestration.cache_vectors import encoder_named
 from slm_orchestration.orchestration.expectation import Expectation, fit_expectation
@@ -125,12 +125,21 @@ def fit(pool: Pool, where: Records, settings: Settings) -> Fitted:
         expectation=fit_expectation(
             raw, from_table(table), pool.names, profile=read_profile(where.profile), prices=prices
         ),
-        analyst=Analyst(TaskAnalysis(LatentSemantics(32, settings.seed))).fit(
-            parts[0].tasks["question"], parts[0].tasks["domain"].tolist()
-        ),
+        analyst=_analyst(strategy, parts[0].tasks, settings.seed),
         router_usd_per_s=usd_per_s,
         cache_threshold=_cache_threshold(table, settings) if settings.cache_enabled else None,
     )
+
+
+def _analyst(strategy: FittedRoutedStrategy, fit_tasks: pd.DataFrame, seed: int) -> Analyst:
+    """Return a fitted analyst; it reads the router's own vectors where these hold task analysis."""
+    router = strategy.router
+    vectors = getattr(router, "vectors", None)
+    if vectors is not None:
+        vectors = router.vectors = Remembered(vectors)  # type: ignore[attr-defined]
+    if vectors is None or not isinstance(vectors.vectors, TaskAnalysis):
+        vectors = Remembered(TaskAnalysis(LatentSemantics(32, seed))).fit(fit_tasks["question"])
+    return Analyst(vectors).fit(fit_tasks["question"], fit_tasks["domain"].tolist())
 
 
 def _overhead(where: Records, strategy: str, prices: pd.DataFrame) -> tuple[Overhead, float]:

@@ -1,7 +1,7 @@
 """Survive models that fail: timeouts, retries and circuit breakers around calls; a bulkhead around requests.
 
-Retries are tenacity's, the breaker is that of the package circuitbreaker (Nygard, Release It!, 2007). Every request
-that `Admission` lets in ends answered, failed or abandoned by its client, and is counted as that.
+Retries are tenacity's, the breaker is in `breaker.py`. Every request that `Admission` lets in ends answered, failed or
+abandoned by its client, and is counted as that.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from circuitbreaker import STATE_HALF_OPEN, CircuitBreaker
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
 from slm_orchestration.models.model import CallError, Completion, Model, TaskError
+from slm_orchestration.orchestration.breaker import Breaker
 from slm_orchestration.tasks.task import Task
 
 Answer = TypeVar("Answer")
@@ -41,20 +41,24 @@ class Protection:
     """How one model is guarded; null, or one attempt, leaves a protection out.
 
     A call that takes longer than `timeout_s` failed. A failed call is tried again until there were `attempts`, after a
-    random pause of at most `backoff_s`, doubled each time. After `failures_to_open` failures in a row the model is
-    not asked for `open_s` seconds (whole ones); then a single call finds out whether it is back.
+    random pause of at most `backoff_s`, doubled each time. When `open_at` of a model's last `window` calls failed, at
+    least `least` of them, it is not asked for `open_s` seconds; then single calls find out whether it is back.
     """
 
     timeout_s: float | None = 120.0
     attempts: int = 2
     backoff_s: float = 0.1
-    failures_to_open: int | None = 5
-    open_s: int = 10
+    open_at: float | None = 0.5
+    window: int = 20
+    least: int = 5
+    open_s: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("timeout_s", "attempts", "failures_to_open", "open_s"):
+        for name in ("timeout_s", "attempts", "open_at", "window", "least", "open_s"):
             if (value := getattr(self, name)) is not None and not value > 0:
                 raise ValueError(f"{name}={value}: allowed is a number above 0")
+        if self.open_at is not None and self.open_at > 1:
+            raise ValueError(f"open_at={self.open_at}: allowed is a share of calls, at most 1")
         if self.backoff_s < 0:
             raise ValueError(f"backoff_s={self.backoff_s}: allowed is a number from 0")
 
@@ -65,16 +69,14 @@ class Guard:
     def __init__(self, name: str, protection: Protection, *, concurrent: bool = False) -> None:
         self.name = name
         self.protection = protection
-        limit = protection.failures_to_open
-        self._breaker = CircuitBreaker(limit, protection.open_s, FAILURES, name) if limit else None
-        self._probing = False
-        self._lock = threading.Lock()
+        shape = protection.window, protection.least, protection.open_at, protection.open_s
+        self._breaker = None if protection.open_at is None else Breaker(*shape)  # type: ignore[arg-type]
         self._turn = nullcontext() if concurrent else threading.Lock()
 
     @property
     def is_open(self) -> bool:
         """Whether calls are refused because the model failed too often."""
-        return self._breaker is not None and self._breaker.opened
+        return self._breaker is not None and self._breaker.is_open
 
     def call(self, work: Callable[[], Answer], *, timeout_s: float | None = None) -> Answer:
         """Return what `work()` gives, in at most `timeout_s` (default: the protection's).
@@ -96,32 +98,22 @@ class Guard:
             return self._attempt(work, limit_s)
 
     def _attempt(self, work: Callable[[], Answer], limit_s: float | None) -> Answer:
-        probe = self._enter()
+        probe = False if self._breaker is None else self._breaker.enter()
+        if probe is None:
+            raise BreakerOpen(f"{self.name} failed too often and is left alone for a moment")
+        failed: bool | None = None
         try:
             answer = _within(work, limit_s, self.name)
+            failed = False
         except TaskError:
             raise
         except FAILURES:
-            with self._lock, self._breaker or nullcontext():  # the breaker counts the failure
-                raise
+            failed = True
+            raise
         finally:
-            self._probing = self._probing and not probe
-        if self._breaker is not None:
-            with self._lock:
-                self._breaker.reset()
+            if self._breaker is not None:
+                self._breaker.leave(probe=probe, failed=failed)
         return answer
-
-    def _enter(self) -> bool:
-        """Raise BreakerOpen, or return whether this call is the one that finds out if the model is back."""
-        breaker = self._breaker
-        if breaker is None:
-            return False
-        with self._lock:
-            probe = breaker.state == STATE_HALF_OPEN
-            if breaker.opened or (probe and self._probing):
-                raise BreakerOpen(f"{self.name} failed {breaker.failure_count} times in a row and is left alone")
-            self._probing = self._probing or probe
-        return probe
 
 
 class GuardedCall:

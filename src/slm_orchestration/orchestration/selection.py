@@ -15,13 +15,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slm_orchestration.models.model import Completion
-from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.outcome_matrix import ANSWER_COLUMNS, OutcomeMatrix
+from slm_orchestration.routing.router import Router
 from slm_orchestration.routing.rules import Called, Predict, Terms
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, guarded, readable_answers
 
 NONE = -1
 # Far below any quality: what is not allowed is never the best choice.
 _FORBIDDEN = -1e12
+_NO_ANSWERS = pd.DataFrame({"model": [], **{column: [] for column in ANSWER_COLUMNS}})
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Progress:
     confidence: NDArray[np.float64] = field(init=False)
     failed: NDArray[np.bool_] = field(init=False)
     completions: dict[tuple[int, int], Completion] = field(default_factory=dict, init=False)
+    before: NDArray[np.float64] | None = field(default=None, init=False)  # quality predicted before any call
 
     def __post_init__(self) -> None:
         shape = self.expected_s.shape
@@ -78,7 +81,7 @@ class Selection:
 
 def select(strategy: FittedRoutedStrategy, threshold: float, progress: Progress, limits: Limits) -> Selection:
     """Return what to call next for each task, and what to serve if nothing more is to be called."""
-    predict = guarded(strategy.router, _known(progress))
+    predict = _asking(strategy.router, progress)
     fits, relaxed = _fitting(progress, limits)
     plain = bool(fits.all()) and limits == Limits(relax=limits.relax)
     ask = predict if plain else _masked(predict, progress, limits, fits)
@@ -91,6 +94,27 @@ def select(strategy: FittedRoutedStrategy, threshold: float, progress: Progress,
     pending = choices.called[0] & ~answered & allowed
     call = np.where(pending.any(axis=1), pending.argmax(axis=1), NONE)
     return Selection(call, _served(choices.served[0], progress), predict(()), fits, relaxed)
+
+
+def _asking(router: Router, progress: Progress) -> Predict:
+    """Return how rules ask `router`: through the wall, and only where an answer exists that could change the answer.
+
+    Where no task has all the answers of a state, what is predicted there decides nothing.
+    """
+    if progress.before is None:
+        progress.before = guarded(router, _unanswered(progress))(())
+    before, after = progress.before, None if not progress.completions else guarded(router, _known(progress))
+
+    def ask(called: Called) -> NDArray[np.float64]:
+        if after is None or not called or not progress.answered[:, list(called)].all(axis=1).any():
+            return before
+        return after(called)
+
+    return ask
+
+
+def _unanswered(progress: Progress) -> OutcomeMatrix:
+    return _matrix(progress, _NO_ANSWERS)
 
 
 def _known(progress: Progress) -> OutcomeMatrix:
@@ -111,7 +135,11 @@ def _known(progress: Progress) -> OutcomeMatrix:
         for column in ("answer", "completion_tokens", "finish_reason"):
             answers[column] = _with(answers[column], places, [getattr(one, column) for one in found])
         answers["signals"] = _with(answers["signals"], places, [json.dumps(one.signals) for one in found])
-    zeros = np.zeros((tasks, width))
+    return _matrix(progress, answers)
+
+
+def _matrix(progress: Progress, answers: pd.DataFrame) -> OutcomeMatrix:
+    zeros = np.zeros(progress.expected_s.shape)
     rows = pd.DataFrame({"question": progress.questions})
     return OutcomeMatrix(rows, progress.models, frozenset(), zeros, zeros, zeros, zeros, answers)
 
@@ -151,7 +179,7 @@ def _masked(predict: Predict, progress: Progress, limits: Limits, fits: NDArray[
 
 def _left(progress: Progress, limits: Limits, answered: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the models that fit what the calls in `answered`, and those made in vain, have left of the limits."""
-    spent = answered | progress.failed
+    spent = answered | ~progress.answered  # of models without an answer only what failed has cost anything
     left_s = limits.latency_s - np.where(spent, progress.spent_s, 0.0).sum(axis=1, keepdims=True)
     left_usd = limits.cost_usd - np.where(spent, progress.spent_usd, 0.0).sum(axis=1, keepdims=True)
     return (progress.expected_s <= left_s) & (progress.expected_usd <= left_usd) & ~progress.failed

@@ -31,7 +31,8 @@ class Settings:
     of the pairs that must not hit do (see `cache_threshold.py`); 1 leaves exact hits only. `cache_path` defaults to a
     file in the cache folder. When no model fits the limits, `no_model_fits` says whether they are relaxed to the
     nearest that one does (with a warning in the decision) or the task is refused. `fallback` decides again without a
-    model that failed.
+    model that failed; where all failed they are asked again, in up to `rounds` rounds, after a random pause of at most
+    `pause_s` seconds that doubles each time.
     """
 
     routing_strategy: str = "adaptive"
@@ -40,6 +41,8 @@ class Settings:
     max_cost_usd: float | None = None
     no_model_fits: str = "relax"
     fallback: bool = True
+    rounds: int = 1
+    pause_s: float = 0.05
     max_tokens: int = 256
     max_concurrent_tasks: int = 100
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
@@ -136,6 +139,8 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_cost_usd": _LIMIT,
     "no_model_fits": (lambda value: value in ("relax", "refuse"), "relax or refuse"),
     "fallback": (_flag, "true or false"),
+    "rounds": (_count, "a whole number from 1"),
+    "pause_s": (_positive, "a number of seconds above 0"),
     "max_tokens": (_count, "a whole number from 1"),
     "max_concurrent_tasks": (_count, "a whole number from 1"),
     "cache_enabled": (_flag, "true or false"),

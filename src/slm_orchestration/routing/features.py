@@ -20,6 +20,7 @@ _REASONING = re.compile(
     r"how many|how much|total|each|total of|more than|less than|before|after)\b",
     re.IGNORECASE,
 )
+_TOKEN = re.compile(r"\w+")
 _KINDS = ("what", "which", "who", "when", "where", "why", "how", "is", "are", "does", "write", "find", "given")
 
 FEATURES = (
@@ -31,7 +32,12 @@ FEATURES = (
 
 def analyse(prompts: Iterable[str]) -> pd.DataFrame:
     """Return one row of FEATURES per prompt: length, numbers, code, structure, reasoning markers, kind of question."""
-    return pd.DataFrame([_analyse(text[:_LONG_PROMPT]) for text in prompts], columns=list(FEATURES))
+    return pd.DataFrame(feature_matrix(prompts), columns=list(FEATURES))
+
+
+def feature_matrix(prompts: Iterable[str]) -> NDArray[np.float64]:
+    """Return what `analyse` does as prompts × FEATURES."""
+    return np.array([_analyse(text[:_LONG_PROMPT]) for text in prompts], dtype=float).reshape(-1, len(FEATURES))
 
 
 def complexity(features: pd.DataFrame) -> NDArray[np.float64]:
@@ -39,26 +45,27 @@ def complexity(features: pd.DataFrame) -> NDArray[np.float64]:
 
     A fixed, label-free heuristic of the kind that published routers hard-code; its weights are not fitted to anything.
     """
+    values = {name: features[name].to_numpy(float) for name in features.columns}
     parts = (
-        0.30 * _saturate(features["log_characters"] - np.log1p(40.0), 3.0)
-        + 0.20 * _saturate(features["number_density"], 0.10)
-        + 0.20 * _saturate(features["reasoning_density"], 0.10)
-        + 0.15 * _saturate(features["code_density"], 0.05)
-        + 0.15 * _saturate(features["structure_density"], 0.20)
+        0.30 * _saturate(values["log_characters"] - np.log1p(40.0), 3.0)
+        + 0.20 * _saturate(values["number_density"], 0.10)
+        + 0.20 * _saturate(values["reasoning_density"], 0.10)
+        + 0.15 * _saturate(values["code_density"], 0.05)
+        + 0.15 * _saturate(values["structure_density"], 0.20)
     )
-    return np.clip(parts.to_numpy(float), 0.0, 1.0)
+    return np.clip(parts, 0.0, 1.0)
 
 
-def _saturate(values: pd.Series, scale: float) -> pd.Series:
-    return (values / scale).clip(0.0, 1.0)
+def _saturate(values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    return np.clip(values / scale, 0.0, 1.0)
 
 
-def _analyse(text: str) -> list[float]:
+def _analyse(text: str) -> tuple[float, ...]:
     words = _WORD.findall(text)
     characters, count = max(len(text), 1), max(len(words), 1)
-    lowered = text.lower()
+    tokens = set(_TOKEN.findall(text.lower()))
     sentences = max(text.count(".") + text.count("?") + text.count("!"), 1)
-    return [
+    return (
         float(np.log1p(len(text))),
         float(np.log1p(len(words))),
         sum(map(len, words)) / count,
@@ -72,5 +79,5 @@ def _analyse(text: str) -> list[float]:
         sum(map(str.isupper, text)) / characters,
         float(min(text.count("?"), 5)),
         text.count("\n") / characters,
-        *(float(bool(re.search(rf"\b{kind}\b", lowered))) for kind in _KINDS),
-    ]
+        *(float(kind in tokens) for kind in _KINDS),
+    )

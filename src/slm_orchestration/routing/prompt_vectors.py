@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from slm_orchestration.routing.features import analyse
+from slm_orchestration.routing.features import feature_matrix
 
 
 class Vectors(Protocol):
@@ -68,7 +68,7 @@ class TaskAnalysis:
         return np.clip((self._raw(prompts) - self._centre) / self._spread, -10.0, 10.0)
 
     def _raw(self, prompts: pd.Series) -> NDArray[np.float64]:
-        return np.hstack([analyse(prompts).to_numpy(float), self.vectors.transform(prompts)])
+        return np.hstack([feature_matrix(prompts), self.vectors.transform(prompts)])
 
 
 def unit_length(points: NDArray[np.float64]) -> NDArray[np.float64]:
