@@ -3,7 +3,7 @@
     python -m experiments.feasibility files=[a.parquet,b.parquet]
     python -m experiments.feasibility files=[path/to/RouteLLM] most_pairs=50
 
-Writes feasibility.parquet under paths.results and feasibility_map.pdf and .png under paths.figures.
+Writes feasibility.parquet and .csv under paths.results and feasibility_map.pdf and .png under paths.figures.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from experiments.config import entry
 from experiments.imported import of_file
-from slm_orchestration import tables
+from slm_orchestration import files, tables
 from slm_orchestration.figures import style
 from slm_orchestration.figures.feasibility_map import feasibility_map
 from slm_orchestration.routing.feasibility import TARGET, feasibility
@@ -37,10 +37,12 @@ def main(cfg: DictConfig) -> None:
     frame = pd.concat(frames, ignore_index=True)
     path = Path(cfg.paths.results) / "feasibility.parquet"
     tables.write(frame, FEASIBILITY, path, metadata={"seed": str(cfg.seed), "retention": str(TARGET)})
+    with files.replacing(path.with_suffix(".csv")) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.4g", lineterminator="\n")
     figure = feasibility_map(frame, retention=TARGET, claimed_share=CLAIMED_SHARE, claimed_saving=CLAIMED_SAVING)
     drawn = style.save(figure, Path(cfg.paths.figures) / "feasibility_map")
     print(_text(frame).to_string(index=False))
-    print(f"table: {path}\nfigure: {', '.join(map(str, drawn))}")
+    print(f"table: {path}, .csv\nfigure: {', '.join(map(str, drawn))}")
 
 
 def _text(frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
     python -m experiments.learn files=[path/to/RouteLLM,mmlu_pro.parquet]
     python -m experiments.learn files=[my.csv] splits=5 datasets=[mmlu]
+    python -m experiments.learn pool=packaged suite=quick       # the outcomes that this project recorded
 
 Takes the cheapest and the dearest model of each table and, where there are more, the middle one with the dearest.
 Writes learned.parquet under paths.results and between_within.pdf and .png under paths.figures.
@@ -9,28 +10,28 @@ Writes learned.parquet under paths.results and between_within.pdf and .png under
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 from omegaconf import DictConfig
 
 from experiments.config import entry
-from experiments.imported import of_file
+from experiments.imported import is_asked, of_file
+from experiments.inputs import load_outcomes
 from slm_orchestration import tables
 from slm_orchestration.figures import style
 from slm_orchestration.figures.between_within import between_within
 from slm_orchestration.routing.learned import conformed, learned, prompts_of
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.recorded_pairs import pair_of
 from slm_orchestration.schemas import LEARNED
 
 
 def main(cfg: DictConfig) -> None:
     """Write the table and the figure, and print the table."""
-    if not cfg.files:
-        raise ValueError("files=[...] names no recorded outcomes")
     frames = []
-    for name in cfg.files:
-        outcomes, table = of_file(cfg, Path(str(name)))
+    for outcomes, table in _recorded(cfg):
         if outcomes.tasks["question"].isna().any():
             print(f"{table}: skipped, as some tasks have no prompt")
             continue
@@ -46,15 +47,28 @@ def main(cfg: DictConfig) -> None:
     frame = conformed(frames)
     path = Path(cfg.paths.results) / "learned.parquet"
     tables.write(frame, LEARNED, path, metadata={"seed": str(cfg.seed), "most_fit": str(cfg.most_fit)})
+    print(f"\ntable: {path}")
+    if frame.loc[frame["metric"] == "apgr", "estimate"].isna().all():
+        print("no figure: no pair has a gap in quality that is certain, so APGR is undetermined")
+        return
     drawn = style.save(between_within(frame), Path(cfg.paths.figures) / "between_within")
-    print(f"\ntable: {path}\nfigure: {', '.join(map(str, drawn))}")
+    print(f"figure: {', '.join(map(str, drawn))}")
+
+
+def _recorded(cfg: DictConfig) -> Iterator[tuple[OutcomeMatrix, str]]:
+    if not is_asked(cfg):
+        yield load_outcomes(cfg), str(cfg.suite.name)
+        return
+    if not cfg.files:
+        raise ValueError("files=[...] names no recorded outcomes")
+    yield from (of_file(cfg, Path(str(name))) for name in cfg.files)
 
 
 def _text(rows: pd.DataFrame) -> pd.DataFrame:
     names = rows["strategy"] + rows["datasets_left_out"].map({True: ", datasets left out", False: ""})
     frame = rows.assign(strategy=names + rows["needs_labels"].map({True: "", False: " (no labels)"}))
-    cells = frame["estimate"].map("{:+.3f}".format)
-    total = frame["part"] == "total"
+    cells = frame["estimate"].map("{:+.3f}".format).where(frame["estimate"].notna(), "undetermined")
+    total = (frame["part"] == "total") & frame["low"].notna()
     spread = " [" + frame["low"].map("{:+.3f}".format) + ", " + frame["high"].map("{:+.3f}".format) + "]"
     frame["cell"] = cells + spread.where(total, "")
     frame["column"] = frame["metric"].map({"apgr": "APGR - 0.5", "gain": "gain at 95 %"}) + ", " + frame["part"]

@@ -1,5 +1,7 @@
 """What routers learn and what is feasible, on pairs where both are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,6 +39,12 @@ def test_what_only_datasets_tell_is_gained_between_datasets(pair):
     assert abs(areas["random", "total"]) < 0.1
     assert set(rows.loc[~rows["needs_labels"], "strategy"]) == {"random", "length", "heuristic"}
     assert len(between_within(rows).axes) == 1
+
+
+def test_without_a_certain_gap_apgr_is_null_and_gains_stand(pair):
+    alike = replace(pair, quality=np.column_stack([pair.quality[:, 0], pair.quality[::-1, 0]]))
+    found = learned(alike, prompts_of(alike, 0), splits=2, most_fit=100, seed=0).groupby("metric")["estimate"]
+    assert found.count().to_dict() == {"apgr": 0, "gain": 27}
 
 
 def test_random_mixing_keeps_what_the_ratio_allows_and_the_oracle_more(pair):

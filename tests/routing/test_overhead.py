@@ -1,7 +1,12 @@
+import dataclasses
+
+import numpy as np
 import pandas as pd
 
 from slm_orchestration.routing import overhead
 from slm_orchestration.routing.heuristic import HeuristicRouter
+from slm_orchestration.routing.hidden_state import HiddenStateRouter
+from slm_orchestration.routing.outcome_matrix import Recorded
 from slm_orchestration.routing.strategy import fit_table
 from tests.routing.tables_by_hand import matrix
 
@@ -20,6 +25,23 @@ def test_the_profile_is_written_read_and_charged(tmp_path):
     overhead.write(path, pd.DataFrame([row], index=pd.Index(["heuristic"], name="strategy")))
     charged = overhead.overhead(overhead.read(path), "heuristic", usd_per_s=10.0)
     assert (charged.latency_s, charged.cost_usd) == (0.002, 0.01)
+
+
+def test_a_probe_of_states_is_timed_though_it_reads_no_prompt():
+    outcomes = matrix([[1, 0, 1], [0, 1, 1]] * 20)
+    states = Recorded(np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32), *[np.zeros(40)] * 3)
+    outcomes = dataclasses.replace(outcomes, side={f"state:{outcomes.models[0]}": states})
+    router = HiddenStateRouter("cheapest", 2, 0)
+    asked: list[int] = []
+
+    def predicted(prompts, answers):
+        asked.append(len(prompts))
+        return HiddenStateRouter.predict_quality(router, prompts, answers)
+
+    router.fit(fit_table(outcomes, router))
+    router.predict_quality = predicted
+    overhead.measure(router, outcomes)
+    assert asked == [1] * 41 + [40]
 
 
 def test_a_measurement_counts_its_tasks_and_takes_time():

@@ -18,9 +18,9 @@ def between_within(learned: pd.DataFrame) -> Figure:
     """Draw APGR - 0.5 of each strategy per recorded pair, split between (blue) and within (orange) datasets.
 
     The dot is the total with its interval; the hollow dot is the total without the datasets that are asked about. The
-    axis ends where routers do: an oracle beyond it is written as a number.
+    axis ends where routers do: an oracle beyond it is written as a number. Pairs without a gap to recover are left out.
     """
-    rows = learned[learned["metric"] == "apgr"]
+    rows = learned[(learned["metric"] == "apgr") & learned["estimate"].notna()]
     pairs = list(rows[["table", "small", "large"]].drop_duplicates().itertuples(index=False, name=None))
     routed = rows[(rows["strategy"] != "oracle") & (rows["part"] == "total")]
     right = 1.25 * max(0.05, float(routed["high"].max()))

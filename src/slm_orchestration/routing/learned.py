@@ -20,6 +20,7 @@ from slm_orchestration.routing.quality_model import QualityModel
 from slm_orchestration.routing.reads import fit_table, guarded
 from slm_orchestration.routing.recorded_pairs import (
     KnownVectors,
+    Parts,
     area_gain,
     cut_that_keeps,
     datasets_of,
@@ -62,9 +63,11 @@ def learned(pair: OutcomeMatrix, prompts: Prompts, *, splits: int, most_fit: int
 
     A split has 30 % of the groups to fit, 20 % to tune on and to choose the score at which 95 % of the dear model's
     quality is kept, and 50 % to report. At most `most_fit` tasks are fitted on. Routers are also fitted and tuned
-    without the datasets that they are then asked about, a fifth of them at a time.
+    without the datasets that they are then asked about, a fifth of them at a time. APGR is null unless the pair's gap
+    in quality lies beyond 1.96 of its standard errors.
     """
     study = _study(pair, prompts, seed)
+    determined = abs(study.advantage.mean()) > 1.96 * study.advantage.std() / np.sqrt(len(pair))
     rows, sizes = [], (0, 0)
     for number in range(splits):
         fit, calibration, evaluation = _parts(pair, np.random.default_rng([seed, number]))
@@ -74,7 +77,7 @@ def learned(pair: OutcomeMatrix, prompts: Prompts, *, splits: int, most_fit: int
             cut = cut_that_keeps(score[: len(calibration)], pair.quality[calibration], TARGET)
             tail = score[len(calibration) :]
             measured = {
-                "apgr": area_gain(tail, *where),
+                "apgr": area_gain(tail, *where) if determined else Parts(np.nan, np.nan, np.nan),
                 "gain": split_covariance(np.asarray(tail >= cut, dtype=np.float64), *where),
             }
             for metric, parts in measured.items():
@@ -171,7 +174,8 @@ def _summary(frame: pd.DataFrame, sizes: tuple[int, int], *, datasets: int) -> p
     rows = []
     for key, values in frame.groupby(keys, sort=False)["value"]:
         low, high = overlap_corrected(values.to_numpy(), fitted=sizes[0], tested=sizes[1], level=0.95)
-        rows.append((*key, values.mean(), low, high))  # type: ignore[misc]
+        # Where one split has no gap to recover, there is no mean over splits.
+        rows.append((*key, values.mean(skipna=False), low, high))  # type: ignore[misc]
     result = pd.DataFrame(rows, columns=[*keys, "estimate", "low", "high"])
     result["needs_labels"] = ~result["strategy"].isin(LABEL_FREE)
     return result.assign(splits=len(frame) // len(result), tasks=sizes[1], datasets=datasets)

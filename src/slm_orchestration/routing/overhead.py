@@ -10,7 +10,7 @@ import pandas as pd
 
 from slm_orchestration.files import replacing
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.routing.reads import guarded, readable_answers
+from slm_orchestration.routing.reads import PROMPT, STATE, guarded, readable_answers, resolved
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.router import Router
 from slm_orchestration.routing.walk import Called
@@ -21,11 +21,16 @@ COLUMNS = ["strategy", "single_p50_s", "single_p99_s", "batched_s", "tasks", "de
 def measure(router: Router, outcomes: OutcomeMatrix, *, most: int = 200) -> dict[str, float | int]:
     """Return seconds per prediction of a fitted router: one task at a time (p50, p99), and per task of one batch.
 
-    Averaged over the prediction before any call and, for a router that reads answers, the one after the first call.
+    Averaged over the prediction before any call, for a router that reads prompts or states, and the one after the first
+    call, for a router that reads answers. What is handed to the router is put together within the time that is taken;
+    what it reads (a state's prefill, samples) is paid elsewhere.
     """
     part = outcomes.take(np.arange(min(len(outcomes), most)))
-    states: list[Called] = [()] if "prompt" in router.reads else []
+    reads = resolved(router, outcomes.models)
+    states: list[Called] = [()] if reads[PROMPT] or reads[STATE] else []
     states += [(0,)] if 0 in readable_answers(router, outcomes.models) else []
+    if not states:
+        raise ValueError(f"{type(router).__name__} reads nothing of the cheapest model or the prompt: nothing to time")
     _seconds(router, part.take(np.array([0])), states)  # the first call pays for caches that later ones share
     single = np.array([_seconds(router, part.take(np.array([row])), states) for row in range(len(part))])
     return {
@@ -61,4 +66,4 @@ def _seconds(router: Router, outcomes: OutcomeMatrix, states: list[Called]) -> f
     start = time.perf_counter()
     for state in states:
         predict(state)
-    return (time.perf_counter() - start) / max(len(states), 1)
+    return (time.perf_counter() - start) / len(states)
