@@ -43,7 +43,9 @@ def main(cfg: DictConfig) -> None:
     watched = partial(tqdm, desc="datasets", unit="dataset", leave=False, disable=None)
     collection = collect(datasets, skip_invalid=cfg.skip_invalid, watched=watched)
     if cfg.cards:
-        write_text(Path("data/README.md"), cards(collection, datasets, pd.read_csv("data/pilot.csv")))
+        judged = Path("data/pilot.csv")
+        table = pd.read_csv(judged) if judged.exists() else None
+        write_text(Path("data/README.md"), cards(collection, datasets, table))
         print("data/README.md: written")
         return
     suite = Suite(**cfg.suite)

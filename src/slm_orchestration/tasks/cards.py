@@ -27,10 +27,11 @@ used; "undecided": too few pilot tasks to tell, and the set stays. Whether model
 """
 
 
-def cards(collection: Collection, datasets: Datasets, pilot_table: pd.DataFrame) -> str:
+def cards(collection: Collection, datasets: Datasets, pilot_table: pd.DataFrame | None) -> str:
     """Return data/README.md: a table per domain with origin, licence, size, scorer and a command that prints a task.
 
-    `pilot_table`, as `pilot.judged` returns it, also holds the datasets that were rejected and are configured no more.
+    `pilot_table`, as `pilot.judged` returns it, also holds the datasets that were rejected and are configured no more;
+    None where no model has answered pilot tasks yet.
     """
     table = overview(collection, datasets, collection.tasks)
     pilot = {key: 0 for key in datasets}
@@ -56,17 +57,17 @@ def cards(collection: Collection, datasets: Datasets, pilot_table: pd.DataFrame)
     parts += ["| dataset | result |", "|---|---|", *(f"| {name} | {result} |" for name, result in RECOMPUTED.items())]
     parts.append("\n## Read and not used\n")
     parts += ["| set | why |", "|---|---|", *(f"| {name} | {reason} |" for name, reason in REJECTED.items())]
-    parts.append(_PILOT)
-    parts += [
-        "| domain | dataset | tasks | right | interval | without a model | verdict |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    parts += [
+    parts += _pilot(pilot_table) if pilot_table is not None else []
+    return "\n".join(parts) + "\n"
+
+
+def _pilot(table: pd.DataFrame) -> list[str]:
+    head = [_PILOT, "| domain | dataset | tasks | right | interval | without a model | verdict |", "|" + "---|" * 7]
+    return head + [
         f"| {row.domain} | {row.dataset} | {row.tasks} | {row.quality:.2f} | {row.low:.2f} to {row.high:.2f} "
         f"| {row.baseline:.2f} | {row.verdict} |"
-        for row in pilot_table.itertuples()
+        for row in table.itertuples()
     ]
-    return "\n".join(parts) + "\n"
 
 
 def _row(key: tuple[str, str], count: int, datasets: Datasets, task_id: str) -> str:
