@@ -57,6 +57,15 @@ def test_three_columns_are_enough_and_what_is_missing_stays_null(tmp_path, name)
     assert set(imported.tasks["dataset"]) == {"my"}
 
 
+def test_semicolons_decimal_commas_and_a_byte_order_mark_are_read(tmp_path):
+    frame = rows(cost_usd=0.25).assign(quality=lambda f: f["quality"] / 2)
+    text = frame.to_csv(index=False, sep=";", decimal=",")
+    (tmp_path / "my.csv").write_text(text, encoding="utf-8-sig")
+    outcomes = read_imported(tmp_path / "my.csv").outcomes
+    assert outcomes.groupby("model")["quality"].mean().to_dict() == {"a": 0.25, "b": 0.5}
+    assert set(outcomes["cost_usd"]) == {0.25}
+
+
 def test_costs_order_the_models_whatever_their_quality(tmp_path):
     frame = rows()
     frame["cost_usd"] = frame["model"].map({"a": 0.01, "b": 0.001})

@@ -37,9 +37,7 @@ def read_file(path: Path) -> pd.DataFrame:
         if name.endswith(".parquet"):
             return pq.read_table(path).to_pandas()
         if name.endswith((".csv", ".csv.gz", ".tsv")):
-            separator = "\t" if name.endswith(".tsv") else ","
-            # As text, so that the id 007 stays 007 and a model may be called NA.
-            return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            return _separated(path, "\t" if name.endswith(".tsv") else ",")
         if name.endswith(".jsonl"):
             return pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
     except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
@@ -50,6 +48,19 @@ def read_file(path: Path) -> pd.DataFrame:
             "pandas.read_pickle(...).to_parquet(...)"
         )
     raise ImportedError(f"{path}: unknown kind of file; readable are {_READABLE}, and a folder of them")
+
+
+def _separated(path: Path, separator: str) -> pd.DataFrame:
+    first = pd.read_csv(path, sep=separator, nrows=0, encoding="utf-8-sig").columns
+    semicolons = len(first) == 1 and ";" in first[0]
+    # As text, so that the id 007 stays 007 and a model may be called NA.
+    rows = pd.read_csv(
+        path, sep=";" if semicolons else separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+    )
+    if semicolons:  # where a comma may be the decimal point
+        measured = [name for name in rows if name in (*SHARES, *AMOUNTS)]
+        rows[measured] = rows[measured].apply(lambda column: column.str.replace(",", "."))
+    return rows
 
 
 def clean(rows: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
