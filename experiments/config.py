@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,7 @@ _INTERRUPTED, _WRONG_USE = 130, 2
 
 
 def entry(
-    run: Callable[[DictConfig], None],
+    run: Callable[[DictConfig], int | None],
     name: str,
     config: str = "config",
     *,
@@ -32,7 +33,8 @@ def entry(
     """Run `run` with the configuration that the command line asks for; `name` is the module, as in `python -m name`.
 
     `config` is the file of `conf` to begin with: only `prepare` also reads the domains, which take a second.
-    `after_sweep` follows a sweep of several runs, with the configuration of the last one.
+    `after_sweep` follows a sweep of several runs, with the configuration of the last one. Where `run` returns how many
+    runs it tracked, a sweep ends with their number per second.
 
     Errors that a user can cause end in one line each and exit code 2; HYDRA_FULL_ERROR=1 keeps their tracebacks.
     """
@@ -49,6 +51,7 @@ def entry(
     jobs: list[str] = []
     ran: list[DictConfig] = []
     failures: dict[str, list[str]] = {}
+    tracked, started = [0], time.perf_counter()
 
     def job(cfg: DictConfig) -> None:
         # A failed job of a sweep is kept until the others have run; Hydra would print its own lines about it.
@@ -56,14 +59,17 @@ def entry(
         try:
             check(cfg)
             ran[:] = [cfg]
-            run(cfg)
+            tracked.append(run(cfg) or 0)
         except kept_here as error:
             failures.setdefault(explain(error, CONF, config), []).append(jobs[-1])
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config)(job)()
         if after_sweep is not None and len(jobs) > 1 and ran:
+            seconds = time.perf_counter() - started
             after_sweep(ran[0])
+            if sum(tracked):
+                print(f"{sum(tracked):,} tracked runs in {seconds:.1f} s: {sum(tracked) / seconds:.1f} runs/s")
     except caught as error:
         failures[explain(error, CONF, config)] = []
     except KeyboardInterrupt:

@@ -44,26 +44,31 @@ TABLES = {
 }
 
 
-def main(cfg: DictConfig) -> None:
-    """Run the configured strategy, or show the run that stands complete."""
+def main(cfg: DictConfig) -> int:
+    """Run the configured strategy, or show the run that stands complete; return how many runs are new.
+
+    Each strategy is a run, and so is each of its thresholds.
+    """
     folder = Path(cfg.paths.results) / cfg.routing.name
     paths = {name: folder / f"{name}.parquet" for name in TABLES}
     if reason := imported.reason_to_skip(cfg):
         print(f"\n{cfg.routing.name}: skipped, as {reason}")
-        return
-    if not inputs.is_complete(folder, [path.name for path in paths.values()], inputs.fingerprint(cfg)):
+        return 0
+    stands = inputs.is_complete(folder, [path.name for path in paths.values()], inputs.fingerprint(cfg))
+    if not stands:
         try:
             _run(cfg, folder, paths)
         except NotRecorded as error:
             if not _in_a_sweep():
                 raise
             print(f"\n{cfg.routing.name}: skipped, {error}")
-            return
+            return 0
     curves = tables.read(paths["curves"], tables.CURVES)
     points = tables.read(paths["operating_points"], tables.OPERATING_POINTS)
     log_sweep(cfg, curves, {**paths, "config": folder / "config.yaml"}, _tags(folder))
     show(curves, points)
     print(f"tables: {folder}")
+    return 0 if stands else int((curves["domain"] == replay.OVERALL).sum() + curves["strategy"].nunique())
 
 
 def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:

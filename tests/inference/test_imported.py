@@ -66,6 +66,17 @@ def test_semicolons_decimal_commas_and_a_byte_order_mark_are_read(tmp_path):
     assert set(outcomes["cost_usd"]) == {0.25}
 
 
+def test_the_order_of_the_rows_changes_nothing(tmp_path):
+    frame = rows(cost_usd=0.1, dataset="d").assign(prompt=lambda f: f["task_id"] + " as asked of " + f["model"])
+    one, other = (
+        read_imported(written(tmp_path, given, name))
+        for given, name in ((frame, "one.csv"), (frame.sample(frac=1, random_state=0), "other.csv"))
+    )
+    assert one.tasks.equals(other.tasks)
+    assert one.outcomes.equals(other.outcomes)
+    assert (one.models, one.remarks) == (other.models, other.remarks)
+
+
 def test_costs_order_the_models_whatever_their_quality(tmp_path):
     frame = rows()
     frame["cost_usd"] = frame["model"].map({"a": 0.01, "b": 0.001})

@@ -61,6 +61,7 @@ def read_imported(path: Path, selection: Selection | None = None) -> Imported:
     rows, remarks = rows_of(path, selection)
     rows = _selected(rows, path, selection)
     remarks += check_tasks(rows, path)
+    rows = rows.sort_values(["task_id", "model"], ignore_index=True)  # the order of a file's rows says nothing
     models = list(rows["model"].unique())
     if len(models) < 2:
         raise ImportedError(f"{path}: routing needs at least 2 models, found {', '.join(models)}")
