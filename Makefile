@@ -67,6 +67,7 @@ verify: $(INSTALLED)  ## compare the results with the committed reference: "repr
 
 expected: $(INSTALLED)  ## make the present results the reference that verify compares with
 	@$(RUN) experiments.verify accept $(CONFIG)
+	@$(RUN) experiments.claims $(CONFIG)
 
 audit: $(INSTALLED)  ## ask the real models again about a sample of the recorded tasks (downloads the weights)
 	@$(RUN) experiments.audit $(CONFIG)

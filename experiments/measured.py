@@ -1,4 +1,4 @@
-"""What claims are tested against beside estimates: counts of answered tasks, and the load test where one was made."""
+"""What claims are tested against beside estimates: counts of answered tasks, and the gateway where it was measured."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from slm_orchestration import tables
 from slm_orchestration.inference.store import read_outcomes
 from slm_orchestration.report import measured as rows_of
 
-LOAD = "load.parquet"
+# What was measured live lies beside the recorded outcomes, as experiments.load and experiments.faults leave it.
+LIVE = {
+    "load.csv": (tables.LOAD, rows_of.from_load),
+    "faults.csv": (tables.FAULTS, rows_of.from_faults),
+}
 
 
 def measured(cfg: DictConfig) -> pd.DataFrame:
-    """Return counts of the pool's outcomes and, where a LOAD table lies, its throughput and latencies, as ESTIMATES."""
+    """Return counts of the pool's outcomes and what was measured of the gateway, where it was, as ESTIMATES."""
     frames = [_counted(cfg)]
-    results = Path(cfg.paths.results)
-    found = [folder / LOAD for folder in (results, results.parent) if (folder / LOAD).exists()]
-    if found:
-        frames.append(rows_of.from_load(tables.read(found[0], tables.LOAD)))
+    for name, (schema, rows) in LIVE.items():
+        path = Path(cfg.inference.folder) / name
+        if path.exists():
+            frames.append(rows(tables.conform(pd.read_csv(path), schema)))
     return tables.conform(pd.concat(frames, ignore_index=True), tables.ESTIMATES)
 
 

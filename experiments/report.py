@@ -35,6 +35,7 @@ from slm_orchestration.report import tables as printed
 from slm_orchestration.report.numbers import Number, Source
 
 PAPER = CONF.parent / "paper"
+VALIDATION = Path("data/validation.csv")
 
 
 def main(cfg: DictConfig) -> None:
@@ -80,6 +81,7 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
     """Return every number and word of the paper by name, and the printed tables, the summary first."""
     estimates, comparisons = results.estimates, results.comparisons
     source = Source("estimates.parquet", results.configuration)
+    simulated = pd.read_csv(CONF.parent / VALIDATION)
     evaluated = claims.evaluate(published_claims(), pd.concat([estimates, results.measured]), comparisons)
     named = (
         numbers.from_estimates(estimates, source)
@@ -89,6 +91,7 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         | facts.names(estimates, source)
         | facts.of_claims(evaluated, Source("conf/claims.yaml and estimates.parquet", results.configuration))
         | facts.design(_design(cfg, results), Source("configuration", results.configuration))
+        | facts.design({"simulations": int(simulated["simulations"].max())}, Source(str(VALIDATION), ""))
     )
     for alias, strategy in (
         ("leader", strategies.contenders(estimates)[0]),
@@ -102,6 +105,7 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         printed.domains(named, estimates),
         printed.comparisons(named, comparisons, estimates),
         printed.claims(named, evaluated),
+        printed.validation(simulated),
     ]
     return named, shown
 

@@ -61,7 +61,7 @@ def test_results_without_a_competing_strategy_are_refused(cfg: DictConfig):
 
 def test_the_published_claims_are_those_of_the_list_each_with_comparison_scope_and_experiment():
     claims = {claim.name: claim for claim in report.published_claims()}
-    assert len(claims) == 16
+    assert len(claims) == 20
     assert all(claim.comparison and claim.scope and claim.experiment for claim in claims.values())
     assert claims["quality_absolute"].quote == claims["quality_relative"].quote == "≥ 95 %"
     assert claims["small_share"].target == 0.712

@@ -34,7 +34,7 @@ def test_datasets_are_drawn_whole_and_counted(made):
     rows = seen.query("view == 'datasets_resampled' and metric == 'quality'").set_index("strategy")
     assert (rows["units"] == 4).all()
     assert rows.loc["clever", "estimate"] == pytest.approx(table.values["quality"][:, table.column("clever")].mean())
-    assert rows["method"].str.contains("fewer than 30 groups").all()
+    assert rows["method"].str.contains("fewer than 100 groups").all()
 
 
 def test_the_mixed_models_effect_is_near_the_plain_difference(made):

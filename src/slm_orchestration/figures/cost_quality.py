@@ -15,13 +15,18 @@ from slm_orchestration.figures.style import FAINT, INK, SOFT
 
 # More curves than this on one plane hide each other; `cost_quality_panels` shows them apart.
 _CURVES_TOGETHER = 4
+# Labels of more strategies than this cannot be told apart; those that gain least over the mixture are grey dots.
+_NAMED = 8
+# The strategy that conf/claims.yaml is about is always named.
+_CLAIMED = "adaptive"
 _LABEL_SIZE = 5.8
 
 
 def cost_quality(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Sequence[str]) -> Figure:
     """Draw every strategy's operating point with its intervals, the constants, the mixture of `hull` and the oracle.
 
-    `hull` names the mixture's models, the cheapest first; `curves` and `estimates` are the tables CURVES and ESTIMATES.
+    Of many strategies only those with the largest gain over the mixture are named; the others are dots. `hull` names
+    the mixture's models, the cheapest first; `curves` and `estimates` are the tables CURVES and ESTIMATES.
     """
     scale, unit = _unit(estimates)
     points = _points(estimates, scale)
@@ -30,7 +35,9 @@ def cost_quality(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Sequence[s
         axes = figure.add_axes((0.125, 0.13, 0.5, 0.84))
         labels = [_mixture(axes, points, hull)]
         contenders = strategies.contenders(estimates)
-        for name in contenders:
+        named = [name for place, name in enumerate(contenders) if place < _NAMED or name == _CLAIMED]
+        _dots(axes, points.loc[[name for name in contenders if name not in named]])
+        for name in named:
             if len(contenders) <= _CURVES_TOGETHER:
                 _curve(axes, curves, name, scale)
             _cross(axes, points.T[name], name)
@@ -38,8 +45,8 @@ def cost_quality(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Sequence[s
         landmarks = references + strategies.constants(estimates)
         for name in landmarks:
             _landmark(axes, points.T[name], name)
-        labels += [_label(points, name) for name in contenders + landmarks]
-        _limits(axes, points, contenders)
+        labels += [_label(points, name) for name in named + landmarks]
+        _limits(axes, points, named)
         axes.set_position(_room_for(labels, figure))
         axes.set(xlabel=f"Mean cost {unit}", ylabel="Mean quality")
         beside(axes, labels, size=_LABEL_SIZE)
@@ -133,6 +140,25 @@ def _cross(axes: Axes, point: pd.Series, name: str) -> None:
         label=f"point:{name}",
         **style.point(name),
     )
+
+
+def _dots(axes: Axes, points: pd.DataFrame) -> None:
+    """Draw strategies that are not named, and say how many they are."""
+    for name, point in points.iterrows():
+        axes.plot(
+            point["cost_estimate"],
+            point["quality_estimate"],
+            "o",
+            color=SOFT,
+            markersize=2,
+            zorder=3,
+            label=f"point:{name}",
+        )
+    if len(points):
+        axes.text(
+            0.98, 0.02, f"grey dots: {len(points)} strategies\nof smaller gain",
+            transform=axes.transAxes, ha="right", va="bottom", fontsize=_LABEL_SIZE, color=SOFT,
+        )  # fmt: skip
 
 
 def _landmark(axes: Axes, point: pd.Series, name: str) -> None:

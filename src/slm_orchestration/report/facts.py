@@ -32,6 +32,9 @@ _SIZES = {
     "p_value": p_value,
     "effect_size": lambda value: signed(value, 2),
     "tasks": lambda value: decimal(value, 0),
+    "domains": lambda value: decimal(value, 0),
+    "requests_per_second": lambda value: decimal(value, 0),
+    "availability": percent,
 }
 
 

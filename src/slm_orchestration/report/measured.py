@@ -1,4 +1,4 @@
-"""What claims are tested against beside estimates: exact counts, and measurements of the gateway under load.
+"""What claims are tested against beside estimates: exact counts, and measurements of the gateway under load and faults.
 
 Each becomes rows of ESTIMATES, so that a claim names a strategy and a metric whatever it is about. What was not
 measured has no row, and the claim is then not testable here.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import pandas as pd
 
 LEVEL = 0.95
-# What the whole way of a request is measured on: through the gateway to a model.
-SERVED = "gateway_model"
+# The gateway while faults are injected, and the row of FAULTS in which it defends itself by every means.
+FAULTY, PROTECTED = "gateway_with_faults", "all"
 _COLUMNS = {
     "requests_per_second": ("achieved_rps", "achieved_low", "achieved_high"),
     "latency_p50_s": ("p50_s", "p50_low", "p50_high"),
@@ -49,6 +49,19 @@ def from_load(load: pd.DataFrame) -> pd.DataFrame:
         method = f"{best['mode']} load of {best['level']:g}, interval over windows"
         frames.append(_estimates(pd.DataFrame(values), strategy=str(path), tasks=int(best["requests"]), method=method))
     return pd.concat(frames, ignore_index=True)
+
+
+def from_faults(faults: pd.DataFrame) -> pd.DataFrame:
+    """Return the availability with all protections under the worst kind of fault, at the lowest rate injected."""
+    mild = faults[(faults["protection"] == PROTECTED) & (faults["rate"] == faults["rate"].min())]
+    if mild.empty:
+        return pd.DataFrame()
+    worst = mild.sort_values(["availability", "fault"]).iloc[0]
+    row = {"metric": "availability"} | dict(
+        zip(("estimate", "low", "high"), worst[["availability", "low", "high"]], strict=True)
+    )
+    method = f"Wilson score, calls that {worst['fault']}: the worst of {mild['fault'].nunique()} faults at this rate"
+    return _estimates(pd.DataFrame([row]), strategy=FAULTY, tasks=int(worst["requests"]), method=method)
 
 
 def _estimates(frame: pd.DataFrame, *, strategy: str, tasks: int, method: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from slm_orchestration.figures import strategies
-from slm_orchestration.report.numbers import Number, times
+from slm_orchestration.report.numbers import Number, decimal, times
 
 Row = tuple[str, ...]
 
@@ -123,6 +123,29 @@ def claims(numbers: Mapping[str, Number], evaluated: pd.DataFrame) -> PrintedTab
     return PrintedTable("claims", ("claim", "reading", "measured", "ceiling", "verdict", "why"), "llrrll", tuple(rows))
 
 
+def validation(simulated: pd.DataFrame) -> PrintedTable:
+    """Return the simulated rates of intervals and tests, a statistic per row, in percent; ! marks those off their band.
+
+    Columns are the populations; a rate of samples in which the statistic was defined.
+    """
+    populations = simulated[["tasks", "groups"]].drop_duplicates()
+    cells = {
+        (row["rate_of"], row["statistic"], row["tasks"], row["groups"]): decimal(100 * row["rate"], 1)
+        + ("" if row["band"] == "inside" else " !")
+        for row in simulated.to_dict("records")
+    }
+    named = simulated[["rate_of", "statistic"]].drop_duplicates()
+    rows: list[Row] = []
+    rules: list[int] = []
+    for kind, statistic in named.itertuples(index=False):
+        if rows and rows[-1][0] != kind:
+            rules.append(len(rows))
+        rates = [cells.get((kind, statistic, *which), "–") for which in populations.itertuples(index=False)]
+        rows.append((kind, statistic.replace("_", " "), *rates))
+    header = ("rate of", "statistic", *(f"{tasks}, {groups}" for tasks, groups in populations.itertuples(index=False)))
+    return PrintedTable("validation", header, "ll" + "r" * len(populations), tuple(rows), tuple(rules))
+
+
 def claim_stem(claim: str, verdict: str, reading: str) -> str:
     """Return how the numbers of an evaluated claim are named; one reported per comparison names the comparison too."""
     comparison = "." + reading.replace(", ", ".").replace(" ", "_") if verdict == "no verdict" else ""
@@ -140,6 +163,13 @@ def text(table: PrintedTable) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def markdown(table: PrintedTable) -> str:
+    """Return a table as Markdown, without a last line break."""
+    rules = tuple({"l": "---", "r": "---:"}[side] for side in table.align)
+    lines = [table.header, rules, *table.rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
 
 
 def _words(reading: str) -> str:

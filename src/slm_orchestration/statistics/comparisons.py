@@ -13,7 +13,8 @@ from slm_orchestration.statistics.intervals import UndefinedStatistic, jackknife
 from slm_orchestration.statistics.metrics import without_rounding
 from slm_orchestration.statistics.mixing import MIXTURE, mix, mixed_mean
 from slm_orchestration.statistics.panel import Panel
-from slm_orchestration.statistics.resampled import Resampled
+from slm_orchestration.statistics.resampled import FROM_DEAREST, Resampled
+from slm_orchestration.statistics.studentised import Studentised, studentised_interval
 from slm_orchestration.statistics.summaries import bootstrap_interval
 
 Floats = NDArray[np.float64]
@@ -25,12 +26,13 @@ ABOVE_MARGIN, WITHIN_MARGIN = "quality_above_margin", "quality_within_margin"
 def compare(panel: Panel, parts: dict[str, Resampled], *, seed: int, level: float, margin: float) -> pd.DataFrame:
     """Return COMPARISONS of every strategy with both baselines, overall and per domain.
 
-    The primary test is paired_t; the others stand beside it. Each row carries one effect size: paired_t Cohen's d_z,
-    permutation d_av, bootstrap Hedges' g, mcnemar_exact Cohen's g. non_inferiority tests, one-sided, that the mean of
-    quality less `margin` times the dearest model's is above 0; its metric is quality_above_margin, and it is not made
-    where the dearest model is not shown to be better than guess (than an empty answer, where no guess is known).
-    equivalence, two one-sided tests, shows that quality lies between `margin` and 2 - `margin` times the dearest
-    model's. Columns that were not measured are not compared.
+    The primary test is paired_t; the others stand beside it. Against the dearest model, intervals and the bootstrap
+    test are studentised; against the mixture, whose gain is no mean, BCa and centred. Each row carries one effect
+    size: paired_t Cohen's d_z, permutation d_av, bootstrap Hedges' g, mcnemar_exact Cohen's g. non_inferiority tests,
+    one-sided, that the mean of quality less `margin` times the dearest model's is above 0; its metric is
+    quality_above_margin, and it is not made where the dearest model is not shown to be better than guess (than an
+    empty answer, where no guess is known). equivalence, two one-sided tests, shows that quality lies between `margin`
+    and 2 - `margin` times the dearest model's. Columns that were not measured are not compared.
     """
     frames, unmeasured = [], panel.references.unmeasured
     for part in parts.values():
@@ -80,12 +82,29 @@ def _against_dearest(panel: Panel, part: Resampled, metric: str, *, seed: int, l
     gaps = [without_rounding(side - side[:, [dearest]], scale)[:, others] for side in means]
     sides = values[:, others], np.repeat(baseline, len(others), axis=1)
     rows = _tests(part, sides, sides[0] - sides[1], gaps, seed=seed, level=level)
+    rows = _studentise(rows, part.studentised[FROM_DEAREST][metric], others, level)
     if metric == "quality" and np.isin(values, (0.0, 1.0)).all():
         won, p, g = paired.mcnemar_exact(sides[0] - sides[1], part.domain.design)
         rows.append(
             rows[0].assign(test="mcnemar_exact", statistic=won, p_value=p, effect_size=g, effect_name="cohen_g")
         )
     return _label(rows, part, metric, panel.references.dearest, [panel.strategies[index] for index in others])
+
+
+def _studentise(rows: list[pd.DataFrame], made: Studentised, columns: list[int], level: float) -> list[pd.DataFrame]:
+    """Replace the intervals and the bootstrap's p by studentised ones, wherever the resamples support them."""
+    found = [studentised_interval(made, index, level=level) for index in columns]
+    kept = np.array([one is not None for one in found])
+    ends = np.array([one[:2] if one is not None else (np.nan, np.nan) for one in found])
+    p = made.p_of_zero()[columns]
+    return [
+        row.assign(
+            low=np.where(kept, ends[:, 0], row["low"]),
+            high=np.where(kept, ends[:, 1], row["high"]),
+            p_value=np.where(kept & (row["test"] == "bootstrap"), p, row["p_value"]),
+        )
+        for row in rows
+    ]
 
 
 def _against_mixture(panel: Panel, part: Resampled, metric: str, *, seed: int, level: float) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slm_orchestration.statistics import studentised
 from slm_orchestration.statistics.intervals import jackknife_influence
 from slm_orchestration.statistics.metrics import Means
 from slm_orchestration.statistics.panel import COLUMNS, Panel
@@ -20,8 +21,16 @@ from slm_orchestration.statistics.resampling import (
     restrict,
     weighted_medians,
 )
+from slm_orchestration.statistics.studentised import Ratios, Studentised
 
 Floats = NDArray[np.float64]
+
+MEAN, TO_DEAREST, FROM_DEAREST = "mean", "to the dearest model", "from the dearest model"
+_STUDENTISED = {
+    MEAN: ("cost_usd", "latency_s"),
+    TO_DEAREST: ("quality", "cost_usd", "latency_s", "device_s"),
+    FROM_DEAREST: ("quality", "cost_usd", "latency_s"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,8 @@ class Domain:
 class Resampled:
     """One domain: `observed` is 1 × strategies, `drawn` resamples × strategies, `left_out` groups × strategies.
 
-    `median_latency` is (1 + resamples) × strategies, the observed medians first.
+    `median_latency` is (1 + resamples) × strategies, the observed medians first. `studentised` holds, by kind
+    and column of the panel, every strategy's mean, its ratio to the dearest model's, and its difference from it.
     """
 
     domain: Domain
@@ -75,6 +85,7 @@ class Resampled:
     drawn: Means
     left_out: Means
     median_latency: Floats
+    studentised: dict[str, dict[str, Studentised]]
 
     def values(self, metric: Callable[[Means], Floats]) -> tuple[Floats, Floats, Floats]:
         """A metric per strategy: observed, resampled (strategies × resamples), influence (strategies × groups)."""
@@ -107,10 +118,17 @@ def resample(panel: Panel, *, resamples: int, seed: int, per_domain: bool = True
     width = len(COLUMNS) * len(panel.strategies)
     drawn = {domain.name: np.empty((resamples, width)) for domain in domains}
     medians = {domain.name: np.empty((1 + resamples, len(panel.strategies))) for domain in domains}
+    ratios = {domain.name: _ratios(panel, domain) for domain in domains}
+    strays = {
+        domain: {kind: np.empty((resamples, part.above.shape[1])) for kind, part in kinds.items()}
+        for domain, kinds in ratios.items()
+    }
     for block, weights in Draws(design, resamples, seed).blocks():
         for domain in domains:
             drawn[domain.name][block] = domain.means(weights)
             medians[domain.name][block.start + 1 : block.stop + 1] = domain.medians(weights)
+            for kind, part in ratios[domain.name].items():
+                strays[domain.name][kind][block] = studentised.strays(part, weights[domain.groups], domain.design)
     unweighted = np.ones((design.stratum.size, 1))
     for domain in domains:
         medians[domain.name][:1] = domain.medians(unweighted)
@@ -121,6 +139,10 @@ def resample(panel: Panel, *, resamples: int, seed: int, per_domain: bool = True
             drawn=_means(panel, drawn[domain.name]),
             left_out=_means(panel, jackknife_means(domain.sums, domain.sizes, domain.design)),
             median_latency=medians[domain.name],
+            studentised={
+                kind: _by_column(kind, part, domain.design, strays[domain.name][kind])
+                for kind, part in ratios[domain.name].items()
+            },
         )
         for domain in domains
     }
@@ -131,6 +153,33 @@ def _domain(panel: Panel, design: Design, name: str, rows: NDArray[np.bool_]) ->
     values = np.hstack([panel.values[column][rows] for column in COLUMNS])
     sizes = np.bincount(within.group, minlength=within.stratum.size).astype(float)
     return Domain(name, rows, groups, within, group_sums(values, within), sizes, panel.values["latency_s"][rows])
+
+
+def _ratios(panel: Panel, domain: Domain) -> dict[str, Ratios]:
+    """Return every kind's ratios of sums over groups, its columns side by side."""
+    by_column = dict(zip(COLUMNS, np.split(domain.sums, len(COLUMNS), axis=1), strict=True))
+    dearest = panel.column(panel.references.dearest)
+    found = {}
+    for kind, columns in _STUDENTISED.items():
+        own = np.hstack([by_column[column] for column in columns])
+        theirs = np.hstack([np.repeat(by_column[column][:, [dearest]], len(panel.strategies), 1) for column in columns])
+        sizes = np.broadcast_to(domain.sizes[:, None], own.shape)
+        found[kind] = {
+            MEAN: Ratios(own, sizes, logarithmic=True),
+            TO_DEAREST: Ratios(own, theirs, logarithmic=True),
+            FROM_DEAREST: Ratios(own - theirs, sizes, logarithmic=False),
+        }[kind]
+    return found
+
+
+def _by_column(kind: str, ratios: Ratios, design: Design, strays: Floats) -> dict[str, Studentised]:
+    columns = _STUDENTISED[kind]
+    parts = [np.split(each, len(columns), axis=-1)
+             for each in (ratios.observed, studentised.standard_errors(ratios, design), strays)]  # fmt: skip
+    return {
+        column: Studentised(estimate, error, distance, ratios.logarithmic)
+        for column, estimate, error, distance in zip(columns, *parts, strict=True)
+    }
 
 
 def _means(panel: Panel, stacked: Floats) -> Means:
