@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from slm_orchestration.report.claims import Claim, evaluate
-from slm_orchestration.report.measured import counted, from_load
+from slm_orchestration.report.measured import counted, from_faults, from_load
 from tests.figures import tables_by_hand as by_hand
 
 OUTCOMES = pd.DataFrame(
@@ -47,6 +47,17 @@ def test_claims_of_a_gateway_are_tested_once_its_load_is_measured():
     assert (without["verdict"], without["reason"]) == ("not testable here", "python -m experiments.load")
     both = pd.concat([by_hand.estimates(), from_load(load(("gateway_model", 400, 200.0)))])
     assert evaluate([throughput], both, by_hand.comparisons())["verdict"].tolist() == ["not supported"]
+
+
+def test_availability_is_that_under_the_worst_fault_at_the_lowest_rate_with_all_protections():
+    rows = [
+        ("fail", 0.05, "all", 1.0), ("stall", 0.05, "all", 0.98), ("stall", 0.05, "none", 0.5),
+        ("fail", 0.2, "all", 0.6),
+    ]  # fmt: skip
+    faults = pd.DataFrame(rows, columns=["fault", "rate", "protection", "availability"])
+    found = from_faults(faults.assign(low=faults["availability"] - 0.1, high=1.0, requests=100)).iloc[0]
+    assert (found["metric"], found["estimate"], found["low"]) == ("availability", 0.98, pytest.approx(0.88))
+    assert found["method"] == "Wilson score, calls that stall: the worst of 2 faults at this rate"
 
 
 def test_a_count_is_no_estimate_and_decides():

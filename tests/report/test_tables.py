@@ -81,6 +81,23 @@ def test_a_strategy_that_was_not_run_says_so_under_its_other_name():
     assert facts.under_other_names(named(), "oracle", "oracle")["oracle.gain_over_mixture"].text == "+0.370"
 
 
+def test_simulated_rates_stand_by_population_and_those_off_their_band_are_marked():
+    rows = [
+        ("coverage", "cost_usd", 0.948, "inside", "alone", 200), ("coverage", "cost_usd", 0.92, "below", "alone", 30),
+        ("rejection", "paired_t, quality", 0.05, "inside", "alone", 200),
+    ]  # fmt: skip
+    simulated = pd.DataFrame(rows, columns=["rate_of", "statistic", "rate", "band", "tasks", "groups"])
+    table = tables.validation(simulated)
+    assert table.header == ("rate of", "statistic", "alone, 200", "alone, 30")
+    assert table.rows == (("coverage", "cost usd", "94.8", "92.0 !"), ("rejection", "paired t, quality", "5.0", "–"))
+    assert table.rules == (1,)
+
+
+def test_markdown_has_a_rule_below_its_header_and_keeps_bars_in_cells():
+    table = tables.PrintedTable("t", ("a", "b"), "lr", (("x|y", "1"),))
+    assert tables.markdown(table) == "| a | b |\n| --- | ---: |\n| x&#124;y | 1 |"
+
+
 def test_cells_are_escaped_for_typst_and_latex():
     table = PrintedTable("t", ("a_b", "c"), "lr", (('say "x"\\', "50 % & −1 < 2"), ("~", "#$")), (1,))
     assert '"say \\"x\\"\\\\", "50 % & −1 < 2",' in tables.typst(table)
