@@ -3,8 +3,8 @@
     python -m experiments.aggregation
 
 Votes and checks over the small models and over all, on the recorded outcomes of evaluation tasks. Everything called is
-paid: a vote pays for every voter, one after the other. Prints and writes a table with 95 % intervals over groups of
-tasks; `against` is the paired difference in quality to the dearest model alone.
+paid: a vote pays for every voter, one after the other. Prints, writes and draws a table with 95 % intervals over groups
+of tasks, and logs it as an MLflow run; `against` is the paired difference in quality to the dearest model alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from scipy.stats import bootstrap
 
 from experiments import inputs
 from experiments.config import entry
+from experiments.live_results import log
 from slm_orchestration import tables
+from slm_orchestration.figures import style
+from slm_orchestration.figures.aggregation import aggregation_figure
 from slm_orchestration.files import replacing
 from slm_orchestration.orchestration.aggregation import Aggregate, Candidate, best, first, majority, weighted
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
@@ -53,7 +56,9 @@ def main(cfg: DictConfig) -> None:
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
     print(table.to_string(index=False, float_format="%.3g"))
-    print(f"{len(tasks)} evaluation tasks; table: {path}")
+    files = style.save(aggregation_figure(table), Path(cfg.paths.figures) / "aggregation")
+    log(cfg, "aggregation", table, files)
+    print(f"{len(tasks)} evaluation tasks; table: {path}, figure: {files[0]}")
 
 
 def alone(outcomes: OutcomeMatrix, model: int) -> Served:

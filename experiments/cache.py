@@ -6,7 +6,8 @@
 
 Pairs that must not hit are made from the suite's questions by rule, and each question is paired with its nearest
 neighbour. The threshold is certified on one half of the groups and reported on the other. Then streams of requests run
-through the real cache, priced by the recorded outcomes of the dearest model. Prints both tables, and writes them.
+through the real cache, priced by the recorded outcomes of the dearest model. Prints both tables, writes and draws them,
+and logs them as an MLflow run.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from scipy.stats import beta
 
 from experiments import inputs
 from experiments.config import entry
+from experiments.live_results import log
 from experiments.request_stream import Stream, run_stream
 from slm_orchestration import tables
+from slm_orchestration.figures import style
+from slm_orchestration.figures.cache import cache_figure
 from slm_orchestration.files import replacing
 from slm_orchestration.orchestration.cache import CacheSettings
 from slm_orchestration.orchestration.cache_threshold import Budget, Threshold, cache_threshold, rates, text_pairs
@@ -47,7 +51,9 @@ def main(cfg: DictConfig) -> None:
     streams = _streams(cfg, encoder, outcomes, found[True])
     _write(streams, folder / "streams.csv")
     print(streams.to_string(index=False, float_format="%.4f"))
-    print(f"tables: {folder}")
+    files = style.save(cache_figure(table, streams), Path(cfg.paths.figures) / "cache")
+    log(cfg, "cache", streams, files)
+    print(f"tables: {folder}, figure {files[0]}")
 
 
 def _pairs(cfg: DictConfig, encoder: Encoder, texts: list[str], groups: list[str]) -> pd.DataFrame:

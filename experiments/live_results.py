@@ -13,13 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 from slm_orchestration import files, tables
 
 
-def keep(cfg: DictConfig, rows: pd.DataFrame, schema: pa.Schema, name: str) -> pd.DataFrame:
-    """Replace the rows of the same first two key columns in the committed CSV, write it and a parquet; return all.
+def keep(cfg: DictConfig, rows: pd.DataFrame, schema: pa.Schema, name: str, *, key_columns: int = 2) -> pd.DataFrame:
+    """Replace the rows of the same first key columns in the committed CSV, write it and a parquet; return all.
 
     The CSV lies beside the recorded outcomes, the parquet in data/results.
     """
     path = Path(cfg.inference.folder) / f"{name}.csv"
-    columns = schema.metadata[b"key"].decode().split(",")[:2]
+    columns = schema.metadata[b"key"].decode().split(",")[:key_columns]
     fresh = tables.conform(rows, schema)
     if path.exists():
         old = tables.conform(pd.read_csv(path), schema)

@@ -1,7 +1,9 @@
 """Offer loads and measure rates, latencies from the intended start, processor time and memory.
 
     python -m experiments.load                                          every path, some minutes
-    python -m experiments.load load.only=gateway_cache load.minutes=30  the long run, with its memory over time
+    python -m experiments.load load.only=gateway_cache load.rate=500 load.minutes=30  the long run, for its memory
+
+Ctrl+C (SIGINT) ends a level early: what it measured so far is kept, and the levels after it are left out.
 
 routing and cache: the orchestrator in this process. gateway_cache: the gateway on loopback, answers from the cache.
 gateway_model: the gateway with the smallest real model (its weights are downloaded if need be). All but the last have
@@ -55,8 +57,9 @@ def main(cfg: DictConfig) -> None:
         raise ValueError(f"load.only={unknown[0]}: allowed is {', '.join(cfg.load.paths)}, or null")
     for path in paths:
         rows, parts = asyncio.run(_measure_path(cfg, path))
-        table = keep(cfg, rows, tables.LOAD, "load")
-        windows = keep(cfg, parts, tables.LOAD_WINDOWS, "load_windows")
+        columns = 2 if cfg.load.rate is None else 3  # one level replaces itself, a path all its levels
+        table = keep(cfg, rows, tables.LOAD, "load", key_columns=columns)
+        windows = keep(cfg, parts, tables.LOAD_WINDOWS, "load_windows", key_columns=columns)
     files = style.save(load_figure(table, windows), Path(cfg.paths.figures) / "load")
     shown = ["path", "mode", "level", "achieved_rps", "p50_s", "p99_s", "refused", "failed", "lost", "server_cores"]
     print(table[[*shown, "client_cores"]].to_string(index=False, float_format="{:.4g}".format))
@@ -70,12 +73,15 @@ async def _measure_path(cfg: DictConfig, path: str) -> tuple[pd.DataFrame, pd.Da
     with tempfile.TemporaryDirectory() as folder, _target(cfg, path, texts, Path(folder) / "answers.db") as target:
         for text in range(len(texts) if "cache" in path else min(len(texts), 3)):
             await target.send(text)  # fills the cache, loads the weights
-        for mode, levels in cfg.load.paths[path].items():
-            for level in levels:
-                row, windows = await _measure(cfg, target, str(mode), float(level))
-                rows.append(row)
-                parts.append(windows)
-                print(f"{path} {mode} {level:g}: {row['achieved_rps']:.1f}/s", flush=True)
+        asked = cfg.load.paths[path] if cfg.load.rate is None else {"open": [cfg.load.rate]}
+        for mode, level in ((mode, level) for mode, levels in asked.items() for level in levels):
+            row, windows = await _measure(cfg, target, str(mode), float(level))
+            rows.append(row)
+            parts.append(windows)
+            print(f"{path} {mode} {level:g}: {row['achieved_rps']:.1f}/s; {_growth(windows)}", flush=True)
+            if row["seconds"] < 0.9 * 60 * cfg.load.minutes:
+                print("ended early; the levels that were left are not measured")
+                break
     return pd.DataFrame(rows), pd.concat(parts, ignore_index=True)
 
 
@@ -135,7 +141,8 @@ def _target(cfg: DictConfig, path: str, texts: list[str], cache: Path) -> Iterat
 def serving(*words: str) -> Iterator[tuple[int, psutil.Process]]:
     """Run experiments.serve in a process of its own; yield its port and the process."""
     command = [sys.executable, "-m", "experiments.serve", "serve.port=0", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # In a session of its own, so that Ctrl+C ends the load and not the server under it.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -162,6 +169,14 @@ def _memory(process: psutil.Process) -> Iterator:
     yield lambda second: max((taken for taken in samples if taken[0] <= second), default=samples[0])[1]
     stop.set()
     thread.join()
+
+
+def _growth(windows: pd.DataFrame) -> str:
+    """Say how the server's memory went, and how fast after the first half, when every cache is warm."""
+    megabytes = windows["memory_bytes"].to_numpy(float) / 2**20
+    late = slice(len(windows) // 2, None)
+    per_hour = 3600 * np.polyfit(windows["end_s"].to_numpy(float)[late], megabytes[late], 1)[0]
+    return f"memory {megabytes[0]:.1f} to {megabytes[-1]:.1f} MiB, {per_hour:+.1f} MiB an hour in the second half"
 
 
 def _texts(cfg: DictConfig) -> list[str]:

@@ -10,7 +10,9 @@ from tests.experiments.by_hand import write_suite
 
 def composed(folder, config: str, *words: str) -> DictConfig:
     paths = [f"paths.tasks={folder / 'tasks.parquet'}", f"paths.outcomes={folder / 'outcomes'}"]
-    cfg = load_config(*paths, f"paths.results={folder / 'results'}", *words, config=config)
+    cfg = load_config(
+        *paths, f"paths.results={folder / 'results'}", f"paths.figures={folder}", "tracking=off", *words, config=config
+    )
     write_suite(cfg)
     return cfg
 
@@ -25,6 +27,7 @@ def test_the_cache_experiment_writes_pairs_and_streams_and_equal_seeds_give_equa
     assert pairs.loc[pairs["guarded"] & (pairs["kind"] == "number"), "hits"].sum() == 0
     assert streams["cache"].tolist()[:2] == ["exact", "plain 0.8"]
     assert streams["false hits"].tolist()[0] == 0  # exact hits cannot be false
+    assert (tmp_path / "cache.pdf").is_file()
     assert "pairs made by rule that must not hit" in capsys.readouterr().out
     cache.main(cfg)
     again = pd.read_csv(tmp_path / "results/cache/streams.csv")
@@ -38,4 +41,5 @@ def test_the_aggregation_experiment_puts_votes_beside_each_model_alone(tmp_path,
     assert len(table) == 3 + 2 * 4
     assert table.loc["always qwen2.5-coder-1.5b", "against"] == 0
     assert table.loc["majority of small", "cost_usd"] > table.loc["checked of small", "cost_usd"]
+    assert (tmp_path / "aggregation.pdf").is_file()
     assert "60 evaluation tasks" in capsys.readouterr().out

@@ -44,6 +44,22 @@ def test_a_stall_counts_for_every_request_that_was_meant_to_start_in_it():
     assert latency_s == pytest.approx([0.3, 0.2, 0.1], abs=0.05)
 
 
+def test_a_load_that_is_cut_off_keeps_what_it_has():
+    async def scene():
+        async def send(number):
+            await asyncio.sleep(0.05)
+            return ANSWERED
+
+        loading = asyncio.create_task(open_loop(send, np.arange(0, 60, 0.02), patience_s=5))
+        await asyncio.sleep(0.2)
+        loading.cancel()
+        return await loading
+
+    measured = asyncio.run(scene())
+    assert 1 <= len(measured.ends) < 50
+    assert set(measured.ends) == {ANSWERED}
+
+
 def test_a_client_of_a_closed_loop_waits_for_its_answer():
     async def scene():
         running, most = [], []

@@ -29,6 +29,11 @@ CREATE TABLE IF NOT EXISTS entries (
     answer TEXT NOT NULL, model TEXT NOT NULL, saved_s REAL NOT NULL, saved_usd REAL NOT NULL, created REAL NOT NULL,
     uses INTEGER NOT NULL, priority REAL NOT NULL, vector BLOB);
 CREATE INDEX IF NOT EXISTS by_priority ON entries (priority);
+CREATE INDEX IF NOT EXISTS by_created ON entries (created);
+CREATE TABLE IF NOT EXISTS tally (one INTEGER PRIMARY KEY CHECK (one = 1), entries INTEGER NOT NULL);
+INSERT OR IGNORE INTO tally SELECT 1, count(*) FROM entries;
+CREATE TRIGGER IF NOT EXISTS one_more AFTER INSERT ON entries BEGIN UPDATE tally SET entries = entries + 1; END;
+CREATE TRIGGER IF NOT EXISTS one_less AFTER DELETE ON entries BEGIN UPDATE tally SET entries = entries - 1; END;
 CREATE TABLE IF NOT EXISTS clock (one INTEGER PRIMARY KEY CHECK (one = 1), value REAL NOT NULL);
 INSERT OR IGNORE INTO clock VALUES (1, 0.0);
 """
@@ -88,7 +93,7 @@ class Entries:
 
     def __len__(self) -> int:
         with self._writing:
-            return int(self._writer.execute("SELECT count(*) FROM entries").fetchone()[0])
+            return int(self._writer.execute("SELECT entries FROM tally").fetchone()[0])
 
     def exact(self, exact: str) -> Entry | None:
         """Return the entry of exactly this request, if it still lives."""
@@ -187,7 +192,7 @@ class Entries:
     def _evict(self) -> list[int]:
         expired = "DELETE FROM entries WHERE created <= ? RETURNING id"
         gone = [int(row[0]) for row in self._writer.execute(expired, (self._now() - self.ttl,)).fetchall()]
-        surplus = int(self._writer.execute("SELECT count(*) FROM entries").fetchone()[0]) - self.size
+        surplus = int(self._writer.execute("SELECT entries FROM tally").fetchone()[0]) - self.size
         if surplus > 0:
             rows = self._writer.execute(
                 "DELETE FROM entries WHERE id IN (SELECT id FROM entries ORDER BY priority, id LIMIT ?) "

@@ -95,8 +95,8 @@ def protections(scene: Scene) -> dict[str, Shield]:
         "retry": Shield(replace(none, attempts=2, backoff_s=0.01)),
         "breaker": Shield(breaker),
         "fallback": Shield(none, fallback=True),
-        "rounds": Shield(none, fallback=True, rounds=5),
-        "all": Shield(everything, fallback=True, rounds=5),
+        "rounds": Shield(none, fallback=True, rounds=6),
+        "all": Shield(everything, fallback=True, rounds=6),
     }
 
 

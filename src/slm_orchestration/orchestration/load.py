@@ -47,7 +47,10 @@ def arrivals(rate: float, seconds: float, *, rng: np.random.Generator) -> NDArra
 
 
 async def open_loop(send: Send, starts_s: NDArray[np.float64], *, patience_s: float) -> Measured:
-    """Send request i at `starts_s[i]`, whatever became of the others; after `patience_s` one counts as lost."""
+    """Send request i at `starts_s[i]`, whatever became of the others; after `patience_s` one counts as lost.
+
+    Cancelled, it sends no more and returns what it has when the requests under way have ended.
+    """
     measured, began = Measured(), time.perf_counter()
     running: set[asyncio.Task[None]] = set()
 
@@ -59,7 +62,10 @@ async def open_loop(send: Send, starts_s: NDArray[np.float64], *, patience_s: fl
         wait_s = intended_s - (time.perf_counter() - began)
         # A late start is sent at once, and its lateness counts. The loop must run now and then, also when all are late.
         if wait_s > 0.0005 or number % 50 == 49:
-            await asyncio.sleep(max(wait_s, 0.0))
+            try:
+                await asyncio.sleep(max(wait_s, 0.0))
+            except asyncio.CancelledError:
+                break
         task = asyncio.create_task(one(number, intended_s))
         running.add(task)
         task.add_done_callback(running.discard)

@@ -103,7 +103,8 @@ def _asking(router: Router, progress: Progress) -> Predict:
     """
     if progress.before is None:
         progress.before = guarded(router, _unanswered(progress))(())
-    before, after = progress.before, None if not progress.completions else guarded(router, _known(progress))
+    readable, before = readable_answers(router, progress.models), progress.before
+    after = guarded(router, _known(progress)) if readable and progress.completions else None
 
     def ask(called: Called) -> NDArray[np.float64]:
         if after is None or not called or not progress.answered[:, list(called)].all(axis=1).any():

@@ -22,6 +22,10 @@ from slm_orchestration.routing.walk import Called, Predict, Reads
 
 PROMPT, ANSWER, STATE, SAMPLES = "prompt", "answer", "state", "samples"
 PAID = ("cost_usd", "latency_s", "device_s")
+# What there is to read before any call. Cutting it out of the answers would take most of a live decision's time.
+_NOTHING = pd.DataFrame(
+    {name: pd.Series(dtype=object) for name in ("row", "model", *ANSWER_COLUMNS, "samples")}
+).astype({"row": int, "confidence": float, "completion_tokens": float})
 
 
 def resolved(router: Router, models: tuple[str, ...]) -> dict[str, set[str]]:
@@ -132,6 +136,9 @@ def _prompts(router: Router, outcomes: OutcomeMatrix) -> pd.DataFrame:
 
 
 def _answers(router: Router, outcomes: OutcomeMatrix, paid: frozenset[int]) -> pd.DataFrame:
+    if not paid:
+        sampled = resolved(router, outcomes.models)[SAMPLES]
+        return _NOTHING.assign(samples=pd.Series(dtype=object)) if sampled else _NOTHING.copy()
     width = len(outcomes.models)
     rows = np.arange(len(outcomes))[:, None] * width + np.array(sorted(paid), dtype=int)
     answers = outcomes.answers[["model", *ANSWER_COLUMNS]].iloc[rows.ravel()].reset_index(drop=True)
