@@ -4,7 +4,8 @@
     python -m experiments.report trace adaptive.retention    where that number of the paper comes from
 
 Reads the tables of `experiments.run` and `experiments.analyze`. Equal tables give equal bytes. The names of all numbers
-are in paper/generated/numbers.json.
+are in paper/generated/numbers.json. Of imported outcomes it draws the figures that follow from results alone; the paper
+and the page are about outcomes that this project recorded.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 
 from experiments import trace
 from experiments.config import CONF, entry
+from experiments.imported import is_asked
 from experiments.page import write_page
 from experiments.results import Results, evaluated_outcomes, read_results
 from slm_orchestration.figures import strategies, style
@@ -41,6 +44,11 @@ VALIDATION = Path("data/validation.csv")
 def main(cfg: DictConfig) -> None:
     """Make figures, generated files and the paper of the configured results."""
     results = read_results(Path(cfg.paths.results))
+    if is_asked(cfg):
+        folder = Path(cfg.paths.figures) / str(cfg.suite.name)
+        print(f"figures      {', '.join(map(str, _saved(_of_results(results), folder)))}")
+        print("no paper and no page: they are about recorded answers; `python -m experiments.analyze` prints the board")
+        return
     figures = draw(cfg, results, Path(cfg.paths.figures))
     named, shown = describe(cfg, results)
     generated = Path(cfg.paths.paper) / paper.GENERATED
@@ -59,21 +67,35 @@ def main(cfg: DictConfig) -> None:
 
 def draw(cfg: DictConfig, results: Results, folder: Path) -> list[Path]:
     """Draw every figure into `folder`; return the files."""
-    curves, estimates, points = results.curves, results.estimates, results.operating_points
-    served, outcomes = results.at_operating_points(), evaluated_outcomes(cfg)
-    drawn = {
-        "cost_quality": cost_quality(curves, estimates, results.hull),
-        "cost_quality_panels": cost_quality_panels(curves, estimates, results.hull),
-        "threshold_sweep": threshold_sweep(curves, estimates, points),
-        "deferral": deferral(curves, estimates, points),
-        "domain_heatmap": domain_heatmap(estimates),
-        "forest": forest(estimates, results.comparisons),
+    estimates, served, outcomes = results.estimates, results.at_operating_points(), evaluated_outcomes(cfg)
+    drawn = _of_results(results) | {
         "latency": latency_ecdf(served, estimates),
         "price_ratio": price_ratio(served, outcomes, estimates),
         "cost_of_error": cost_of_error(estimates),
         "reliability": reliability_diagrams(outcomes, level=cfg.statistics.level),
         "agreement": agreement(outcomes, [str(model["name"]) for model in cfg.pool.models]),
     }
+    return _saved(drawn, folder)
+
+
+def _of_results(results: Results) -> dict[str, Figure]:
+    """Return the figures that need neither answers nor seconds; those over cost only where dollars are known."""
+    curves, estimates, points = results.curves, results.estimates, results.operating_points
+    drawn = {
+        "deferral": deferral(curves, estimates, points),
+        "domain_heatmap": domain_heatmap(estimates),
+        "forest": forest(estimates, results.comparisons),
+    }
+    if curves["cost_usd"].isna().all():
+        return drawn
+    return drawn | {
+        "threshold_sweep": threshold_sweep(curves, estimates, points),
+        "cost_quality": cost_quality(curves, estimates, results.hull),
+        "cost_quality_panels": cost_quality_panels(curves, estimates, results.hull),
+    }
+
+
+def _saved(drawn: dict[str, Figure], folder: Path) -> list[Path]:
     return [path for name, figure in drawn.items() for path in style.save(figure, folder / name)]
 
 

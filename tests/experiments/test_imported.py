@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import analyze, run
+from experiments import analyze, report, run
 from experiments.config import entry
 from slm_orchestration import tables
 from tests.experiments.by_hand import configured
@@ -85,6 +85,9 @@ def test_without_dollars_or_seconds_calls_are_counted_and_the_columns_stay_null(
         assert pd.isna(overall.loc[("length", metric), "estimate"])
         assert words in overall.loc[("length", metric), "method"]
     assert "no answer without a model" in overall.loc[("length", "retention_corrected"), "method"]
+    report.main(imported(tmp_path))
+    drawn = {path.stem for path in (tmp_path / "figures" / "my").glob("*.png")}
+    assert drawn == {"deferral", "domain_heatmap", "forest"}
 
 
 def test_small_models_are_all_but_the_dearest_unless_they_are_named(tmp_path):
