@@ -1,6 +1,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -38,6 +39,17 @@ def test_the_plane_shows_each_operating_point_where_the_table_has_it():
     assert errorbar(axes, "point:confidence") == [pytest.approx((3.0, 0.5))]
     assert plotted(axes, "point:oracle") == [pytest.approx((2.0, 0.9))]
     assert axes.get_xlabel() == "Mean cost per million tasks (USD)"
+
+
+def test_of_many_strategies_the_best_are_named_and_the_others_are_dots_where_the_table_has_them():
+    rest = by_hand.estimates([name for name in by_hand.STRATEGIES if name != "confidence"])
+    confidence = by_hand.estimates(["confidence"])
+    many = [confidence.assign(strategy=f"router {number}") for number in range(9)]
+    axes = cost_quality(by_hand.curves(), pd.concat([rest, *many], ignore_index=True), by_hand.HULL).axes[0]
+    written = [text.get_text() for text in axes.texts]
+    assert "adaptive" in written and "router 0" in written and "router 8" not in written
+    assert plotted(axes, "point:router 8") == [pytest.approx((3.0, 0.5))]
+    assert axes.get_xlabel().endswith("(grey dots: 5 strategies of smaller gain)")
 
 
 def test_the_arms_of_a_cross_end_where_the_intervals_end():

@@ -16,7 +16,7 @@ from slm_orchestration.figures.style import FAINT, INK, SOFT
 # More curves than this on one plane hide each other; `cost_quality_panels` shows them apart.
 _CURVES_TOGETHER = 4
 # Labels of more strategies than this cannot be told apart; those that gain least over the mixture are grey dots.
-_NAMED = 8
+_NAMED = 6
 # The strategy that conf/claims.yaml is about is always named.
 _CLAIMED = "adaptive"
 _LABEL_SIZE = 5.8
@@ -32,11 +32,12 @@ def cost_quality(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Sequence[s
     points = _points(estimates, scale)
     with style.look():
         figure = Figure(figsize=(style.COLUMN_WIDTH, 2.9))
-        axes = figure.add_axes((0.125, 0.13, 0.5, 0.84))
+        axes = figure.add_axes((0.125, 0.16, 0.5, 0.81))
         labels = [_mixture(axes, points, hull)]
         contenders = strategies.contenders(estimates)
         named = [name for place, name in enumerate(contenders) if place < _NAMED or name == _CLAIMED]
-        _dots(axes, points.loc[[name for name in contenders if name not in named]])
+        others = [name for name in contenders if name not in named]
+        _dots(axes, points.loc[others])
         for name in named:
             if len(contenders) <= _CURVES_TOGETHER:
                 _curve(axes, curves, name, scale)
@@ -48,7 +49,8 @@ def cost_quality(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Sequence[s
         labels += [_label(points, name) for name in named + landmarks]
         _limits(axes, points, named)
         axes.set_position(_room_for(labels, figure))
-        axes.set(xlabel=f"Mean cost {unit}", ylabel="Mean quality")
+        note = f"\n(grey dots: {len(others)} strategies of smaller gain)" if others else ""
+        axes.set(xlabel=f"Mean cost {unit}{note}", ylabel="Mean quality")
         beside(axes, labels, size=_LABEL_SIZE)
     return figure
 
@@ -143,7 +145,7 @@ def _cross(axes: Axes, point: pd.Series, name: str) -> None:
 
 
 def _dots(axes: Axes, points: pd.DataFrame) -> None:
-    """Draw strategies that are not named, and say how many they are."""
+    """Draw strategies that are not named."""
     for name, point in points.iterrows():
         axes.plot(
             point["cost_estimate"],
@@ -154,11 +156,6 @@ def _dots(axes: Axes, points: pd.DataFrame) -> None:
             zorder=3,
             label=f"point:{name}",
         )
-    if len(points):
-        axes.text(
-            0.98, 0.02, f"grey dots: {len(points)} strategies\nof smaller gain",
-            transform=axes.transAxes, ha="right", va="bottom", fontsize=_LABEL_SIZE, color=SOFT,
-        )  # fmt: skip
 
 
 def _landmark(axes: Axes, point: pd.Series, name: str) -> None:
@@ -193,4 +190,4 @@ def _room_for(labels: Sequence[Label], figure: Figure) -> tuple[float, float, fl
     # A letter of DejaVu Sans is some 0.58 of its size wide on average.
     inches = max(len(label.text) for label in labels) * 0.58 * _LABEL_SIZE / 72
     width = max(0.3, 0.84 - inches / figure.get_figwidth())
-    return (0.125, 0.13, width, 0.84)
+    return (0.125, 0.16, width, 0.81)
