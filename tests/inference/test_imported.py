@@ -137,6 +137,7 @@ def test_agreement_with_a_model_is_quality_and_is_called_a_proxy(tmp_path):
         (lambda f: f.assign(quality=f["quality"].astype(str).where(f.index != 6, "good")), ["row 7", "not a number"]),
         (lambda f: pd.concat([f, f.iloc[[4]]]), ["row 121", "repeats the task and model"]),
         (lambda f: f.drop(index=5), ["'a' has no row for 1 of 60 tasks, first 't02'", "unanswered=drop", "59 tasks"]),
+        (lambda f: f.assign(model=f["model"].replace("a", "guess")), ["is called 'guess'", "rename it"]),
         (lambda f: f[f["model"] == "a"], ["at least 2 models", "found a"]),
         (lambda f: f.assign(cost_usd=-1.0), ["row 1", "cost_usd must lie within 0"]),
         (lambda f: f.assign(task_id=f["task_id"].where(f.index != 2, "")), ["row 3: task_id is missing"]),

@@ -39,6 +39,9 @@ class Selection:
     token_prices: Path | None = None
 
 
+GUESS = "guess"
+
+
 @dataclass(frozen=True)
 class Imported:
     """`tasks` as OutcomeMatrix wants them, OUTCOMES, and the pool, cheapest first.
@@ -65,6 +68,8 @@ def read_imported(path: Path, selection: Selection | None = None) -> Imported:
     models = list(rows["model"].unique())
     if len(models) < 2:
         raise ImportedError(f"{path}: routing needs at least 2 models, found {', '.join(models)}")
+    if GUESS in models:
+        raise ImportedError(f"{path}: a model is called {GUESS!r}, which here is the answer without a model; rename it")
     rows, dropped = complete(rows, models, path, drop=_drops(selection))
     tasks, told = tasks_of(rows, path)
     _check_splits(tasks, path)

@@ -48,14 +48,17 @@ def mixed_effects(differences: Floats, dataset: Codes, *, level: float) -> Effec
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
-        fitted = MixedLM(differences / scale, np.ones((differences.size, 1)), groups=dataset).fit(reml=True)
-        error = float(fitted.bse_fe[0]) * scale
+        try:
+            fitted = MixedLM(differences / scale, np.ones((differences.size, 1)), groups=dataset).fit(reml=True)
+        except np.linalg.LinAlgError as error:
+            raise UndefinedStatistic("the mixed model is singular") from error
+        spread = float(fitted.bse_fe[0]) * scale
     estimate = float(fitted.fe_params[0]) * scale
-    if not error > 0:
+    if not spread > 0:
         raise UndefinedStatistic("the mixed model did not converge")
     quantile = special.ndtri((1 + level) / 2)
-    p = 2 * special.ndtr(-abs(estimate / error))
-    return Effect(estimate, estimate - quantile * error, estimate + quantile * error, float(p), datasets)
+    p = 2 * special.ndtr(-abs(estimate / spread))
+    return Effect(estimate, estimate - quantile * spread, estimate + quantile * spread, float(p), datasets)
 
 
 def between_domains(effects: Floats, variances: Floats) -> tuple[float, float]:
