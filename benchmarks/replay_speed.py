@@ -1,6 +1,7 @@
 """How fast routing is replayed: exact curves, a pandas loop beside, paired bootstrap of whole curves, and growth.
 
     python -m benchmarks.replay_speed
+    python -m benchmarks.replay_speed --csv data/replay_speed.csv     also keeps what the figure of growth shows
 
 Everything is made up from a seed. Seconds are the best of three by the clock, on one core; the processor's own seconds
 (user, and system: mostly memory that is handed out for the first time) are of the same run.
@@ -12,6 +13,7 @@ import argparse
 import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -87,14 +89,16 @@ def main() -> None:
     """Print the table."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--largest", type=int, default=10_000_000, help="tasks of the largest curve")
-    largest = arguments.parse_args().largest
-    rows = []
+    arguments.add_argument("--csv", type=Path, help="write tasks and wall-clock seconds of curve and loop there")
+    asked = arguments.parse_args()
+    largest, rows, growth = asked.largest, [], []
     for tasks in (10_000, 100_000, 1_000_000, 10_000_000):
         if tasks <= largest:
             made = made_up(tasks, 3)
             taken = seconds(lambda made=made: exact_curve(*made), repeats=3 if tasks < 10_000_000 else 1)
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
             rows.append((f"exact curve, {tasks:,} tasks x 3 models", *taken, f"peak memory {memory:.1f} GB"))
+            growth.append(("exact curve", tasks, taken[0]))
     made = made_up(10_000, 3)
     few = np.linspace(0.001, 0.999, 20)
     ours, loop = (
@@ -103,6 +107,9 @@ def main() -> None:
     )
     note = f"{loop[0] / ours[0]:,.0f} times the exact curve's; timed at {len(few)} thresholds, scaled"
     rows.append((f"pandas loop, 10,000 tasks, {THRESHOLDS:,} thresholds", *loop, note))
+    growth.append((f"loop over {THRESHOLDS:,} thresholds", 10_000, loop[0]))
+    if asked.csv:
+        pd.DataFrame(growth, columns=["way", "tasks", "seconds"]).to_csv(asked.csv, index=False, float_format="%.4g")
     taken = seconds(lambda: bootstrap(MMLU_TASKS, RESAMPLES))
     rows.append((f"{RESAMPLES:,} resamples of APGR, CPT50, CPT80, retention", *taken, f"{MMLU_TASKS:,} tasks"))
     columns = ["what", "seconds", "user", "system", "note"]

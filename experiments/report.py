@@ -32,6 +32,7 @@ from slm_orchestration.figures.forest import forest
 from slm_orchestration.figures.latency import latency_ecdf
 from slm_orchestration.figures.price_ratio import price_ratio
 from slm_orchestration.figures.reliability import reliability_diagrams
+from slm_orchestration.figures.replay_scaling import replay_scaling
 from slm_orchestration.figures.threshold_sweep import threshold_sweep
 from slm_orchestration.report import claims, facts, numbers, paper
 from slm_orchestration.report import tables as printed
@@ -39,6 +40,8 @@ from slm_orchestration.report.numbers import Number, Source
 
 PAPER = CONF.parent / "paper"
 VALIDATION = Path("data/validation.csv")
+# Drawn only where `python -m benchmarks.replay_speed --csv` has left it.
+REPLAY_SPEED = Path("data/replay_speed.csv")
 
 
 def main(cfg: DictConfig) -> None:
@@ -96,6 +99,8 @@ def _of_results(results: Results) -> dict[str, Figure]:
 
 
 def _saved(drawn: dict[str, Figure], folder: Path) -> list[Path]:
+    if (speed := CONF.parent / REPLAY_SPEED).exists():
+        drawn["replay_scaling"] = replay_scaling(pd.read_csv(speed))
     return [path for name, figure in drawn.items() for path in style.save(figure, folder / name)]
 
 
