@@ -1,5 +1,5 @@
 # `make help` lists the targets. Works with any make, Python >= 3.11, and with or without uv and a C compiler.
-SUITE = quick
+SUITE = medium
 INFERENCE = recorded
 ARGS =
 
@@ -25,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 .PHONY: help reproduce test check setup prepare collect sweep analyze figures paper verify expected audit live-audit forgeries mlflow-ui notebooks validate-statistics lock clean
 
 help:  ## this list
-	@echo "make TARGET [SUITE=quick|standard|full] [INFERENCE=recorded|live] [ARGS='key=value ...']"
+	@echo "make TARGET [SUITE=quick|medium|standard|full] [INFERENCE=recorded|live] [ARGS='key=value ...']"
 	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/  \1:\2/p' Makefile | awk -F: '{printf "%-22s %s\n", $$1, $$2}'
 
 reproduce: prepare $(if $(filter live,$(INFERENCE)),collect) sweep analyze paper verify live-audit  ## everything, from the recorded outcomes to paper/paper.pdf, checked (INFERENCE=live asks the models again)

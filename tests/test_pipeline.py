@@ -30,7 +30,7 @@ def _configured(folder: Path, tasks: list, routing: str) -> DictConfig:
 @pytest.mark.real
 @pytest.mark.timeout(1800)
 def test_real_answers_become_a_paper(tmp_path, capsys):
-    whole = load_config(f"paths.tasks={tmp_path / 'quick.parquet'}", config="prepare")
+    whole = load_config("suite=quick", f"paths.tasks={tmp_path / 'quick.parquet'}", config="prepare")
     prepare.main(whole)
     suite = tables.read(Path(whole.paths.tasks), tables.TASKS)
     handful = suite[suite["domain"].isin(DOMAINS) & suite["choices"].notna()].reset_index(drop=True)

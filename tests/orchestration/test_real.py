@@ -21,7 +21,7 @@ def users_cache(monkeypatch):
 @pytest.mark.real
 @pytest.mark.timeout(1800)
 def test_the_smallest_model_answers_real_tasks_and_the_decision_says_why(users_cache):
-    path = REPOSITORY / "data" / "tasks" / "quick.parquet"
+    path = REPOSITORY / "data" / "tasks" / "medium.parquet"
     config = {"routing_threshold": 1, "max_tokens": 8, "cache_enabled": True, "cache_path": ":memory:"}
     with AdaptiveOrchestrator(config) as orchestrator:
         written = orchestrator.process_task("Say hello in French.")

@@ -67,12 +67,12 @@ class Records:
 
 
 def records(outcomes: Path | None, tasks: Path | None) -> Records:
-    """Return where everything lies; by default the committed outcomes of the quick suite.
+    """Return where everything lies; by default the committed outcomes of the medium suite.
 
     The profile lies beside the folder of outcomes. The packaged tasks are built when they are not there yet, as
     `python -m experiments.prepare` does; ValueError names what is missing otherwise.
     """
-    folder = Path(outcomes) if outcomes is not None else REPOSITORY / "data" / "outcomes" / "quick"
+    folder = Path(outcomes) if outcomes is not None else REPOSITORY / "data" / "outcomes" / "medium"
     path = Path(tasks) if tasks is not None else REPOSITORY / "data" / "tasks" / f"{folder.name}.parquet"
     if not folder.is_dir():
         raise ValueError(
