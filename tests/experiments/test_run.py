@@ -91,7 +91,7 @@ def test_the_router_pays_for_its_measured_overhead(suite):
 
 
 def test_tasks_that_were_not_prepared_are_named_with_the_command_that_makes_them(tmp_path):
-    with pytest.raises(ValueError, match=r"experiments\.prepare suite=quick"):
+    with pytest.raises(ValueError, match=r"experiments\.prepare suite=medium"):
         _run(tmp_path, "routing=constant")
 
 
