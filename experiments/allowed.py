@@ -59,6 +59,7 @@ ALLOWED: dict[str, Number | Choice] = {
     "suite.first_size": _COUNT,
     "suite.longest": Number(1, whole=True, null=True),
     "suite.pilot_per_dataset": Number(1, whole=True, null=True),
+    "suite.pilot_undecided": Number(1, whole=True, null=True),
     "pilot.margin": _SHARE,
     "statistics.resamples": Number(100, whole=True),
     "statistics.level": Number(0, 1, between=True),

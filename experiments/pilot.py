@@ -4,6 +4,7 @@ python -m experiments.prepare suite=pilot
 python -m experiments.collect suite=pilot model=qwen2.5-coder-1.5b     resumable, as any suite
 python -m experiments.pilot                                            prints the table and keeps it in data/pilot.csv
 
+Once more, the same three commands take more tasks of the datasets that the first ones left undecided.
 Sets that were rejected stay in data/pilot.csv with their figures after their configuration is gone.
 """
 

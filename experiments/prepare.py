@@ -25,10 +25,11 @@ from tqdm import tqdm
 from experiments.config import entry
 from slm_orchestration import tables, tasks
 from slm_orchestration.files import write_text
+from slm_orchestration.tasks import pilot
 from slm_orchestration.tasks.build import Collection, Datasets, Suite, chosen, collect, overview, shared_groups
 from slm_orchestration.tasks.cards import cards
 from slm_orchestration.tasks.dataset import Dataset, Drafted, read
-from slm_orchestration.tasks.task import Task, to_table
+from slm_orchestration.tasks.task import SPLITS, Task, to_table
 
 
 def main(cfg: DictConfig) -> None:
@@ -36,20 +37,19 @@ def main(cfg: DictConfig) -> None:
     if cfg.show is not None:
         print(shown(find(cfg.show, datasets)))
         return
-    path, fingerprint = Path(cfg.paths.tasks), _fingerprint(cfg)
+    suite, judged = Suite(**cfg.suite), _judged(Path("data/pilot.csv"))
+    sizes = pilot.sizes(judged, undecided=suite.pilot_undecided) if suite.pilot_undecided and judged is not None else {}
+    path, fingerprint = Path(cfg.paths.tasks), _fingerprint(cfg, sizes)
     if not cfg.cards and path.is_file() and tables.read_metadata(path).get("fingerprint") == fingerprint:
         print(f"{path}: up to date")
         return
     watched = partial(tqdm, desc="datasets", unit="dataset", leave=False, disable=None)
     collection = collect(datasets, skip_invalid=cfg.skip_invalid, watched=watched)
     if cfg.cards:
-        judged = Path("data/pilot.csv")
-        table = pd.read_csv(judged) if judged.exists() else None
-        write_text(Path("data/README.md"), cards(collection, datasets, table))
+        write_text(Path("data/README.md"), cards(collection, datasets, judged))
         print("data/README.md: written")
         return
-    suite = Suite(**cfg.suite)
-    selected = chosen(collection, datasets, suite)
+    selected = chosen(collection, datasets, suite, sizes)
     if shared := shared_groups(selected):
         raise ValueError(f"{len(shared)} groups are in more than one split, first {shared[0]}")
     tables.write(to_table(selected), tables.TASKS, path, metadata={"suite": cfg.suite.name, "fingerprint": fingerprint})
@@ -108,7 +108,8 @@ def _report(collection: Collection, datasets: Datasets, selected: list[Task], *,
             for row in refused:
                 print(f"skipped {domain}/{name} {row.where}: {row.reason}", file=sys.stderr)
     table = overview(collection, datasets, selected)
-    print(table[table["tasks"] > 0].drop(columns="generated").to_string(index=False))
+    unused = [split for split in SPLITS if not table[split].any()]
+    print(table[table["tasks"] > 0].drop(columns=["generated", *unused]).to_string(index=False))
     totals = table.groupby("domain", sort=False).agg(tasks=("tasks", "sum"))
     made = table[table["generated"]].groupby("domain")["tasks"].sum()
     totals["generated"] = made.reindex(totals.index).fillna(0).astype(int)
@@ -118,10 +119,16 @@ def _report(collection: Collection, datasets: Datasets, selected: list[Task], *,
     print(f"in one group: {collection.near_duplicates} near duplicates; groups in more than one split: 0")
 
 
-def _fingerprint(cfg: DictConfig) -> str:
+def _judged(path: Path) -> pd.DataFrame | None:
+    """Return what `experiments.pilot` kept, or None where no model has answered pilot tasks yet."""
+    return pd.read_csv(path) if path.exists() else None
+
+
+def _fingerprint(cfg: DictConfig, sizes: dict[tuple[str, str], int]) -> str:
     suite = {key: value for key, value in cfg.suite.items() if key != "checksum"}
     read_by = {"suite": suite, "domain": cfg.domain, "wheels": cfg.wheels, "skip_invalid": cfg.skip_invalid}
     text = OmegaConf.to_yaml(OmegaConf.create(read_by), sort_keys=True) + version("reasoning-gym")
+    text += repr(sorted(sizes.items()))
     digest = hashlib.sha256(text.encode())
     folder = Path(tasks.__file__).parent
     for module in sorted([*folder.glob("*.py"), *folder.glob("sources/*.py")]):

@@ -1,6 +1,6 @@
 import pytest
 
-from slm_orchestration.tasks.pilot import judged
+from slm_orchestration.tasks.pilot import judged, sizes
 from slm_orchestration.tasks.splits import pilot
 from slm_orchestration.tasks.task import Task
 
@@ -37,7 +37,16 @@ def test_tasks_without_an_answer_yet_count_for_the_baseline_only():
 
 def test_a_pilot_holds_so_many_pilot_tasks_of_each_dataset_and_nests():
     tasks = [make(name, number, "A", split=split) for name in "ab" for number in range(9) for split in ("pilot", "fit")]
-    few, more = pilot(tasks, 3), pilot(tasks, 5)
+    few, more = pilot(tasks, {"a": 3, "b": 3}), pilot(tasks, {"a": 3, "b": 5})
     assert [task.dataset for task in few] == ["a"] * 3 + ["b"] * 3
+    assert [task.dataset for task in more] == ["a"] * 3 + ["b"] * 5
     assert {task.split for task in more} == {"pilot"}
     assert {task.task_id for task in few} < {task.task_id for task in more}
+
+
+def test_only_datasets_that_are_not_shown_to_be_above_are_asked_on():
+    clear = [make("clear", number, str(number)) for number in range(8)]
+    hopeless = [make("hopeless", number, str(number)) for number in range(8)]
+    quality = {task.task_id: 1.0 for task in clear} | {task.task_id: 0.0 for task in hopeless}
+    found = judged([*clear, *hopeless], quality, margin=0.15)  # 0 of 8 is at most .32: undecided
+    assert sizes(found, undecided=24) == {("logic", "clear"): 8, ("logic", "hopeless"): 24}

@@ -12,7 +12,7 @@ from slm_orchestration.tasks.dataset import Dataset, Drafted, Refused, read
 from slm_orchestration.tasks.duplicates import groups, without_duplicates
 from slm_orchestration.tasks.scoring import scorer_module
 from slm_orchestration.tasks.splits import Plan, pilot, select, split_of
-from slm_orchestration.tasks.task import Task
+from slm_orchestration.tasks.task import SPLITS, Task
 
 Datasets = Mapping[tuple[str, str], Dataset]
 _CHARACTERS_PER_TOKEN = 4  # of English; the true number depends on the model's tokenizer
@@ -33,8 +33,8 @@ class Collection:
 class Suite:
     """How a selection is made; None for `tasks_per_domain` or `longest` sets no bound.
 
-    With `pilot_per_dataset` it is up to so many pilot tasks of every dataset and no others. `checksum` is that of the
-    tasks that outcomes were recorded for, where there are any.
+    With `pilot_per_dataset` it is up to so many pilot tasks of every dataset and no others; `pilot_undecided` of those
+    that the first ones left undecided. `checksum` is that of the tasks that outcomes were recorded for, if any.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Suite:
     longest: int | None
     checksum: str | None = None
     pilot_per_dataset: int | None = None
+    pilot_undecided: int | None = None
 
 
 def collect(datasets: Datasets, *, skip_invalid: bool, watched: Callable[[Iterable], Iterable] = iter) -> Collection:
@@ -65,8 +66,13 @@ def collect(datasets: Datasets, *, skip_invalid: bool, watched: Callable[[Iterab
     return Collection(tasks, refused, repeated, contradictory, joined)
 
 
-def chosen(collection: Collection, datasets: Datasets, suite: Suite) -> list[Task]:
-    """Return the tasks of a suite, domain after domain in the order of `datasets`."""
+def chosen(
+    collection: Collection, datasets: Datasets, suite: Suite, pilot_sizes: Mapping[tuple[str, str], int] | None = None
+) -> list[Task]:
+    """Return the tasks of a suite, domain after domain in the order of `datasets`.
+
+    `pilot_sizes`: how many pilot tasks of a domain's dataset, where that is known; `pilot_per_dataset` of the others.
+    """
     tasks: list[Task] = []
     for domain in dict.fromkeys(domain for domain, _ in datasets):
         mine = {name: dataset for (where, name), dataset in datasets.items() if where == domain}
@@ -79,8 +85,11 @@ def chosen(collection: Collection, datasets: Datasets, suite: Suite) -> list[Tas
         members = [task for task in collection.tasks if task.domain == domain]
         if suite.longest is not None:
             members = [task for task in members if _characters(task) <= suite.longest]
-        piloted = suite.pilot_per_dataset
-        tasks += select(members, plan) if piloted is None else pilot(members, piloted)
+        if suite.pilot_per_dataset is None:
+            tasks += select(members, plan)
+        else:
+            known = pilot_sizes or {}
+            tasks += pilot(members, {name: known.get((domain, name), suite.pilot_per_dataset) for name in mine})
     return tasks
 
 
@@ -95,7 +104,7 @@ def overview(collection: Collection, datasets: Datasets, tasks: Iterable[Task]) 
     clashing = Counter(tuple(task_id.split("/")[:2]) for task_id in collection.contradictory)
     rows = []
     for key, dataset in datasets.items():
-        splits = {split: by_split[*key, split] for split in ("fit", "calibration", "evaluation")}
+        splits = {split: by_split[*key, split] for split in SPLITS}
         count = sum(splits.values())
         mean_tokens = round(characters[key] / count / _CHARACTERS_PER_TOKEN) if count else 0
         removed = {"refused": len(collection.refused[key]), "repeated": dropped[key], "contradictory": clashing[key]}

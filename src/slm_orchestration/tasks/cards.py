@@ -34,14 +34,10 @@ def cards(collection: Collection, datasets: Datasets, pilot_table: pd.DataFrame 
     None where no model has answered pilot tasks yet.
     """
     table = overview(collection, datasets, collection.tasks)
-    pilot = {key: 0 for key in datasets}
+    counts = dict(zip(zip(table["domain"], table["dataset"], strict=True), table["tasks"], strict=True))
     first: dict[tuple[str, str], str] = {}
     for task in collection.tasks:
-        key = (task.domain, task.dataset)
-        pilot[key] += task.split == "pilot"
-        first.setdefault(key, task.task_id)
-    rows = zip(table["domain"], table["dataset"], table["tasks"], strict=True)
-    counts = {(domain, dataset): int(tasks) + pilot[domain, dataset] for domain, dataset, tasks in rows}
+        first.setdefault((task.domain, task.dataset), task.task_id)
     parts = [_HEAD]
     for domain in dict.fromkeys(domain for domain, _ in datasets):
         keys = [key for key in datasets if key[0] == domain]

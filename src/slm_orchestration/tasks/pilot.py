@@ -36,6 +36,16 @@ def judged(tasks: Sequence[Task], quality: Mapping[str, float], *, margin: float
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def sizes(table: pd.DataFrame, *, undecided: int) -> dict[tuple[str, str], int]:
+    """Return how many pilot tasks each judged dataset takes: those it has if it is above, else `undecided`.
+
+    Asking on where the first tasks did not decide saves the largest model half of its work. As the verdicts are looked
+    at twice, they choose datasets and are no results.
+    """
+    rows = zip(table["domain"], table["dataset"], table["tasks"], table["verdict"], strict=True)
+    return {(domain, name): int(tasks) if verdict == SHOWN else undecided for domain, name, tasks, verdict in rows}
+
+
 def _verdict(low: float, high: float, baseline: float, margin: float) -> str:
     if low > baseline:
         return SHOWN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -57,12 +57,16 @@ def select(tasks: Sequence[Task], plan: Plan) -> list[Task]:
     return sorted(chosen, key=lambda task: task.task_id)
 
 
-def pilot(tasks: Sequence[Task], per_dataset: int) -> list[Task]:
-    """Return the first `per_dataset` pilot tasks of each dataset in the order of a hash, sorted by id."""
+def pilot(tasks: Sequence[Task], sizes: Mapping[str, int]) -> list[Task]:
+    """Return the first pilot tasks of each dataset of one domain, as many as `sizes` says, sorted by id.
+
+    Which come first is decided by a hash, so that a smaller pilot is part of a larger one.
+    """
     datasets: dict[str, list[Task]] = {}
     for task in sorted((task for task in tasks if task.split == "pilot"), key=_rank):
         datasets.setdefault(task.dataset, []).append(task)
-    return sorted((task for members in datasets.values() for task in members[:per_dataset]), key=lambda t: t.task_id)
+    chosen = [task for name, members in datasets.items() for task in members[: sizes[name]]]
+    return sorted(chosen, key=lambda task: task.task_id)
 
 
 def _half(ordered: Sequence[Task], generated: frozenset[str], most: int) -> list[Task]:
