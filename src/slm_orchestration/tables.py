@@ -10,15 +10,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from slm_orchestration.files import replacing
-from slm_orchestration.live_schemas import FAULTS, LOAD, LOAD_WINDOWS
-from slm_orchestration.result_schemas import BANDS, ROBUSTNESS
 from slm_orchestration.schemas import (
+    BANDS,
     COMPARISONS,
     CURVES,
     DECISIONS,
     ESTIMATES,
+    FAULTS,
+    LOAD,
+    LOAD_WINDOWS,
     OPERATING_POINTS,
     OUTCOMES,
+    ROBUSTNESS,
     SAMPLES,
     STATES,
     TASKS,
