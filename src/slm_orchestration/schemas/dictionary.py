@@ -1,4 +1,4 @@
-"""How a table's schema is written down: meaning and range in the metadata of each column, name and key in the table's."""
+"""How a table is written down: meaning and range in the metadata of each column, name and key in the schema's."""
 
 from __future__ import annotations
 
