@@ -4,7 +4,7 @@ python -m experiments.prepare suite=pilot
 python -m experiments.collect suite=pilot model=qwen2.5-coder-1.5b     resumable, as any suite
 python -m experiments.pilot                                            prints the table and keeps it in data/pilot.csv
 
-Once more, the same three commands take more tasks of the datasets that the first ones left undecided.
+A second round of the three commands asks more tasks of the datasets that could still be rejected.
 Sets that were rejected stay in data/pilot.csv with their figures after their configuration is gone.
 """
 
@@ -26,7 +26,7 @@ def main(cfg: DictConfig) -> None:
     tasks = load_tasks(cfg)
     outcomes = store.read_outcomes(Path(cfg.paths.outcomes), [cfg.pilot.model]).dropna(subset="quality")
     quality = dict(zip(outcomes["task_id"], outcomes["quality"], strict=True))
-    found = judged(tasks, quality, margin=cfg.pilot.margin)
+    found = judged(tasks, quality, margin=cfg.pilot.margin, most=cfg.pilot.most)
     path = Path(cfg.pilot.table)
     kept = _gone(pd.read_csv(path), found) if path.exists() else found[:0]
     table = pd.concat([kept, found]).sort_values(["domain", "dataset"])

@@ -25,10 +25,10 @@ from tqdm import tqdm
 from experiments.config import entry
 from slm_orchestration import tables, tasks
 from slm_orchestration.files import write_text
-from slm_orchestration.tasks import pilot
 from slm_orchestration.tasks.build import Collection, Datasets, Suite, chosen, collect, overview, shared_groups
 from slm_orchestration.tasks.cards import cards
 from slm_orchestration.tasks.dataset import Dataset, Drafted, read
+from slm_orchestration.tasks.pilot import wanted
 from slm_orchestration.tasks.task import SPLITS, Task, to_table
 
 
@@ -38,7 +38,7 @@ def main(cfg: DictConfig) -> None:
         print(shown(find(cfg.show, datasets)))
         return
     suite, judged = Suite(**cfg.suite), _judged(Path("data/pilot.csv"))
-    sizes = pilot.sizes(judged, undecided=suite.pilot_undecided) if suite.pilot_undecided and judged is not None else {}
+    sizes = wanted(judged) if judged is not None and suite.pilot_per_dataset is not None else {}
     path, fingerprint = Path(cfg.paths.tasks), _fingerprint(cfg, sizes)
     if not cfg.cards and path.is_file() and tables.read_metadata(path).get("fingerprint") == fingerprint:
         print(f"{path}: up to date")

@@ -1,6 +1,6 @@
 import pytest
 
-from slm_orchestration.tasks.pilot import judged, sizes
+from slm_orchestration.tasks.pilot import judged, wanted
 from slm_orchestration.tasks.splits import pilot
 from slm_orchestration.tasks.task import Task
 
@@ -21,7 +21,7 @@ def test_a_dataset_is_judged_by_its_interval_against_chance_and_the_commonest_an
     few = [make("few", number, str(number)) for number in range(4)]
     right = {task.task_id: 1.0 for task in clear} | {task.task_id: float(task.reference == "A") for task in lopsided}
     wrong = {task.task_id: 0.0 for task in [*hopeless, *few]}
-    found = judged([*clear, *lopsided, *hopeless, *few], right | wrong, margin=0.15).set_index("dataset")
+    found = judged([*clear, *lopsided, *hopeless, *few], right | wrong, margin=0.15, most=24).set_index("dataset")
     assert found["baseline"].tolist() == [0.25, 0.8, 0.0, 0.0]
     assert found["verdict"].tolist() == ["above", "rejected", "rejected", "undecided"]
     assert found.loc["hopeless", ["tasks", "quality", "low"]].tolist() == [24, 0.0, 0.0]
@@ -30,9 +30,9 @@ def test_a_dataset_is_judged_by_its_interval_against_chance_and_the_commonest_an
 
 def test_tasks_without_an_answer_yet_count_for_the_baseline_only():
     tasks = [make("some", number, "A" if number < 3 else "B", options=2) for number in range(4)]
-    found = judged(tasks, {tasks[3].task_id: 1.0}, margin=0.15)
+    found = judged(tasks, {tasks[3].task_id: 1.0}, margin=0.15, most=24)
     assert found[["tasks", "quality", "baseline"]].iloc[0].tolist() == [1, 1.0, 0.75]
-    assert judged(tasks, {}, margin=0.15).empty
+    assert judged(tasks, {}, margin=0.15, most=24).empty
 
 
 def test_a_pilot_holds_so_many_pilot_tasks_of_each_dataset_and_nests():
@@ -44,9 +44,23 @@ def test_a_pilot_holds_so_many_pilot_tasks_of_each_dataset_and_nests():
     assert {task.task_id for task in few} < {task.task_id for task in more}
 
 
-def test_only_datasets_that_are_not_shown_to_be_above_are_asked_on():
-    clear = [make("clear", number, str(number)) for number in range(8)]
-    hopeless = [make("hopeless", number, str(number)) for number in range(8)]
-    quality = {task.task_id: 1.0 for task in clear} | {task.task_id: 0.0 for task in hopeless}
-    found = judged([*clear, *hopeless], quality, margin=0.15)  # 0 of 8 is at most .32: undecided
-    assert sizes(found, undecided=24) == {("logic", "clear"): 8, ("logic", "hopeless"): 24}
+def test_only_datasets_that_could_still_be_rejected_are_asked_on():
+    clear, some, none = ([make(name, number, str(number)) for number in range(8)] for name in ("clear", "some", "none"))
+    quality = {task.task_id: 1.0 for task in [*clear, some[0]]} | {task.task_id: 0.0 for task in [*some[1:], *none]}
+    found = judged([*clear, *some, *none], quality, margin=0.15, most=24)
+    # 0 of 8 is at most .32 and 0 of 24 at most .14: undecided and worth asking on. 1 of 8 lies above .02 already.
+    assert found["verdict"].tolist() == ["above", "above", "undecided"]
+    assert wanted(found) == {("logic", "clear"): 8, ("logic", "some"): 8, ("logic", "none"): 24}
+
+
+def test_an_undecided_dataset_that_more_tasks_cannot_reject_is_left_at_that():
+    # Four options, 4 of 8 right: [.22, .78] is undecided at a baseline of .25; 4 of 24 would end at .36 < .40, so it
+    # is asked on, but with 6 of 8 in two options ([.41, .93] at .5) even 6 of 12 would end at .75 > .65.
+    four = [make("four", number, "ABCD"[number % 4], options=4) for number in range(8)]
+    two = [make("two", number, "AB"[number % 2], options=2) for number in range(8)]
+    quality = {task.task_id: float(number < 4) for number, task in enumerate(four)}
+    quality |= {task.task_id: float(number < 6) for number, task in enumerate(two)}
+    found = judged([*four, *two], quality, margin=0.15, most=24)
+    assert found["verdict"].tolist() == ["undecided", "undecided"]
+    assert wanted(found)[("logic", "four")] == 24
+    assert wanted(judged(two, quality, margin=0.15, most=12)) == {("logic", "two"): 8}

@@ -33,8 +33,8 @@ class Collection:
 class Suite:
     """How a selection is made; None for `tasks_per_domain` or `longest` sets no bound.
 
-    With `pilot_per_dataset` it is up to so many pilot tasks of every dataset and no others; `pilot_undecided` of those
-    that the first ones left undecided. `checksum` is that of the tasks that outcomes were recorded for, if any.
+    With `pilot_per_dataset` it is up to so many pilot tasks of every dataset and no others. `checksum` is that of the
+    tasks that outcomes were recorded for, where there are any.
     """
 
     name: str
@@ -43,7 +43,6 @@ class Suite:
     longest: int | None
     checksum: str | None = None
     pilot_per_dataset: int | None = None
-    pilot_undecided: int | None = None
 
 
 def collect(datasets: Datasets, *, skip_invalid: bool, watched: Callable[[Iterable], Iterable] = iter) -> Collection:

@@ -10,17 +10,19 @@ import pandas as pd
 from slm_orchestration.statistics.intervals import wilson
 from slm_orchestration.tasks.task import Task
 
-COLUMNS = ("domain", "dataset", "tasks", "quality", "low", "high", "baseline", "verdict")
+COLUMNS = ("domain", "dataset", "tasks", "quality", "low", "high", "baseline", "verdict", "wanted")
 SHOWN, OPEN, REJECTED = "above", "undecided", "rejected"
 _LEVEL = 0.95
 
 
-def judged(tasks: Sequence[Task], quality: Mapping[str, float], *, margin: float) -> pd.DataFrame:
+def judged(tasks: Sequence[Task], quality: Mapping[str, float], *, margin: float, most: int) -> pd.DataFrame:
     """Return one row per dataset of the pilot `tasks`: answered tasks, mean `quality` (by task id) and its interval.
 
     `baseline` is what needs no model: the larger of chance (one over the number of options) and the share of the
     commonest reference. The verdict is "above" if Wilson's 95 % interval lies above the baseline, "rejected" if it
     ends less than `margin` above it, else "undecided": too few tasks to tell, and luck is no reason to leave a set out.
+    `wanted` is how many tasks to ask in all: `most` of an undecided set that would be rejected if all others were
+    wrong, else as many as were answered: more cannot reject it. Two looks choose datasets; they are no result.
     """
     datasets: dict[tuple[str, str], list[Task]] = {}
     for task in tasks:
@@ -32,18 +34,16 @@ def judged(tasks: Sequence[Task], quality: Mapping[str, float], *, margin: float
             continue
         mean, baseline = sum(given) / len(given), _baseline(members)
         low, high = wilson(mean, len(given), level=_LEVEL)
-        rows.append((*key, len(given), mean, low, high, baseline, _verdict(low, high, baseline, margin)))
+        verdict = _verdict(low, high, baseline, margin)
+        lowest = wilson(sum(given) / most, most, level=_LEVEL)[1] if len(given) < most else high
+        asked_on = verdict == OPEN and lowest < baseline + margin
+        rows.append((*key, len(given), mean, low, high, baseline, verdict, most if asked_on else len(given)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def sizes(table: pd.DataFrame, *, undecided: int) -> dict[tuple[str, str], int]:
-    """Return how many pilot tasks each judged dataset takes: those it has if it is above, else `undecided`.
-
-    Asking on where the first tasks did not decide saves the largest model half of its work. As the verdicts are looked
-    at twice, they choose datasets and are no results.
-    """
-    rows = zip(table["domain"], table["dataset"], table["tasks"], table["verdict"], strict=True)
-    return {(domain, name): int(tasks) if verdict == SHOWN else undecided for domain, name, tasks, verdict in rows}
+def wanted(table: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """Return how many pilot tasks each dataset of a judged `table` should be asked, by domain and name."""
+    return {(row.domain, row.dataset): int(row.wanted) for row in table.itertuples()}
 
 
 def _verdict(low: float, high: float, baseline: float, margin: float) -> str:
