@@ -72,7 +72,7 @@ def test_prompts_beyond_the_suites_length_are_left_to_larger_suites(datasets):
 
 
 def test_cards_name_origin_licence_size_scorer_and_a_command(datasets):
-    rows = [["d", "gone", 24, 0.0, 0.0, 0.1380, 0.0, "rejected"]]
+    rows = [["d", "gone", 24, 0.0, 0.0, 0.1380, 0.0, "rejected", 24]]
     text = cards(collect(datasets, skip_invalid=False), datasets, pd.DataFrame(rows, columns=COLUMNS))
     assert "## d\n\n359 tasks, 60 of them generated." in text
     assert "| big | 299 | exact | by hand | MIT | `show=d/big/00000` |" in text

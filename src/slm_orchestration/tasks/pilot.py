@@ -43,7 +43,8 @@ def judged(tasks: Sequence[Task], quality: Mapping[str, float], *, margin: float
 
 def wanted(table: pd.DataFrame) -> dict[tuple[str, str], int]:
     """Return how many pilot tasks each dataset of a judged `table` should be asked, by domain and name."""
-    return {(row.domain, row.dataset): int(row.wanted) for row in table.itertuples()}
+    columns = (table[name].tolist() for name in ("domain", "dataset", "wanted"))
+    return {(domain, dataset): count for domain, dataset, count in zip(*columns, strict=True)}
 
 
 def _verdict(low: float, high: float, baseline: float, margin: float) -> str:
