@@ -10,6 +10,7 @@ Sets that were rejected stay in data/pilot.csv with their figures after their co
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,7 @@ from omegaconf import DictConfig
 
 from experiments.config import entry
 from experiments.grade import load_tasks
-from slm_orchestration import files
+from slm_orchestration import files, tables
 from slm_orchestration.inference import store
 from slm_orchestration.tasks.pilot import COLUMNS, judged
 
@@ -26,13 +27,21 @@ def main(cfg: DictConfig) -> None:
     tasks = load_tasks(cfg)
     outcomes = store.read_outcomes(Path(cfg.paths.outcomes), [cfg.pilot.model]).dropna(subset="quality")
     quality = dict(zip(outcomes["task_id"], outcomes["quality"], strict=True))
-    found = judged(tasks, quality, margin=cfg.pilot.margin, most=cfg.pilot.most)
+    found = judged(tasks, quality, _baselines(Path(cfg.paths.tasks)), margin=cfg.pilot.margin, most=cfg.pilot.most)
     path = Path(cfg.pilot.table)
     kept = _gone(pd.read_csv(path), found) if path.exists() else found[:0]
     table = pd.concat([kept, found]).sort_values(["domain", "dataset"])
     files.write_text(path, table.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
     print(found.to_string(index=False, float_format="{:.2f}".format))
     print(f"{cfg.pilot.model}: {found['verdict'].value_counts().to_dict()} of {len(found)} datasets; {path}: written")
+
+
+def _baselines(path: Path) -> dict[tuple[str, str], float]:
+    """Return what needs no model, by domain and dataset, as `prepare` wrote it beside the pilot tasks."""
+    known = json.loads(tables.read_metadata(path).get("baselines", "{}"))
+    if not known:
+        raise ValueError(f"{path} holds no pilot tasks; run python -m experiments.prepare suite=pilot")
+    return {(domain, dataset): value for name, value in known.items() for domain, dataset in [name.split("/")]}
 
 
 def _gone(before: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:

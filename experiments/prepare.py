@@ -28,7 +28,7 @@ from slm_orchestration.files import write_text
 from slm_orchestration.tasks.build import Collection, Datasets, Suite, chosen, collect, overview, shared_groups
 from slm_orchestration.tasks.cards import cards
 from slm_orchestration.tasks.dataset import Dataset, Drafted, read
-from slm_orchestration.tasks.pilot import wanted
+from slm_orchestration.tasks.pilot import baselines, wanted
 from slm_orchestration.tasks.task import SPLITS, Task, to_table
 
 
@@ -52,7 +52,11 @@ def main(cfg: DictConfig) -> None:
     selected = chosen(collection, datasets, suite, sizes)
     if shared := shared_groups(selected):
         raise ValueError(f"{len(shared)} groups are in more than one split, first {shared[0]}")
-    tables.write(to_table(selected), tables.TASKS, path, metadata={"suite": cfg.suite.name, "fingerprint": fingerprint})
+    about = {"suite": cfg.suite.name, "fingerprint": fingerprint}
+    if suite.pilot_per_dataset is not None:
+        without_model = {"/".join(key): value for key, value in baselines(collection.tasks).items()}
+        about["baselines"] = json.dumps(without_model)
+    tables.write(to_table(selected), tables.TASKS, path, metadata=about)
     _report(collection, datasets, selected, skip_invalid=cfg.skip_invalid)
     print(f"{path}: {len(selected)} tasks, checksum {checksum(selected)}")
     if suite.checksum not in (None, checksum(selected)):

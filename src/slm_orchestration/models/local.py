@@ -155,10 +155,12 @@ class LocalModel:
             dtype = getattr(torch, resolved_dtype(self.dtype, device))
             folder = conversion.converted(self.weights)
             transformers.utils.logging.disable_progress_bar()
-            network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-            self._network = network.to(device).eval()
+            # On the CPU the tensors stay in their file until they are packed, so that memory never holds them twice.
+            stored: Any = "auto" if device == "cpu" else dtype
+            network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=stored)
             if device == "cpu":
-                pack(self._network)
+                pack(network, dtype)
+            self._network = network.to(device).eval()
 
     def release(self) -> None:
         """Give the memory back; the next call loads again."""

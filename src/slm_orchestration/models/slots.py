@@ -9,6 +9,8 @@ import torch
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
+from slm_orchestration.models import memory
+
 
 class SlotLayer(DynamicLayer):
     """One layer's keys and values, rows × heads × room × width; a token is written in place, not by copying all."""
@@ -85,6 +87,7 @@ class Slots:
             into.values[: len(slots), :, new] = source.values[kept, :, old]
             fresh.layers.append(into)
             source.keys = source.values = source.keys[:0]
+        memory.trim()
         fresh.cache = Cache(layers=fresh.layers)
         return fresh
 
