@@ -5,7 +5,7 @@ python -m experiments.collect suite=pilot model=qwen2.5-coder-1.5b     resumable
 python -m experiments.pilot                                            prints the table and keeps it in data/pilot.csv
 
 A second round of the three commands asks more tasks of the datasets that could still be rejected.
-Sets that were rejected stay in data/pilot.csv with their figures after their configuration is gone.
+`prepare` leaves out what the table rejects (suite.selected_by). With larger models, ask them: other sets will do.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pandas as pd
 from omegaconf import DictConfig
 
 from experiments.config import entry
 from experiments.grade import load_tasks
 from slm_orchestration import files, tables
 from slm_orchestration.inference import store
-from slm_orchestration.tasks.pilot import COLUMNS, judged
+from slm_orchestration.tasks.pilot import judged
 
 
 def main(cfg: DictConfig) -> None:
@@ -29,9 +28,7 @@ def main(cfg: DictConfig) -> None:
     quality = dict(zip(outcomes["task_id"], outcomes["quality"], strict=True))
     found = judged(tasks, quality, _baselines(Path(cfg.paths.tasks)), margin=cfg.pilot.margin, most=cfg.pilot.most)
     path = Path(cfg.pilot.table)
-    kept = _gone(pd.read_csv(path), found) if path.exists() else found[:0]
-    table = pd.concat([kept, found]).sort_values(["domain", "dataset"])
-    files.write_text(path, table.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
+    files.write_text(path, found.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
     print(found.to_string(index=False, float_format="{:.2f}".format))
     print(f"{cfg.pilot.model}: {found['verdict'].value_counts().to_dict()} of {len(found)} datasets; {path}: written")
 
@@ -42,13 +39,6 @@ def _baselines(path: Path) -> dict[tuple[str, str], float]:
     if not known:
         raise ValueError(f"{path} holds no pilot tasks; run python -m experiments.prepare suite=pilot")
     return {(domain, dataset): value for name, value in known.items() for domain, dataset in [name.split("/")]}
-
-
-def _gone(before: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of datasets that are configured no more."""
-    known = set(zip(found["domain"], found["dataset"], strict=True))
-    gone = [key not in known for key in zip(before["domain"], before["dataset"], strict=True)]
-    return before[gone][list(COLUMNS)]
 
 
 if __name__ == "__main__":

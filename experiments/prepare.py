@@ -28,7 +28,7 @@ from slm_orchestration.files import write_text
 from slm_orchestration.tasks.build import Collection, Datasets, Suite, chosen, collect, overview, shared_groups
 from slm_orchestration.tasks.cards import cards
 from slm_orchestration.tasks.dataset import Dataset, Drafted, read
-from slm_orchestration.tasks.pilot import baselines, wanted
+from slm_orchestration.tasks.pilot import baselines, rejected
 from slm_orchestration.tasks.task import SPLITS, Task, to_table
 
 
@@ -37,9 +37,9 @@ def main(cfg: DictConfig) -> None:
     if cfg.show is not None:
         print(shown(find(cfg.show, datasets)))
         return
-    suite, judged = Suite(**cfg.suite), _judged(Path("data/pilot.csv"))
-    sizes = wanted(judged) if judged is not None and suite.pilot_per_dataset is not None else {}
-    path, fingerprint = Path(cfg.paths.tasks), _fingerprint(cfg, sizes)
+    suite = Suite(**cfg.suite)
+    judged = _judged(suite)
+    path, fingerprint = Path(cfg.paths.tasks), _fingerprint(cfg, judged)
     if not cfg.cards and path.is_file() and tables.read_metadata(path).get("fingerprint") == fingerprint:
         print(f"{path}: up to date")
         return
@@ -49,7 +49,7 @@ def main(cfg: DictConfig) -> None:
         write_text(Path("data/README.md"), cards(collection, datasets, judged))
         print("data/README.md: written")
         return
-    selected = chosen(collection, datasets, suite, sizes)
+    selected = chosen(collection, datasets, suite, judged)
     if shared := shared_groups(selected):
         raise ValueError(f"{len(shared)} groups are in more than one split, first {shared[0]}")
     about = {"suite": cfg.suite.name, "fingerprint": fingerprint}
@@ -58,6 +58,7 @@ def main(cfg: DictConfig) -> None:
         about["baselines"] = json.dumps(without_model)
     tables.write(to_table(selected), tables.TASKS, path, metadata=about)
     _report(collection, datasets, selected, skip_invalid=cfg.skip_invalid)
+    _print_left_out(suite, judged, datasets)
     print(f"{path}: {len(selected)} tasks, checksum {checksum(selected)}")
     if suite.checksum not in (None, checksum(selected)):
         print(f"the suite is frozen, and these are other tasks: checksum {suite.checksum}")
@@ -123,16 +124,26 @@ def _report(collection: Collection, datasets: Datasets, selected: list[Task], *,
     print(f"in one group: {collection.near_duplicates} near duplicates; groups in more than one split: 0")
 
 
-def _judged(path: Path) -> pd.DataFrame | None:
-    """Return what `experiments.pilot` kept, or None where no model has answered pilot tasks yet."""
-    return pd.read_csv(path) if path.exists() else None
+def _judged(suite: Suite) -> pd.DataFrame | None:
+    """Return how the pilot judged the datasets; None where none was asked, or its table is not here."""
+    if suite.selected_by is None or not Path(suite.selected_by).exists():
+        return None
+    return pd.read_csv(suite.selected_by)
 
 
-def _fingerprint(cfg: DictConfig, sizes: dict[tuple[str, str], int]) -> str:
+def _print_left_out(suite: Suite, judged: pd.DataFrame | None, datasets: Datasets) -> None:
+    gone = sorted(name for key in (() if judged is None else rejected(judged)) if key in datasets for name in key[1:])
+    if judged is None and suite.selected_by is not None:
+        print(f"{suite.selected_by} is not here: no dataset is left out")
+    elif suite.pilot_per_dataset is None and gone:
+        print(f"{suite.selected_by} leaves out {len(gone)} datasets: {', '.join(gone)}")
+
+
+def _fingerprint(cfg: DictConfig, judged: pd.DataFrame | None) -> str:
     suite = {key: value for key, value in cfg.suite.items() if key != "checksum"}
     read_by = {"suite": suite, "domain": cfg.domain, "wheels": cfg.wheels, "skip_invalid": cfg.skip_invalid}
     text = OmegaConf.to_yaml(OmegaConf.create(read_by), sort_keys=True) + version("reasoning-gym")
-    text += repr(sorted(sizes.items()))
+    text += "" if judged is None else judged.to_csv()
     digest = hashlib.sha256(text.encode())
     folder = Path(tasks.__file__).parent
     for module in sorted([*folder.glob("*.py"), *folder.glob("sources/*.py")]):

@@ -35,14 +35,14 @@ def datasets(tmp_path):
 
 def test_a_suite_has_its_size_and_no_group_in_two_splits(datasets):
     collection = collect(datasets, skip_invalid=False)
-    tasks = chosen(collection, datasets, Suite("s", 40, 20, None))
+    tasks = chosen(collection, datasets, Suite("s", 40, 20, None), None)
     assert len(tasks) == 40 and shared_groups(tasks) == []
-    assert tasks == chosen(collect(datasets, skip_invalid=False), datasets, Suite("s", 40, 20, None))
+    assert tasks == chosen(collect(datasets, skip_invalid=False), datasets, Suite("s", 40, 20, None), None)
 
 
 def test_what_is_left_out_is_counted(datasets):
     collection = collect(datasets, skip_invalid=False)
-    tasks = chosen(collection, datasets, Suite("s", None, 20, None))
+    tasks = chosen(collection, datasets, Suite("s", None, 20, None), None)
     big = overview(collection, datasets, tasks).set_index("dataset").loc["big"]
     # 303 rows: one cannot be read, one is there twice, and one question has two answers.
     assert (big["refused"], big["repeated"], big["contradictory"]) == (1, 1, 2)
@@ -67,8 +67,26 @@ def test_an_unknown_scorer_stops_the_build(datasets, tmp_path):
 
 def test_prompts_beyond_the_suites_length_are_left_to_larger_suites(datasets):
     collection = collect(datasets, skip_invalid=False)
-    tasks = chosen(collection, datasets, Suite("s", None, 20, 8))
+    tasks = chosen(collection, datasets, Suite("s", None, 20, 8), None)
     assert {task.dataset for task in tasks} == {"small"}
+
+
+def test_a_dataset_that_the_pilot_rejects_is_left_out_and_moves_no_task_to_another_split(datasets):
+    collection = collect(datasets, skip_invalid=False)
+    judged = pd.DataFrame(
+        [["d", "big", 24, 0.0, 0.0, 0.138, 0.0, "rejected", 24], ["d", "small", 8, 0.1, 0.02, 0.5, 0.0, "above", 8]],
+        columns=COLUMNS,
+    )
+    every, kept = (chosen(collection, datasets, Suite("s", None, 20, None), one) for one in (None, judged))
+    assert kept == [task for task in every if task.dataset == "small"] != []
+
+
+def test_a_pilot_asks_rejected_datasets_too_and_as_many_tasks_as_are_wanted(datasets):
+    collection = collect(datasets, skip_invalid=False)
+    judged = pd.DataFrame([["d", "big", 3, 0.0, 0.0, 0.5, 0.0, "rejected", 5]], columns=COLUMNS)
+    tasks = chosen(collection, datasets, Suite("s", None, 20, None, pilot_per_dataset=2), judged)
+    assert [sum(task.dataset == name for task in tasks) for name in ("big", "small")] == [5, 2]
+    assert {task.split for task in tasks} == {"pilot"}
 
 
 def test_cards_name_origin_licence_size_scorer_and_a_command(datasets):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from slm_orchestration.tasks.dataset import Dataset, Drafted, Refused, read
 from slm_orchestration.tasks.duplicates import groups, without_duplicates
+from slm_orchestration.tasks.pilot import rejected, wanted
 from slm_orchestration.tasks.scoring import scorer_module
 from slm_orchestration.tasks.splits import Plan, pilot, select, split_of
 from slm_orchestration.tasks.task import SPLITS, Task
@@ -33,8 +34,9 @@ class Collection:
 class Suite:
     """How a selection is made; None for `tasks_per_domain` or `longest` sets no bound.
 
-    With `pilot_per_dataset` it is up to so many pilot tasks of every dataset and no others. `checksum` is that of the
-    tasks that outcomes were recorded for, where there are any.
+    Datasets that the table at `selected_by` rejects are left out. With `pilot_per_dataset` it is up to so many pilot
+    tasks of every dataset, or as many as that table wants, and no others. `checksum` is that of the tasks that outcomes
+    were recorded for, where there are any.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Suite:
     first_size: int
     longest: int | None
     checksum: str | None = None
+    selected_by: str | None = None
     pilot_per_dataset: int | None = None
 
 
@@ -65,13 +68,14 @@ def collect(datasets: Datasets, *, skip_invalid: bool, watched: Callable[[Iterab
     return Collection(tasks, refused, repeated, contradictory, joined)
 
 
-def chosen(
-    collection: Collection, datasets: Datasets, suite: Suite, pilot_sizes: Mapping[tuple[str, str], int] | None = None
-) -> list[Task]:
+def chosen(collection: Collection, datasets: Datasets, suite: Suite, judged: pd.DataFrame | None) -> list[Task]:
     """Return the tasks of a suite, domain after domain in the order of `datasets`.
 
-    `pilot_sizes`: how many pilot tasks of a domain's dataset, where that is known; `pilot_per_dataset` of the others.
+    `judged` is the table of `pilot.judged`, None where no pilot was asked. What it rejects is left out only here:
+    groups and splits are those of all datasets, so that no pilot task becomes one that results are reported on.
     """
+    asked = {} if judged is None else wanted(judged)
+    left_out = frozenset() if judged is None or suite.pilot_per_dataset is not None else rejected(judged)
     tasks: list[Task] = []
     for domain in dict.fromkeys(domain for domain, _ in datasets):
         mine = {name: dataset for (where, name), dataset in datasets.items() if where == domain}
@@ -81,14 +85,15 @@ def chosen(
             first=frozenset(name for name, dataset in mine.items() if dataset.core),
             generated=frozenset(name for name, dataset in mine.items() if dataset.generated),
         )
-        members = [task for task in collection.tasks if task.domain == domain]
+        members = [
+            task for task in collection.tasks if task.domain == domain and (domain, task.dataset) not in left_out
+        ]
         if suite.longest is not None:
             members = [task for task in members if _characters(task) <= suite.longest]
         if suite.pilot_per_dataset is None:
             tasks += select(members, plan)
         else:
-            known = pilot_sizes or {}
-            tasks += pilot(members, {name: known.get((domain, name), suite.pilot_per_dataset) for name in mine})
+            tasks += pilot(members, {name: asked.get((domain, name), suite.pilot_per_dataset) for name in mine})
     return tasks
 
 

@@ -58,6 +58,12 @@ def wanted(table: pd.DataFrame) -> dict[Key, int]:
     return {(domain, dataset): count for domain, dataset, count in zip(*columns, strict=True)}
 
 
+def rejected(table: pd.DataFrame) -> frozenset[Key]:
+    """Return domain and name of the datasets that a judged `table` rejects."""
+    gone = table[table["verdict"] == REJECTED]
+    return frozenset(zip(gone["domain"], gone["dataset"], strict=True))
+
+
 def _verdict(low: float, high: float, baseline: float, margin: float) -> str:
     if low > baseline:
         return SHOWN
