@@ -76,6 +76,10 @@ def _all_right(outcomes):
     outcomes.quality[:] = 1.0
 
 
+def _all_wrong(outcomes):
+    outcomes.quality[:] = 0.0
+
+
 def _graded_with_ties(outcomes):
     outcomes.quality[:] = np.round(outcomes.quality * 0.5 + 0.25, 2)
     outcomes.answers["confidence"] = 0.5
@@ -104,7 +108,10 @@ def _certain_and_empty(outcomes):
 
 
 CASES = {
-    **{change.__name__: (change, 12, 16, 3) for change in (_all_right, _graded_with_ties, _certain_and_empty)},
+    **{
+        change.__name__: (change, 12, 16, 3)
+        for change in (_all_right, _all_wrong, _graded_with_ties, _certain_and_empty)
+    },
     **{change.__name__: (change, 12, 16, 2) for change in (_the_cheapest_is_best, _bare_import)},
     "_one_prompt_and_one_domain": (_one_prompt_and_one_domain, 16, 16, 3),
     "four models": (_plain, 12, 16, 4),

@@ -19,6 +19,7 @@ def _outcomes(tasks: int = 400) -> pd.DataFrame:
             "repeat": 0,
             "quality": (rng.random(tasks) < first).astype(float),
             "signals": [json.dumps({"label:A": 0.9 * p, "label:B": 0.9 * (1 - p), "label_mass": 0.9}) for p in first],
+            "confidence": None,
             "finish_reason": "choice",
             "truth": first,
         }
@@ -57,3 +58,10 @@ def test_a_model_that_is_always_right_gets_a_smoothed_confidence():
     outcomes = _outcomes(20).assign(quality=1.0)
     evaluation = calibrate_confidence(outcomes)["confidence"][10:]
     assert np.allclose(evaluation, 11 / 12)
+
+
+def test_a_confidence_that_came_without_signals_is_calibrated_like_one():
+    outcomes = _outcomes(4000)
+    sure = outcomes["truth"] ** 2  # always too low
+    calibrated = calibrate_confidence(outcomes.assign(signals=None, confidence=sure))
+    assert np.abs(calibrated["confidence"] - outcomes["truth"]).mean() < 0.03

@@ -57,6 +57,31 @@ def test_three_columns_are_enough_and_what_is_missing_stays_null(tmp_path, name)
     assert set(imported.tasks["dataset"]) == {"my"}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: f.assign(quality=f["quality"] == 1),
+        lambda f: f.assign(quality=f["quality"].map({0.0: "no", 1.0: "Yes"})),
+        lambda f: f.rename(columns={"task_id": "Task_ID", "model": " Model", "quality": "correct"}),
+        lambda f: f.assign(model=f["model"] + " ", task_id=" " + f["task_id"]),
+    ],
+)
+def test_the_same_outcomes_in_other_words_are_the_same(tmp_path, change):
+    one, other = (read_imported(written(tmp_path, frame)) for frame in (rows(), change(rows())))
+    assert one.outcomes.equals(other.outcomes)
+
+
+def test_a_column_per_model_is_read_where_the_models_are_named(tmp_path):
+    wide = (
+        rows(group="g")
+        .assign(group=lambda f: f["task_id"])
+        .pivot(index=["task_id", "group"], columns="model", values="quality")
+        .reset_index()
+    )
+    imported = read_imported(written(tmp_path, wide.assign(note="x")), Selection(models=("a", "b")))
+    assert imported.outcomes.groupby("model")["quality"].mean().to_dict() == {"a": 0.5, "b": 1.0}
+
+
 def test_semicolons_decimal_commas_and_a_byte_order_mark_are_read(tmp_path):
     frame = rows(cost_usd=0.25).assign(quality=lambda f: f["quality"] / 2)
     text = frame.to_csv(index=False, sep=";", decimal=",")
@@ -130,10 +155,16 @@ def test_agreement_with_a_model_is_quality_and_is_called_a_proxy(tmp_path):
     ("change", "said"),
     [
         (lambda f: f.drop(columns="model"), ["column 'model' is missing", "task_id, model, quality"]),
+        (lambda f: f.pivot(index="task_id", columns="model", values="quality").reset_index(), ["models=[a,b]"]),
+        (lambda f: f.assign(signals="{'p_true': 1}"), ["row 1: signals must be JSON", "p_true"]),
+        (lambda f: f.assign(repeat=1), ["column repeat", "no row has it"]),
         (lambda f: f.rename(columns={"quality": "score"}), ["column 'quality' is missing", "The file has", "score"]),
         (lambda f: f.iloc[:0], ["holds no rows"]),
         (lambda f: f.assign(quality=f["quality"] * 100), ["row 1:", "quality must lie within 0 and 1", "percentages"]),
-        (lambda f: f.assign(quality=f["quality"].where(f.index != 6)), ["row 7: quality is missing"]),
+        (
+            lambda f: f.assign(quality=f["quality"].where(f.index != 6)),
+            ["row 7: quality is missing", "unanswered=drop"],
+        ),
         (lambda f: f.assign(quality=f["quality"].astype(str).where(f.index != 6, "good")), ["row 7", "not a number"]),
         (lambda f: pd.concat([f, f.iloc[[4]]]), ["row 121", "repeats the task and model"]),
         (lambda f: f.drop(index=5), ["'a' has no row for 1 of 60 tasks, first 't02'", "unanswered=drop", "59 tasks"]),
@@ -177,6 +208,12 @@ def test_files_that_are_no_outcomes_are_refused_in_one_line(tmp_path):
     assert "holds neither" in refusal(tmp_path)
     (tmp_path / "broken.parquet").write_bytes(b"not parquet")
     assert "cannot be read" in refusal(tmp_path / "broken.parquet")
+    (tmp_path / "empty.csv").write_bytes(b"")
+    assert "is empty" in refusal(tmp_path / "empty.csv")
+    (tmp_path / "other.csv").write_bytes("task_id,model,quality,prompt\n1,a,1,é\n".encode("latin-1"))
+    assert "save it as UTF-8" in refusal(tmp_path / "other.csv")
+    (tmp_path / "tabs.csv").write_text(rows().to_csv(index=False, sep="\t"))
+    assert read_imported(tmp_path / "tabs.csv").models == ("a", "b")
     (tmp_path / "my.xlsx").write_bytes(b"")
     assert ".csv, .csv.gz, .tsv, .parquet, .jsonl" in refusal(tmp_path / "my.xlsx")
 

@@ -46,7 +46,7 @@ def test_without_prompts_the_mixture_is_what_is_left(tmp_path):
     advice = advise(read_imported(path), TARGET)
     assert (advice.strategy, verdict(advice)) == ("mixture", "no router")
     assert "no router can be fitted" in str(advice)
-    assert "it reads prompts" in str(advice)
+    assert "they read prompts" in str(advice)
 
 
 def test_equal_seeds_give_equal_advice(tmp_path):

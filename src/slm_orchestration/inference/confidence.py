@@ -23,12 +23,14 @@ def calibrate_confidence(outcomes: pd.DataFrame) -> pd.DataFrame:
     """Return OUTCOMES with `confidence` = P(correct), fitted per model and answer mode on the fit split.
 
     Logistic (Platt) scaling; graded quality counts as that share of a right answer. Outcomes of the fit split are
-    predicted by folds that hold out their group, so that a router fitted on them sees honest confidences.
+    predicted by folds that hold out their group, so that a router fitted on them sees honest confidences. An answer
+    without signals whose confidence was recorded is calibrated from that one number.
     Source: Platt 1999, "Probabilistic outputs for support vector machines".
     """
     confidence = np.full(len(outcomes), np.nan)
-    answered = outcomes["quality"].notna() & outcomes["signals"].notna()
-    mode = np.where(outcomes["finish_reason"] == "choice", "choice", "free")
+    alone = outcomes["signals"].isna() & outcomes["confidence"].notna()
+    answered = outcomes["quality"].notna() & (outcomes["signals"].notna() | alone)
+    mode = np.select([alone, outcomes["finish_reason"] == "choice"], ["recorded", "choice"], "free")
     positions = pd.Series(np.arange(len(outcomes)), index=outcomes.index)[answered]
     for _, rows in positions.groupby([outcomes.loc[answered, "model"], mode[answered]]):
         confidence[rows.to_numpy()] = _calibrated(outcomes.iloc[rows.to_numpy()])
@@ -78,7 +80,11 @@ def _features(signals: dict[str, float]) -> list[float]:
 
 
 def _calibrated(outcomes: pd.DataFrame) -> NDArray[np.float64]:
-    features, quality = signal_features(outcomes["signals"]), outcomes["quality"].to_numpy(float)
+    if outcomes["signals"].isna().all():
+        features = np.array([[_logit(told)] for told in outcomes["confidence"]], dtype=float)
+    else:
+        features = signal_features(outcomes["signals"])
+    quality = outcomes["quality"].to_numpy(float)
     fit = np.flatnonzero(outcomes["split"].to_numpy() == "fit")
     if fit.size == 0:
         return np.full(len(outcomes), np.nan)

@@ -89,10 +89,16 @@ def read_imported(path: Path, selection: Selection | None = None) -> Imported:
 
 
 def without_pilot(imported: Imported) -> Imported:
-    """Return the outcomes of fit, calibration and evaluation tasks."""
+    """Return the outcomes of fit, calibration and evaluation tasks, with a remark on how many others there are."""
     tasks = imported.tasks[imported.tasks["split"] != "pilot"].reset_index(drop=True)
+    if not (pilot := len(imported.tasks) - len(tasks)):
+        return imported
+    told = (
+        f"{pilot:,} of {len(imported.tasks):,} tasks are in the pilot split, set apart for trials: no result uses them"
+    )
     kept = imported.outcomes["task_id"].isin(set(tasks["task_id"]))
-    return replace(imported, tasks=tasks, outcomes=imported.outcomes[kept].reset_index(drop=True))
+    outcomes = imported.outcomes[kept].reset_index(drop=True)
+    return replace(imported, tasks=tasks, outcomes=outcomes, remarks=(told, *imported.remarks))
 
 
 def rows_of(path: Path, selection: Selection) -> tuple[pd.DataFrame, list[str]]:
@@ -121,6 +127,8 @@ def rows_of(path: Path, selection: Selection) -> tuple[pd.DataFrame, list[str]]:
 def _cleaned(raw: pd.DataFrame, path: Path, selection: Selection) -> tuple[pd.DataFrame, list[str]]:
     if layouts.is_routerbench(raw):
         raw = layouts.read_routerbench(raw)
+    elif layouts.is_wide(raw, selection.models):
+        raw = layouts.read_wide(raw, selection.models or ())
     if selection.quality == RECORDED:
         return clean(raw, path)
     if not selection.quality.startswith(AGREEMENT):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -64,6 +65,17 @@ def read_routerbench(rows: pd.DataFrame) -> pd.DataFrame:
         if model in rows
     ]
     return pd.concat(parts)
+
+
+def is_wide(rows: pd.DataFrame, models: Sequence[str] | None) -> bool:
+    """Return whether a table has a row per task, and for each of `models` a column with its quality."""
+    return bool(models) and "model" not in rows and set(models or ()) <= set(map(str, rows))
+
+
+def read_wide(rows: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
+    """Return such a table in long form; its other columns tell of the task."""
+    about = rows.drop(columns=list(models))
+    return pd.concat([about.assign(model=model, quality=rows[model]) for model in models])
 
 
 def _prompt(value: object) -> object:

@@ -6,6 +6,7 @@ the number that they have in their file as index until they are clean.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,8 +22,12 @@ SHARES = ("quality", "confidence", "guess_quality")
 AMOUNTS = ("prompt_tokens", "completion_tokens", "cost_usd", "latency_s")
 COLUMNS = (*TEXTS, *SHARES, *AMOUNTS)
 SPLITS = ("pilot", "fit", "calibration", "evaluation")
-_ALIASES = {"answer": "output", "response": "output", "question": "prompt"}
-_TRUTH = {"true": 1.0, "false": 0.0}
+_VERBATIM = ("prompt", "output", "signals")  # in other texts, blanks at the ends say nothing
+_ALIASES = {"answer": "output", "response": "output", "question": "prompt", "correct": "quality"}
+_TRUTH = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+_NOTHING = ("nan", "null", "none", "na", "<na>")
+_GRADED = "quality is graded from 0 to 1, or true and false: divide percentages by 100"
+_FAILED = "grade a wrong answer 0; for a call that failed, leave the row out and set unanswered=drop"
 _READABLE = ".csv, .csv.gz, .tsv, .parquet, .jsonl"
 
 
@@ -40,7 +45,13 @@ def read_file(path: Path) -> pd.DataFrame:
             return _separated(path, "\t" if name.endswith(".tsv") else ",")
         if name.endswith(".jsonl"):
             return pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
-    except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
+    except pd.errors.EmptyDataError as error:
+        raise ImportedError(f"{path}: is empty") from error
+    except UnicodeDecodeError as error:
+        raise ImportedError(
+            f"{path}: is no UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
+    except (pa.ArrowInvalid, pd.errors.ParserError, ValueError) as error:
         raise ImportedError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
     if name.endswith((".pkl", ".pickle")):
         raise ImportedError(
@@ -53,6 +64,7 @@ def read_file(path: Path) -> pd.DataFrame:
 def _separated(path: Path, separator: str) -> pd.DataFrame:
     first = pd.read_csv(path, sep=separator, nrows=0, encoding="utf-8-sig").columns
     semicolons = len(first) == 1 and ";" in first[0]
+    separator = "\t" if len(first) == 1 and "\t" in first[0] else separator
     # As text, so that the id 007 stays 007 and a model may be called NA.
     rows = pd.read_csv(
         path, sep=";" if semicolons else separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
@@ -75,9 +87,11 @@ def clean(rows: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
     cleaned = pd.DataFrame(index=rows.index)
     for name in COLUMNS:
         values = rows[name] if name in rows else pd.Series(None, rows.index, dtype=object)
-        cleaned[name] = _texts(values) if name in TEXTS else _numbers(values, name, path)
+        cleaned[name] = _texts(values, name) if name in TEXTS else _numbers(values, name, path)
     for name in REQUIRED:
-        _refuse(cleaned[name].isna(), path, f"{name} is missing")
+        _refuse(cleaned[name].isna(), path, f"{name} is missing" + (f"; {_FAILED}" if name == "quality" else ""))
+    wrong = ~cleaned["signals"].map(_is_signals).astype(bool)
+    _refuse(wrong, path, "signals must be JSON, names with numbers", cleaned["signals"])
     repeated = cleaned.duplicated(["task_id", "model"])
     _refuse(repeated, path, "repeats the task and model of an earlier row; keep one, or number them in a column repeat")
     return cleaned.reset_index(drop=True), remarks
@@ -121,7 +135,9 @@ def complete(rows: pd.DataFrame, models: Sequence[str], path: Path, *, drop: boo
 
 
 def _named(rows: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
-    rows = rows.rename(columns={column: str(column).strip() for column in rows.columns})
+    rows = rows.set_axis([str(name).strip() for name in rows], axis=1)
+    given, known = set(rows), {*COLUMNS, *_ALIASES, "repeat"}
+    rows = rows.set_axis([low if (low := str(name).lower()) in known - given else name for name in rows], axis=1)
     rows = rows.rename(columns={old: new for old, new in _ALIASES.items() if old in rows and new not in rows})
     foreign = "split" in rows and not rows["split"].dropna().isin(SPLITS).all()
     remarks = ["column split not used: it does not hold this project's splits"] if foreign else []
@@ -131,18 +147,40 @@ def _named(rows: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
     if missing := [name for name in REQUIRED if name not in rows]:
         raise ImportedError(
             f"{path}: column {missing[0]!r} is missing; needed are {', '.join(REQUIRED)}, a row per task and model. "
-            f"The file has {', '.join(map(str, rows.columns[:12])) or 'no columns'}"
+            f"The file has {', '.join(map(str, rows.columns[:12])) or 'no columns'}{_wide_hint(rows)}"
         )
     if "repeat" in rows:
         rows = rows[pd.to_numeric(rows["repeat"], errors="coerce") == 0]
+        if rows.empty:
+            raise ImportedError(
+                f"{path}: column repeat numbers answers from 0, and only repeat 0 is read: no row has it"
+            )
     unused = [str(name) for name in rows if name not in (*COLUMNS, "repeat")]
     return rows, [*remarks, f"columns not used: {', '.join(unused)}"] if unused else remarks
 
 
-def _texts(values: pd.Series) -> pd.Series:
+def _wide_hint(rows: pd.DataFrame) -> str:
+    if "task_id" in rows and not {"model", "quality"} & set(rows):
+        return "; if each model has a column of its own with its quality, name them: models=[a,b]"
+    return ""
+
+
+def _texts(values: pd.Series, name: str) -> pd.Series:
     text = values.astype(object).where(values.notna(), None)
-    text = text.map(lambda value: None if value is None else str(value))
+    text = text.map(
+        lambda value: value if value is None else json.dumps(value) if isinstance(value, dict) else str(value)
+    )
+    if name not in _VERBATIM:
+        text = text.str.strip()
     return text.where(text != "", None)
+
+
+def _is_signals(value: object) -> bool:
+    try:
+        signals = json.loads(value) if isinstance(value, str) else {}
+    except json.JSONDecodeError:
+        return False
+    return isinstance(signals, dict) and all(isinstance(number, int | float) for number in signals.values())
 
 
 def _numbers(values: pd.Series, name: str, path: Path) -> pd.Series:
@@ -152,10 +190,10 @@ def _numbers(values: pd.Series, name: str, path: Path) -> pd.Series:
     words = values.astype(str).str.strip().str.lower().map(_TRUTH)
     numbers = pd.to_numeric(values.where(given), errors="coerce").astype(float)
     numbers = numbers.where(numbers.notna(), words)
-    said_nothing = values.astype(str).str.strip().str.lower().isin(["nan", "null", "none", "na", "<na>"])
-    _refuse(given & numbers.isna() & ~said_nothing, path, f"{name} is not a number", values)
+    said_nothing = values.astype(str).str.strip().str.lower().isin(_NOTHING)
+    hint = f"; {_GRADED}" if name == "quality" else ""
+    _refuse(given & numbers.isna() & ~said_nothing, path, f"{name} is not a number{hint}", values)
     high = 1.0 if name in SHARES else np.inf
-    hint = "; quality is graded from 0 to 1, so divide percentages by 100" if name == "quality" else ""
     outside = numbers.notna() & ~((numbers >= 0) & (numbers <= high) & np.isfinite(numbers))
     _refuse(outside, path, f"{name} must lie within 0 and {'1' if high == 1 else 'infinity'}{hint}", values)
     return numbers

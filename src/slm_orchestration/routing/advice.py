@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from slm_orchestration.inference.imported import Imported
+from slm_orchestration.inference.imported import Imported, without_pilot
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.advice_text import text
 from slm_orchestration.routing.confidence import ConfidenceRouter
@@ -97,7 +97,7 @@ class Advice:
 
 def advise(imported: Imported, target: Target | None = None) -> Advice:
     """Return what routing would give on these outcomes; `print(advice)` says it in words."""
-    target = target or Target()
+    target, imported = target or Target(), without_pilot(imported)
     outcomes = matrix(imported)
     fit, calibration = outcomes.where("fit"), outcomes.where("calibration")
     able, skipped = _able(candidates(target.seed), outcomes)

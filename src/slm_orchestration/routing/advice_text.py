@@ -63,10 +63,12 @@ def drift_text(looks: Sequence[Alarm], tasks: int) -> str:
 
 def _routers(advice: Advice) -> str:
     tried = f"tried {', '.join(advice.tried)}; chosen on calibration tasks: {advice.strategy}." if advice.tried else ""
-    reasons = dict.fromkeys(advice.skipped.values())
+    reasons: dict[str, list[str]] = {}
+    for name, reason in advice.skipped.items():
+        reasons.setdefault(reason, []).append(name)
     skipped = [
-        f"{', '.join(name for name, why in advice.skipped.items() if why == reason)} skipped: {reason}."
-        for reason in reasons
+        f"{', '.join(names)} skipped: {reason.replace('it reads', 'they read') if len(names) > 1 else reason}."
+        for reason, names in reasons.items()
     ]
     return " ".join([tried, *skipped, "A router's own time (milliseconds per task) is not included."]).strip()
 
@@ -74,7 +76,10 @@ def _routers(advice: Advice) -> str:
 def _verdict(advice: Advice) -> str:
     found = verdict(advice)
     if found == "no router":
-        return "no router can be fitted on these columns; what is left is a random mixture of constant models."
+        return (
+            "no router can be fitted on these columns; what is left is a random mixture of constant models. Routers "
+            "need a column prompt, or confidence."
+        )
     gain, tasks = advice.estimate("gain_over_mixture"), int(advice.estimates["tasks"].iloc[0])
     told = f"gain over the mixture at equal cost {_signed(gain)} quality on {tasks:,} evaluation tasks."
     if found == "better":

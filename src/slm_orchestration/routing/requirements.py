@@ -22,7 +22,7 @@ def lacking(strategy: object, outcomes: OutcomeMatrix) -> str | None:
     if "prompt" in kinds and (missing := int(outcomes.tasks["question"].isna().sum())):
         return f"it reads prompts, and {missing} of {len(outcomes)} tasks have none"
     if strange := sorted(kinds - {"prompt", "answer"}):
-        return f"it reads {strange[0]}s of models, which were not recorded"
+        return f"it reads {strange[0].removesuffix('s')}s of models, which were not recorded"
     if "answer" in kinds:
         for column in sorted(getattr(router, "uses", _OF_ANSWERS)):
             if missing := int(outcomes.answers[column].isna().sum()):
