@@ -112,7 +112,7 @@ def _replayed(
             on_calibration=_changes(strategy, before, calibration, overhead),
             on_evaluation=_changes(strategy, replayed, evaluation, overhead),
             score=pair_score(strategy, evaluation),
-            point=(replayed.quality[point.position].mean(), replayed.cost_usd[point.position].mean()),
+            point=(replayed.quality[point.position], replayed.cost_usd[point.position]),
         )
         parts["curve_metrics"].append(curve_metrics(sweep, _resampling(cfg)))
     nothing = {name: pd.DataFrame(columns=schema.names) for name, schema in TABLES.items()}

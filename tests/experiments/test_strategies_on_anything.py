@@ -146,7 +146,7 @@ def goes_through(routing: str, fit: OutcomeMatrix, calibration: OutcomeMatrix, e
             piece = np.searchsorted(exactly.threshold, at, side="right") - 1
             assert exactly["quality"][piece] == pytest.approx(again.quality.mean(axis=1))
             assert exactly["cost_usd"][piece] == pytest.approx(again.cost_usd.mean(axis=1))
-        ends = after.quality[point].mean(), after.cost_usd[point].mean()
+        ends = after.quality[point], after.cost_usd[point]
         sweep = Sweep(name, calibration, evaluation, *sides, score=pair_score(strategy, evaluation), point=ends)
         curve_metrics(sweep, Resampling(resamples=5, seed=0, level=0.95))
 

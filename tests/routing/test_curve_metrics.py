@@ -1,6 +1,7 @@
 """Curve metrics of a strategy: what a reader can add up, a naive loop, and RouteLLM's published outcomes."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,8 @@ def _sweep(quality, predicted):
     outcomes = matrix(quality)
     fitted = RoutedStrategy("s", Known(np.array(predicted)), Utility()).fit(outcomes, outcomes)
     found = exact.changes(fitted, outcomes, overhead=Overhead())
-    return Sweep("s", outcomes, outcomes, found, found, pair_score(fitted, outcomes), (0.5, 4.0)), fitted
+    half = np.full(len(quality), 0.5)
+    return Sweep("s", outcomes, outcomes, found, found, pair_score(fitted, outcomes), (half, 8 * half)), fitted
 
 
 def _by_metric(sweep):
@@ -74,8 +76,22 @@ def test_intervals_hold_the_estimate_and_equal_seeds_give_equal_tables():
     sweep, _ = _sweep(quality.tolist(), rng.random((200, 2)).tolist())
     one, two = curve_metrics(sweep, FEW), curve_metrics(sweep, FEW)
     assert one.equals(two)
-    apgr = one.set_index("metric").loc["apgr"]
-    assert apgr["low"] < apgr["estimate"] < apgr["high"]
+    for metric in ("apgr", "aiq", "ibc_lift", "routing_auc"):
+        found = one.set_index("metric").loc[metric]
+        assert found["low"] < found["estimate"] < found["high"], metric
+
+
+def test_the_interval_of_a_metric_of_means_is_that_of_the_same_tasks_drawn_again():
+    rng = np.random.default_rng(2)
+    quality = np.column_stack([rng.random(200) < 0.4, rng.random(200) < 0.8]).astype(float)
+    sweep, _ = _sweep(quality.tolist(), rng.random((200, 2)).tolist())
+    paid = rng.lognormal(0, 1, 200)
+    sweep = replace(sweep, point=(quality[:, 1], paid / 1000))
+    found = curve_metrics(sweep, Resampling(2000, 0, 0.95)).set_index("metric").loc["arena_score"]
+    drawn = [(quality[rows, 1].mean(), paid[rows].mean() / 1000) for rows in rng.integers(0, 200, (2000, 200))]
+    low, high = np.quantile([curves.arena_score(*means) for means in drawn], [0.025, 0.975])
+    assert found["estimate"] == pytest.approx(curves.arena_score(quality[:, 1].mean(), paid.mean() / 1000))
+    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=0.1 * (high - low))
 
 
 @pytest.mark.skipif(not (SHARED / "outcomes" / "routellm.parquet").exists(), reason="no recorded outcomes beside")

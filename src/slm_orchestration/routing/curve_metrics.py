@@ -13,26 +13,36 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slm_orchestration import tables
-from slm_orchestration.routing import exact
+from slm_orchestration.routing import exact, point_metrics
 from slm_orchestration.routing.exact import Changes
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.point_metrics import OfMeans
 from slm_orchestration.routing.reads import guarded
 from slm_orchestration.routing.replay import OVERALL, Replayed
 from slm_orchestration.routing.strategy import FittedRoutedStrategy
 from slm_orchestration.statistics import curves, intervals, paired
 from slm_orchestration.statistics.curve_resampling import CostCurve, pair_curve, resample_measures
 from slm_orchestration.statistics.intervals import UndefinedStatistic
-from slm_orchestration.statistics.resampling import Design, design
+from slm_orchestration.statistics.resampling import design
 
 Floats = NDArray[np.float64]
 Row = dict[str, object]
 
+CURVE_METRICS = ("apgr", "cpt_50", "cpt_80", "routing_auc")
+POINT_METRICS = {
+    "aiq": point_metrics.aiq,
+    "qnc": point_metrics.qnc,
+    "arena_score": point_metrics.arena,
+    "ibc_lift": point_metrics.ibc,
+}
+
 
 @dataclass(frozen=True)
 class Sweep:
-    """One strategy's curves on calibration and evaluation tasks, and its evaluation means at the operating point.
+    """One strategy's curves on calibration and evaluation tasks.
 
-    `score` ranks tasks by how much the dear model of a pair is needed; None where there is no such score.
+    `score` ranks tasks by how much the dear model of a pair is needed; None where there is no such score. `point` holds
+    the quality and the cost of each evaluation task at the operating point.
     """
 
     strategy: str
@@ -41,7 +51,7 @@ class Sweep:
     on_calibration: Changes
     on_evaluation: Changes
     score: Floats | None
-    point: tuple[float, float]
+    point: tuple[Floats, Floats]
 
 
 @dataclass(frozen=True)
@@ -73,14 +83,8 @@ def changes_on_grid(replayed: Replayed) -> Changes:
 
 def curve_metrics(sweep: Sweep, resampling: Resampling) -> pd.DataFrame:
     """Return ESTIMATES, overall: APGR, CPT and their kin, areas and hulls, and what belongs to the operating point."""
-    hang_together = design(sweep.evaluation.tasks)
-    rows = _resampled(sweep, resampling, hang_together)
-    plain: dict[str, Callable[[], float]] = {
-        "aiq": lambda: _aiq(sweep),
-        "qnc": lambda: _qnc(sweep),
-        "arena_score": lambda: _arena(sweep),
-        "ibc_lift": lambda: _ibc(sweep),
-    }
+    rows = _resampled(sweep, resampling)
+    plain: dict[str, Callable[[], float]] = {}
     if sweep.score is not None:
         score, pair = sweep.score, sweep.evaluation.quality.T
         share = curves.deferral_curve(score, *pair)
@@ -111,30 +115,62 @@ def cost_curve(found: Changes, outcomes: OutcomeMatrix) -> CostCurve:
     return CostCurve(found.start[:, columns], found.task, added, last, ends[0], ends[1], outcomes.quality[:, worst])
 
 
-def _resampled(sweep: Sweep, resampling: Resampling, hang_together: Design) -> list[Row]:
+def _resampled(sweep: Sweep, resampling: Resampling) -> list[Row]:
+    hang_together = design(sweep.evaluation.tasks)
     along_cost = cost_curve(sweep.on_evaluation, sweep.evaluation)
-    names, measure = ["apgr", "cpt_50", "cpt_80", "routing_auc"], along_cost.measures
-    kind = "over cost"
+    measure_curve, kind = along_cost.measures, "over cost"
     if sweep.score is not None:
         pair, kind = pair_curve(sweep.score, *sweep.evaluation.quality.T), "over calls of the dear model"
 
-        def measure(weights: Floats) -> Floats:
+        def measure_curve(weights: Floats) -> Floats:
             return np.column_stack([pair.measures(weights), along_cost.measures(weights)[:, -1]])
 
+    defined, undefined = _point_metrics(sweep)
+    values = np.column_stack([np.ones(len(sweep.evaluation)), *(metric.values for metric in defined.values())])
+
+    def measure(weights: Floats) -> Floats:
+        totals = weights @ values
+        return np.column_stack([measure_curve(weights), totals[:, 1:] / totals[:, :1]])
+
+    observed = measure(np.ones((1, len(sweep.evaluation))))
+    drawn = resample_measures(measure, hang_together, resamples=resampling.resamples, seed=resampling.seed)
     gap = sweep.evaluation.quality[:, [-1]] - sweep.evaluation.quality[:, [0]]
     undetermined = not paired.paired_t(gap, hang_together)[1][0] < 1 - resampling.level
-    observed = measure(np.ones((1, len(sweep.evaluation))))[0]
-    drawn = resample_measures(measure, hang_together, resamples=resampling.resamples, seed=resampling.seed)
+    rows, width = _of_curve(observed[0], drawn, undetermined, kind, resampling.level), len(CURVE_METRICS)
+    for name, metric in defined.items():
+        here, width = slice(width, width + metric.values.shape[1]), width + metric.values.shape[1]
+        try:
+            estimate = metric.metric(observed[0, here])
+        except UndefinedStatistic as reason:
+            undefined.append({"metric": name, "method": f"undefined: {reason}"})
+            continue
+        rows.append(
+            {"metric": name, "estimate": estimate} | _ends(metric(drawn[:, here]), resampling.level, "of means")
+        )
+    return rows + undefined
+
+
+def _point_metrics(sweep: Sweep) -> tuple[dict[str, OfMeans], list[Row]]:
+    """Return the metrics of a few points by their names, and rows for those that calibration leaves undefined."""
+    defined: dict[str, OfMeans] = {}
+    undefined: list[Row] = []
+    for name, made in POINT_METRICS.items():
+        try:
+            defined[name] = made(sweep)
+        except UndefinedStatistic as reason:
+            undefined.append({"metric": name, "method": f"undefined: {reason}"})
+    return defined, undefined
+
+
+def _of_curve(observed: Floats, drawn: Floats, undetermined: bool, kind: str, level: float) -> list[Row]:
     rows: list[Row] = []
-    for column, name in enumerate(names):
+    for column, name in enumerate(CURVE_METRICS):
         if name != "routing_auc" and undetermined:
             rows.append({"metric": name, "method": "undetermined: the interval of the pool's quality gap holds 0"})
         elif np.isnan(observed[column]):
             rows.append({"metric": name, "method": "undefined: no gap, no range of cost, or never recovered"})
         else:
-            rows.append(
-                {"metric": name, "estimate": observed[column]} | _ends(drawn[:, column], resampling.level, kind)
-            )
+            rows.append({"metric": name, "estimate": observed[column]} | _ends(drawn[:, column], level, kind))
     return rows
 
 
@@ -144,38 +180,3 @@ def _ends(drawn: Floats, level: float, kind: str) -> Row:
     except UndefinedStatistic as reason:
         return {"method": f"exact, {kind}; no interval: {reason}"}
     return {"low": low, "high": high, "method": f"exact, {kind}; percentile bootstrap of the curve"}
-
-
-def _aiq(sweep: Sweep) -> float:
-    tuned, reported = exact.curve(sweep.on_calibration), exact.curve(sweep.on_evaluation)
-    cost, _ = curves.upper_hull(tuned["cost_usd"], tuned["quality"])
-    vertices = np.unique([tuned.threshold[np.flatnonzero(tuned["cost_usd"] == vertex)[0]] for vertex in cost])
-    at = np.searchsorted(reported.threshold, vertices, side="right") - 1
-    largest = max(float(sweep.evaluation.cost_usd[:, -1].mean()), float(reported["cost_usd"][at].max()))
-    return curves.aiq(reported["cost_usd"][at], reported["quality"][at], largest_cost=largest)
-
-
-def _qnc(sweep: Sweep) -> float:
-    tuned, reported = exact.curve(sweep.on_calibration), exact.curve(sweep.on_evaluation)
-    quality = sweep.calibration.quality.mean(axis=0)
-    best = int(quality.argmax())
-    enough = np.flatnonzero(tuned["quality"] >= quality[best] - 1e-12)
-    if not enough.size:
-        raise UndefinedStatistic("no threshold reaches the best single model's quality on calibration tasks")
-    threshold = tuned.threshold[enough[tuned["cost_usd"][enough].argmin()]]
-    at = int(np.searchsorted(reported.threshold, threshold, side="right")) - 1
-    paid = float(sweep.evaluation.cost_usd[:, best].mean())
-    if not paid > 0:
-        raise UndefinedStatistic("the best single model costs nothing")
-    return float(reported["cost_usd"][at]) / paid
-
-
-def _arena(sweep: Sweep) -> float:
-    if sweep.evaluation.cost_unit != "usd":
-        raise UndefinedStatistic("no dollars are recorded")
-    return curves.arena_score(*sweep.point)
-
-
-def _ibc(sweep: Sweep) -> float:
-    quality, cost = sweep.evaluation.quality.mean(axis=0), sweep.evaluation.cost_usd.mean(axis=0)
-    return curves.ibc_lift(sweep.point, (quality[0], cost[0]), (quality[-1], cost[-1]))
