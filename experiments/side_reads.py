@@ -16,6 +16,7 @@ from slm_orchestration.models.prices import read_prices
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, Recorded
 from slm_orchestration.routing.reads import PAID, side_tables
 from slm_orchestration.routing.router import NotRecorded
+from slm_orchestration.routing.sampled_answers import recorded_samples
 from slm_orchestration.routing.strategy import RoutedStrategy, Strategy
 
 
@@ -46,19 +47,10 @@ def _states(cfg: DictConfig, outcomes: OutcomeMatrix, model: str) -> Recorded:
 
 
 def _samples(cfg: DictConfig, outcomes: OutcomeMatrix, model: str, count: int) -> Recorded:
-    table = _recorded(cfg, "samples", model).sort_values(["task_id", "repeat"]).groupby("task_id").head(count)
-    drawn = table.groupby("task_id")[list(PAID)].sum().assign(answers=table.groupby("task_id")["answer"].agg(list))
-    short = drawn.index[drawn["answers"].map(len) < count]
-    if len(short):
-        raise NotRecorded(
-            f"{model} has fewer than {count} samples of {len(short)} tasks, first {short[0]!r}; ask for fewer, or run "
-            f"{_command(cfg, 'samples', model)}"
-        )
-    mine = drawn.reindex(outcomes.tasks["task_id"])  # choices have no samples, and pay for none
-    values = np.empty(len(mine), dtype=object)
-    values[:] = [given if isinstance(given, list) else [] for given in mine["answers"]]
-    paid = mine[list(PAID)].fillna(0.0).to_numpy(float)
-    return Recorded(values, *paid.T)
+    try:
+        return recorded_samples(_recorded(cfg, "samples", model), outcomes.tasks["task_id"], model, count)
+    except NotRecorded as error:
+        raise NotRecorded(f"{error}; ask for fewer, or run {_command(cfg, 'samples', model)}") from error
 
 
 def _recorded(cfg: DictConfig, kind: str, model: str) -> pd.DataFrame:

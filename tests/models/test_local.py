@@ -56,6 +56,17 @@ def test_a_batch_answers_as_one_at_a_time_does(smallest):
 
 
 @pytest.mark.real
+def test_the_pieces_of_an_answer_are_the_answer_and_end_with_its_completion(smallest):
+    odd = make_task(5, "Write a line with the characters é, 漢 and 🙂.", max_tokens=24)
+    for task in [*TASKS, odd]:
+        *pieces, last = smallest.pieces(task, seed=0)
+        (whole,) = smallest.complete([task], seed=0)
+        assert "".join(pieces) == whole.answer
+        assert replace(last, latency_s=whole.latency_s) == whole
+    assert len(pieces) > 5
+
+
+@pytest.mark.real
 def test_label_probabilities_are_those_of_a_plain_forward_pass(smallest, plain):
     completion = smallest.complete(TASKS[:1], seed=0)[0]
     tokenizer = smallest._tokenizer

@@ -1,21 +1,10 @@
 """The orchestrator on the committed outcomes, with the smallest model really answering."""
 
-import os
-
 import pytest
 
 from slm_orchestration import AdaptiveOrchestrator, Result, tables
-from slm_orchestration.artifacts import CACHE_VARIABLE
 from slm_orchestration.orchestration.pool import REPOSITORY
 from slm_orchestration.tasks.task import from_table
-
-REAL_CACHE = os.environ.get(CACHE_VARIABLE)
-
-
-@pytest.fixture
-def users_cache(monkeypatch):
-    # Weights are large: the user's own cache is used, not the tests'.
-    monkeypatch.delenv(CACHE_VARIABLE) if REAL_CACHE is None else monkeypatch.setenv(CACHE_VARIABLE, REAL_CACHE)
 
 
 @pytest.mark.real

@@ -98,6 +98,17 @@ def write(
             yield [(place, batch.written.pop(place)) for place in done]
 
 
+@torch.inference_mode()
+def write_alone(network: Any, prompt: Prompt, ends: frozenset[int]) -> Iterator[Written]:
+    """Yield what is written after one prompt so far, after each token: the tokens that `write` gives it alone."""
+    batch = _Batch(network, [prompt], ends, None)
+    done = batch.admit(Portion([0], shared=0))
+    yield batch.written[0]
+    while not done:
+        done = batch.step()
+        yield batch.written[0]
+
+
 class _Batch:
     """Prompts that are being answered; `owners` says which slot answers which of them."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from slm_orchestration.models import conversion
+from slm_orchestration.models.completions import choice_completion, free_completion, without_end
 from slm_orchestration.models.device import processor, resolved_device, resolved_dtype
 from slm_orchestration.models.generation import (
     ALONE,
@@ -21,11 +24,12 @@ from slm_orchestration.models.generation import (
     Written,
     final_states,
     label_probabilities,
-    signals,
     write,
+    write_alone,
 )
 from slm_orchestration.models.model import CallError, Completion, TaskError
 from slm_orchestration.models.packed import pack
+from slm_orchestration.models.pieces import text_pieces
 from slm_orchestration.models.weights import Weights
 from slm_orchestration.tasks.task import Task
 
@@ -105,18 +109,32 @@ class LocalModel:
             if place not in faults:
                 (free if task.choices is None else choices).append(place)
         bounds = self._bounds(batch_tokens)
-        threads = torch.get_num_threads()
-        try:
-            if self.deterministic:
-                torch.set_num_threads(1)
+        with self._computing(len(tasks)):
             for places, answer in ((choices, self._choose), (free, self._write)):
                 of_these = [tasks[place] for place in places]
                 for finished in answer(of_these, [prompts[place] for place in places], bounds) if places else ():
                     yield [(places[number], completion) for number, completion in finished]
-        except torch.OutOfMemoryError as error:
-            raise CallError(f"{self.name}: out of memory on {self._network.device} for {len(tasks)} tasks") from error
-        finally:
-            torch.set_num_threads(threads)
+
+    def pieces(self, task: Task, *, seed: int) -> Generator[str | Completion, None, None]:
+        """Yield the answer as it is written, then the completion; a choice comes whole. Raises CallError."""
+        if task.choices is not None:
+            (chosen,) = self.complete([task], seed=seed)
+            yield from (chosen.answer, chosen)
+            return
+        self.load()
+        (prompt,) = self._prompts([task])
+        if fault := self._fault(task, prompt):
+            raise fault
+        last, ends = Written(), self._ends()
+
+        def texts() -> Iterator[list[int]]:
+            nonlocal last
+            for last in write_alone(self._network, self._asked(task, prompt), ends):
+                yield without_end(last, ends)
+
+        with self._computing(1):
+            yield from text_pieces(texts(), partial(self._tokenizer.decode, skip_special_tokens=True))
+        yield free_completion(prompt, last, ends, self._tokenizer)
 
     def states(self, tasks: Sequence[Task]) -> Iterator[list[tuple[int, list[float]]]]:
         """Yield places in `tasks` with the final hidden state at the prompt's last token."""
@@ -195,11 +213,24 @@ class LocalModel:
         started = time.perf_counter()
         for found in label_probabilities(self._network, asked, labels, bounds):
             seconds = time.perf_counter() - started
-            yield [(place, _choice(tasks[place], prompts[place], values, seconds)) for place, values in found]
+            yield [(place, choice_completion(tasks[place], prompts[place], values, seconds)) for place, values in found]
 
     def _label_tokens(self, task: Task) -> list[int]:
         labels = [f" {label}" for label in task.choices or []]
         return [ids[0] for ids in self._tokenizer(labels, add_special_tokens=False)["input_ids"]]
+
+    @contextmanager
+    def _computing(self, tasks: int) -> Iterator[None]:
+        """Compute with the configured threads, and say it where the device has too little memory."""
+        threads = torch.get_num_threads()
+        try:
+            if self.deterministic:
+                torch.set_num_threads(1)
+            yield
+        except torch.OutOfMemoryError as error:
+            raise CallError(f"{self.name}: out of memory on {self._network.device} for {tasks} tasks") from error
+        finally:
+            torch.set_num_threads(threads)
 
     def _bounds(self, batch_tokens: int) -> Bounds:
         at_once = _READ_ON_CPU if self._network.device.type == "cpu" else _READ_ON_GPU
@@ -208,33 +239,14 @@ class LocalModel:
     def _write(
         self, tasks: Sequence[Task], prompts: list[list[int]], bounds: Bounds, sampling: Sampling | None = None
     ) -> Iterator[_Finished]:
-        network = self._network
-        context = network.config.max_position_embeddings
-        asked = [
-            Prompt(prompt, min(task.max_tokens, context - len(prompt)), task.task_id if sampling else task.dataset)
-            for task, prompt in zip(tasks, prompts, strict=True)
-        ]
-        configured = network.generation_config.eos_token_id
-        ends = frozenset([configured] if isinstance(configured, int) else configured)
-        for finished in write(network, asked, ends, bounds, sampling):
-            yield [(place, self._completion(prompts[place], text, ends)) for place, text in finished]
+        kinds = [task.task_id if sampling else task.dataset for task in tasks]
+        asked, ends = list(map(self._asked, tasks, prompts, kinds)), self._ends()
+        for finished in write(self._network, asked, ends, bounds, sampling):
+            yield [(place, free_completion(prompts[place], text, ends, self._tokenizer)) for place, text in finished]
 
-    def _completion(self, prompt: list[int], written: Written, ends: frozenset[int]) -> Completion:
-        stopped = written.tokens[-1] in ends
-        answer = self._tokenizer.decode(written.tokens[:-1] if stopped else written.tokens, skip_special_tokens=True)
-        return Completion(
-            answer=answer,
-            prompt_tokens=len(prompt),
-            completion_tokens=len(written.tokens),
-            latency_s=written.seconds,
-            signals=signals(written.log_probabilities),
-            finish_reason="stop" if stopped else "length",
-        )
+    def _asked(self, task: Task, prompt: list[int], kind: str = "") -> Prompt:
+        return Prompt(prompt, min(task.max_tokens, self._network.config.max_position_embeddings - len(prompt)), kind)
 
-
-def _choice(task: Task, prompt: list[int], probabilities: list[float], seconds: float) -> Completion:
-    by_label = dict(zip(task.choices or [], probabilities, strict=True))
-    raw = {f"label:{label}": probability for label, probability in by_label.items()} | {
-        "label_mass": sum(probabilities)
-    }
-    return Completion(max(by_label, key=by_label.__getitem__), len(prompt), 1, seconds, raw, "choice")
+    def _ends(self) -> frozenset[int]:
+        configured = self._network.generation_config.eos_token_id
+        return frozenset([configured] if isinstance(configured, int) else configured)

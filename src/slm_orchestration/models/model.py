@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -71,6 +71,18 @@ class StreamingModel(Model, Protocol):
 
         A batch holds at most `batch_tokens` tokens, room for the answers included, unless one task alone needs more.
         Raises CallError if it cannot go on; what it has not yielded is then unanswered.
+        """
+        ...
+
+
+@runtime_checkable
+class WritingModel(Model, Protocol):
+    """A model that shows an answer while it writes it."""
+
+    def pieces(self, task: Task, *, seed: int) -> Generator[str | Completion, None, None]:
+        """Yield the answer in pieces that are whole characters, then its completion, which is that of `complete`.
+
+        Joined, the pieces are the answer. Closing the iterator ends the writing. Raises CallError.
         """
         ...
 

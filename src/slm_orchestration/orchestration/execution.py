@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 from slm_orchestration.inference.batching import plan
 from slm_orchestration.models.model import Completion, Model, TaskError
+from slm_orchestration.orchestration.drawn import Consulted
 from slm_orchestration.orchestration.fitted import Fitted
 from slm_orchestration.orchestration.result import Candidate, Decision, Result
 from slm_orchestration.orchestration.selection import NONE, Limits, Progress, Selection, select
 from slm_orchestration.orchestration.settings import ModelSettings, Settings
+from slm_orchestration.orchestration.streaming import Heard, Listener
+from slm_orchestration.routing.rules import Terms
+from slm_orchestration.routing.strategy import readable_answers
 from slm_orchestration.tasks.task import Task
 
 _TOKEN_BUDGET = 6144  # of one batch, padding and room for the answers included
@@ -32,12 +36,13 @@ class Call(Protocol):
 
 @dataclass(frozen=True)
 class Equipment:
-    """What every task is answered with."""
+    """What every task is answered with; a `listener` hears the answer to a single task while it is written."""
 
     fitted: Fitted
     models: Sequence[Model]
     settings: Settings
     call: Call
+    listener: Listener | None = None
 
 
 def answer(tasks: Sequence[Task], equipment: Equipment) -> list[Result]:
@@ -125,7 +130,7 @@ class _Execution:
         tasks = [_bounded(self.tasks[row], self._bounds(model)) for row in rows]
         started = time.perf_counter()
         try:
-            completions = self.equipment.call(self.equipment.models[model], tasks, seed=self.equipment.settings.seed)
+            completions = self.equipment.call(self._heard(model), tasks, seed=self.equipment.settings.seed)
         except FAILURES as error:
             if len(rows) == 1:
                 return self._note_failure(model, rows, error, time.perf_counter() - started)
@@ -135,14 +140,28 @@ class _Execution:
             return self._call_batch(model, rows[half:])
         seconds = time.perf_counter() - started
         for row, task, completion in zip(rows, tasks, completions, strict=True):
-            self._note_answer(row, model, task, completion, seconds if len(rows) == 1 else completion.latency_s)
+            self._note_answer(row, model, task, completion, seconds if len(rows) == 1 else _latency_s(completion))
+
+    def _heard(self, model: int) -> Model:
+        called, listener, strategy = (
+            self.equipment.models[model],
+            self.equipment.listener,
+            self.equipment.fitted.strategy,
+        )
+        if listener is None:
+            return called
+        # Where the rule is not asked again after this answer, it is the one that is served.
+        terms = Terms(strategy.relative_cost, readable_answers(strategy.router, self.equipment.fitted.models))
+        return Heard(called, listener, final=not strategy.rule.goes_on(model, terms))  # type: ignore[return-value]
 
     def _note_answer(self, row: int, model: int, task: Task, completion: Completion, seconds: float) -> None:
         fitted, progress = self.equipment.fitted, self.progress
-        tokens = completion.prompt_tokens, completion.completion_tokens
         progress.completions[row, model] = completion
         progress.spent_s[row, model] += seconds
-        progress.spent_usd[row, model] = fitted.expectation.cost_usd(model, *tokens)
+        progress.spent_usd[row, model] = sum(
+            fitted.expectation.cost_usd(model, one.prompt_tokens, one.completion_tokens)
+            for one in (completion, *_samples(completion))
+        )
         progress.confidence[row, model] = fitted.calibration.confidence(
             fitted.models[model], completion.signals, choice=task.choices is not None
         )
@@ -193,6 +212,12 @@ class _Execution:
             model=fitted.models[served] if served != NONE else None,
             confidence=float(progress.confidence[row, served]) if served != NONE else None,
             warnings=self._warnings(row, last, candidates),
+            samples=tuple(
+                one.answer
+                for (at, _), completion in progress.completions.items()
+                if at == row
+                for one in _samples(completion)
+            ),
             routing_s=self.routing_s,
         )
 
@@ -208,6 +233,14 @@ class _Execution:
         )
         done = "; the limits were relaxed to the nearest that a model fits"
         return (text + done if settings.no_model_fits == "relax" else text,)
+
+
+def _samples(completion: Completion) -> tuple[Completion, ...]:
+    return completion.samples if isinstance(completion, Consulted) else ()
+
+
+def _latency_s(completion: Completion) -> float:
+    return completion.latency_s + max((one.latency_s for one in _samples(completion)), default=0.0)
 
 
 def _bounded(task: Task, bounds: ModelSettings) -> Task:

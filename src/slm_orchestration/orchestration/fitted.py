@@ -7,6 +7,7 @@ import logging
 import pickle
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,14 @@ import slm_orchestration
 from slm_orchestration import files, tables
 from slm_orchestration.artifacts import cache_folder
 from slm_orchestration.inference.confidence import Calibration, calibrate_confidence, fit_calibration
+from slm_orchestration.inference.extras import Drawing
 from slm_orchestration.inference.latency import read_profile
 from slm_orchestration.inference.store import outcomes_path, read_outcomes
 from slm_orchestration.models.prices import read_prices, usd_per_second
 from slm_orchestration.orchestration.analysis import Analyst, Remembered
 from slm_orchestration.orchestration.cache_threshold import Budget, cache_threshold, text_pairs
 from slm_orchestration.orchestration.cache_vectors import encoder_named
+from slm_orchestration.orchestration.drawn import with_recorded_samples
 from slm_orchestration.orchestration.expectation import Expectation, fit_expectation
 from slm_orchestration.orchestration.pool import REPOSITORY, Pool, strategy_named
 from slm_orchestration.orchestration.settings import Settings
@@ -32,7 +35,7 @@ from slm_orchestration.routing.operating_point import Retention
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matrix
 from slm_orchestration.routing.prompt_vectors import LatentSemantics, TaskAnalysis
 from slm_orchestration.routing.replay import Overhead, replay
-from slm_orchestration.routing.strategy import FittedRoutedStrategy
+from slm_orchestration.routing.strategy import FittedRoutedStrategy, RoutedStrategy
 from slm_orchestration.tasks.task import from_table
 
 _LOG = logging.getLogger(__name__)
@@ -53,6 +56,7 @@ class Fitted:
     analyst: Analyst
     router_usd_per_s: float
     cache_threshold: float | None
+    drawings: Mapping[str, Drawing]  # of the models whose samples the router reads
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,12 @@ def fit(pool: Pool, where: Records, settings: Settings) -> Fitted:
     raw = raw[raw["task_id"].isin(table["task_id"])]
     rows = table[["task_id", "domain", "dataset", "group", "split", "question"]].assign(guess_quality=0.0)
     outcomes = outcome_matrix(calibrate_confidence(raw), rows, pool.names, small=sorted(pool.small))
-    parts = outcomes.where("fit"), outcomes.where("calibration")
-    strategy = strategy_named(settings.routing_strategy, seed=settings.seed).fit(*parts)
-    if not isinstance(strategy, FittedRoutedStrategy):
+    unfitted = strategy_named(settings.routing_strategy, seed=settings.seed)
+    if not isinstance(unfitted, RoutedStrategy):
         raise ValueError(f"routing_strategy={settings.routing_strategy}: it asks no router, so it cannot run live")
+    outcomes, drawings = with_recorded_samples(outcomes, unfitted.router, where.outcomes)
+    parts = outcomes.where("fit"), outcomes.where("calibration")
+    strategy = unfitted.fit(*parts)
     prices = read_prices(where.prices)
     paid, usd_per_s = _overhead(where, strategy.name, prices)
     threshold, reason = _threshold(strategy, parts[1], settings, paid)
@@ -128,6 +134,7 @@ def fit(pool: Pool, where: Records, settings: Settings) -> Fitted:
         analyst=_analyst(strategy, parts[0].tasks, settings.seed),
         router_usd_per_s=usd_per_s,
         cache_threshold=_cache_threshold(table, settings) if settings.cache_enabled else None,
+        drawings=drawings,
     )
 
 
@@ -191,6 +198,7 @@ def _key(pool: Pool, where: Records, settings: Settings) -> str:
         where.overhead,
         where.prices,
         *(outcomes_path(where.outcomes, n) for n in pool.names),
+        *(where.outcomes / "samples" / f"{n}.parquet" for n in pool.names),
     ]
     package = Path(slm_orchestration.__file__).parent
     code = [

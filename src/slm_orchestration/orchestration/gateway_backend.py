@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from slm_orchestration.models.model import CallError
@@ -35,11 +36,10 @@ class OrchestratorBackend:
         return _reply(await self.orchestrator.aprocess_task(self._task(chat)))
 
     async def stream(self, chat: Chat) -> AsyncGenerator[str | Reply, None]:
-        """Yield the answer line by line, once it stands: a cascade may weigh an answer and not serve it."""
-        reply = await self.answer(chat)
-        for line in reply.text.splitlines(keepends=True):
-            yield line
-        yield reply
+        """Yield the answer as it is written, or at once where it had to be weighed first; then the whole reply."""
+        async with aclosing(self.orchestrator.astream_task(self._task(chat))) as pieces:
+            async for piece in pieces:
+                yield piece if isinstance(piece, str) else _reply(piece)
 
     async def close(self) -> None:
         """Close the orchestrator, which gives the models' memory back."""

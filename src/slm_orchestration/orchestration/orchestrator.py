@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from slm_orchestration.models.model import Completion, Model
 from slm_orchestration.orchestration.cache import AnswerCache
 from slm_orchestration.orchestration.cached import answer_cached, exact_hit, opened
+from slm_orchestration.orchestration.drawn import consulting
 from slm_orchestration.orchestration.execution import Call, Equipment, answer
 from slm_orchestration.orchestration.fitted import Fitted, fitted, records
 from slm_orchestration.orchestration.pool import Pool, packaged_pool
@@ -20,6 +23,7 @@ from slm_orchestration.orchestration.requests import Request, as_task
 from slm_orchestration.orchestration.result import Decision, Result
 from slm_orchestration.orchestration.sampled import at_temperatures
 from slm_orchestration.orchestration.settings import Config, read_settings
+from slm_orchestration.orchestration.streaming import Listener, apieces, pieces
 from slm_orchestration.tasks.task import Task
 
 
@@ -47,6 +51,7 @@ class AdaptiveOrchestrator:
         self._outcomes, self._tasks = outcomes, tasks
         self._call = OneAtATime() if call is None else call
         self._fitted: Fitted | None = None
+        self._models: Sequence[Model] = ()
         self._cache: AnswerCache | None = None
         self._fitting = threading.Lock()
         self._places = threading.BoundedSemaphore(self.settings.max_concurrent_tasks)
@@ -58,6 +63,7 @@ class AdaptiveOrchestrator:
         with self._fitting:
             if self._fitted is None:
                 ready = fitted(self.pool, records(self._outcomes, self._tasks), self.settings)
+                self._models = consulting(self.pool.models, ready.drawings, self.settings.routing_strategy)
                 self._cache = opened(ready, self.settings) if self.settings.cache_enabled else None
                 self._fitted = ready
             return self._fitted
@@ -67,9 +73,7 @@ class AdaptiveOrchestrator:
 
         Raises ValueError if the task is none of these or is empty, and once the orchestrator is closed.
         """
-        ready = as_task(task, max_tokens=self.settings.max_tokens)
-        with self._places:
-            return self._answer([ready])[0]
+        return self._process(task)
 
     def process_batch(self, tasks: Sequence[Request]) -> list[Result]:
         """Return one result per task, in order; a task that fails or is no task harms no other."""
@@ -103,8 +107,20 @@ class AdaptiveOrchestrator:
         return await asyncio.get_running_loop().run_in_executor(self._executor(), self.process_batch, tasks)
 
     def stream_task(self, task: Request) -> Stream:
-        """Return the answer as pieces of text; its `result` is there once the pieces are used up."""
+        """Return the answer as pieces of text; its `result` is there once the pieces are used up.
+
+        They come as the model writes them if its answer is served whatever it is, else once it is served.
+        """
         return Stream(self, task)
+
+    async def astream_task(self, task: Request) -> AsyncGenerator[str | Result, None]:
+        """Yield the pieces of the answer, then the result, without blocking the event loop; closing ends the writing.
+
+        Raises CallError if the answer breaks off.
+        """
+        async with aclosing(apieces(partial(self._process, task), self._executor())) as found:
+            async for piece in found:
+                yield piece
 
     def close(self) -> None:
         """Wait for running tasks and give the models' memory back; later tasks raise ValueError."""
@@ -124,10 +140,15 @@ class AdaptiveOrchestrator:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _answer(self, tasks: list[Task]) -> list[Result]:
+    def _process(self, task: Request, listener: Listener | None = None) -> Result:
+        ready = as_task(task, max_tokens=self.settings.max_tokens)
+        with self._places:
+            return self._answer([ready], listener)[0]
+
+    def _answer(self, tasks: list[Task], listener: Listener | None = None) -> list[Result]:
         if self._closed:
             raise ValueError("the orchestrator is closed")
-        equipment = Equipment(self.prepare(), self.pool.models, self.settings, self._call)
+        equipment = Equipment(self.prepare(), self._models, self.settings, self._call, listener)
         return answer(tasks, equipment) if self._cache is None else answer_cached(tasks, equipment, self._cache)
 
     def _executor(self) -> ThreadPoolExecutor:
@@ -139,15 +160,20 @@ class AdaptiveOrchestrator:
 
 @dataclass
 class Stream:
-    """Pieces of an answer. The rule may weigh an answer and call another model: none is shown before it is served."""
+    """Pieces of an answer, and its `result` after the last of them. Raises CallError if the answer breaks off."""
 
     orchestrator: AdaptiveOrchestrator
     task: Request
     result: Result | None = field(default=None, init=False)
 
     def __iter__(self) -> Iterator[str]:
-        self.result = self.orchestrator.process_task(self.task)
-        yield from (self.result.output or "").splitlines(keepends=True)
+        answer, threads = partial(self.orchestrator._process, self.task), self.orchestrator._executor()
+        with closing(pieces(answer, threads)) as found:
+            for piece in found:
+                if isinstance(piece, Result):
+                    self.result = piece
+                else:
+                    yield piece
 
 
 @dataclass

@@ -24,7 +24,8 @@ class Decision:
 
     `models_called` are in the order of the calls, each paid; `failed_calls` say which did not answer and why.
     `confidence` is the calibrated probability that the served answer is right. `cache` is "exact" or "semantic" for an
-    answer from the cache, which calls no model. `routing_s` is the time that analysis and selection took.
+    answer from the cache, which calls no model. `samples` are answers drawn for the router, each paid. `routing_s` is
+    the time that analysis and selection took.
     """
 
     analysis: Analysis | None = None
@@ -37,6 +38,7 @@ class Decision:
     warnings: tuple[str, ...] = ()
     cache: str | None = None
     similarity: float | None = None
+    samples: tuple[str, ...] = ()
     routing_s: float = 0.0
 
     def __str__(self) -> str:
@@ -51,6 +53,7 @@ class Decision:
         lines += [f"rule      {self.rule}"] if self.rule else []
         sure = "" if self.confidence is None else f" (probably right: {self.confidence:.2f})"
         lines.append(f"called    {', '.join(self.models_called) or 'none'}; served {self.model or 'nothing'}{sure}")
+        lines += [f"drawn     {len(self.samples)} further answers, each paid"] if self.samples else []
         lines += [f"failed    {failure}" for failure in self.failed_calls]
         lines += [f"warning   {warning}" for warning in self.warnings]
         return "\n".join([*lines, f"routing   {self.routing_s * 1e3:.1f} ms"])

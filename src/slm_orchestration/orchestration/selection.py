@@ -8,14 +8,15 @@ what replay would call next.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from slm_orchestration.models.model import Completion
-from slm_orchestration.routing.outcome_matrix import ANSWER_COLUMNS, OutcomeMatrix
+from slm_orchestration.routing.outcome_matrix import ANSWER_COLUMNS, OutcomeMatrix, Recorded
+from slm_orchestration.routing.reads import side_tables
 from slm_orchestration.routing.router import Router
 from slm_orchestration.routing.rules import Called, Predict, Terms
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, guarded, readable_answers
@@ -104,7 +105,7 @@ def _asking(router: Router, progress: Progress) -> Predict:
     if progress.before is None:
         progress.before = guarded(router, _unanswered(progress))(())
     readable, before = readable_answers(router, progress.models), progress.before
-    after = guarded(router, _known(progress)) if readable and progress.completions else None
+    after = guarded(router, _known(progress, router)) if readable and progress.completions else None
 
     def ask(called: Called) -> NDArray[np.float64]:
         if after is None or not called or not progress.answered[:, list(called)].all(axis=1).any():
@@ -118,7 +119,7 @@ def _unanswered(progress: Progress) -> OutcomeMatrix:
     return _matrix(progress, _NO_ANSWERS)
 
 
-def _known(progress: Progress) -> OutcomeMatrix:
+def _known(progress: Progress, router: Router) -> OutcomeMatrix:
     tasks, width = progress.expected_s.shape
     answers = pd.DataFrame(
         {
@@ -136,7 +137,19 @@ def _known(progress: Progress) -> OutcomeMatrix:
         for column in ("answer", "completion_tokens", "finish_reason"):
             answers[column] = _with(answers[column], places, [getattr(one, column) for one in found])
         answers["signals"] = _with(answers["signals"], places, [json.dumps(one.signals) for one in found])
-    return _matrix(progress, answers)
+    side = {name: _drawn(progress, name) for name in side_tables(router, progress.models)}
+    return replace(_matrix(progress, answers), side=side)
+
+
+def _drawn(progress: Progress, read: str) -> Recorded:
+    """Return the samples of samples:<model>:<k>; what they cost stands in `spent_usd` and `spent_s`."""
+    model = progress.models.index(read.split(":")[1])
+    nothing = np.zeros(len(progress.questions))
+    values = np.empty(len(nothing), dtype=object)
+    for row in range(len(nothing)):
+        samples = getattr(progress.completions.get((row, model)), "samples", ())
+        values[row] = [one.answer for one in samples]
+    return Recorded(values, nothing, nothing, nothing)
 
 
 def _matrix(progress: Progress, answers: pd.DataFrame) -> OutcomeMatrix:
