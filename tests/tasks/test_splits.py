@@ -54,3 +54,15 @@ def test_generated_tasks_take_at_most_half_of_a_split_and_the_rest_stays_open():
     counts = Counter((task.split, task.dataset) for task in chosen)
     assert [counts[split, "big"] for split in ("fit", "calibration", "evaluation")] == [15, 10, 25]
     assert len(chosen) == 50 + sum(task.split != "pilot" for task in without if task.dataset == "tiny")
+
+
+def test_generated_tasks_are_at_most_half_of_a_suite_without_a_size_too_unless_there_are_no_others():
+    plan = Plan(None, 20, frozenset(["big"]), generated=frozenset(["big"]))
+    chosen = select(TASKS, plan)
+    for split in ("fit", "calibration", "evaluation"):
+        ordinary = sum(task.split == split and task.dataset != "big" for task in TASKS)
+        assert sum(task.split == split and task.dataset == "big" for task in chosen) == ordinary  # of 900 made ones
+    smaller = select(TASKS, Plan(100, 20, frozenset(["big"]), generated=frozenset(["big"])))
+    assert {task.task_id for task in smaller} < {task.task_id for task in chosen}
+    only = [task for task in TASKS if task.dataset == "big"]
+    assert len(select(only, plan)) == sum(task.split != "pilot" for task in only)

@@ -41,19 +41,19 @@ def select(tasks: Sequence[Task], plan: Plan) -> list[Task]:
 
     Each split has its share of the suite. The datasets named in `first` fill the first `first_size` places, then all
     datasets take turns, so that suites nest and small datasets are not crowded out; generated tasks take no further
-    place once they are half of a split. Within a dataset the order is that of a hash of the task id. A split with too
-    few tasks is short.
+    place once they are half of a split, unless there are no others. Within a dataset the order is that of a hash of the
+    task id. A split with too few tasks is short.
     """
-    if plan.size is None:
-        return sorted((task for task in tasks if task.split != "pilot"), key=lambda task: task.task_id)
     chosen: list[Task] = []
     for split, share in SHARES.items():
         members = [task for task in tasks if task.split == split]
+        size = len(members) if plan.size is None else round(share * plan.size)
         core = _in_turns([task for task in members if task.dataset in plan.first])[: round(share * plan.first_size)]
         known = {task.task_id for task in core}
         rest = _in_turns([task for task in members if task.task_id not in known])
-        size = round(share * plan.size)
-        chosen += (core + _half(rest, plan.generated, size // 2 - _count(core, plan.generated)))[:size]
+        made = _count(members, plan.generated)
+        most = size // 2 if plan.size is not None else (len(members) - made or made)
+        chosen += (core + _half(rest, plan.generated, most - _count(core, plan.generated)))[:size]
     return sorted(chosen, key=lambda task: task.task_id)
 
 
