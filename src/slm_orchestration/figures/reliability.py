@@ -27,7 +27,7 @@ def reliability_diagrams(outcomes: pd.DataFrame, *, level: float) -> Figure:
         for axes, model in zip(panels, models, strict=True):
             rows = answered[answered["model"] == model]
             _diagram(axes, rows["confidence"].to_numpy(float), rows["quality"].to_numpy(float), level)
-            axes.set_title(model, pad=3)
+            axes.set_title(model, pad=11)
         figure.supxlabel("Predicted quality (confidence)", fontsize=7)
         figure.supylabel("Graded quality", fontsize=7)
     return figure
@@ -42,13 +42,6 @@ def _diagram(axes: Axes, predicted: np.ndarray, quality: np.ndarray, level: floa
     area = 6 + 60 * bins["tasks"] / bins["tasks"].sum()
     axes.scatter(bins["predicted"], bins["quality"], s=area, color=_COLOUR, edgecolor="white", linewidth=0.4, zorder=2)
     error = expected_calibration_error(predicted, quality)
-    axes.text(
-        0.04,
-        0.97,
-        f"calibration error {error:.2f}\n{predicted.size} tasks",
-        transform=axes.transAxes,
-        va="top",
-        fontsize=6,
-        color=INK,
-    )
+    said = f"calibration error {error:.2f}, {predicted.size} tasks"
+    axes.text(0.0, 1.02, said, transform=axes.transAxes, va="bottom", fontsize=6, color=INK)
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")

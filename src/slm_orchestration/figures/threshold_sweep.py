@@ -41,7 +41,7 @@ def threshold_sweep(curves: pd.DataFrame, estimates: pd.DataFrame, operating_poi
             panels[0].set(xlim=(0, 1), ylim=(0, 1.05 * top))
         _key(figure)
         figure.supxlabel("Threshold", fontsize=7)
-        figure.supylabel("Share", fontsize=7)
+        figure.supylabel("Over the dearest model's", fontsize=7)
     return figure
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from slm_orchestration.figures import strategies
-from slm_orchestration.report.numbers import Number, decimal, times
+from slm_orchestration.report.numbers import UNDEFINED, Number, decimal, interval, times
 
 Row = tuple[str, ...]
 
@@ -97,6 +97,8 @@ def comparisons(numbers: Mapping[str, Number], frame: pd.DataFrame, estimates: p
             stem = f"{name}.against.{baseline}.quality.paired_t"
             difference = f"{_text(numbers, f'{stem}.difference')} {_ends(numbers, stem)}".strip()
             tested = [_text(numbers, f"{stem}.{column}") for column in ("statistic", "p_adjusted", "effect_size")]
+            # Where a strategy does what its baseline does on every task, there is nothing to test.
+            tested = ["–" if text == UNDEFINED else text for text in tested]
             rows.append((strategies.label(name), strategies.label(baseline), difference, *tested))
     header = ("strategy", "baseline", "difference in quality", "t", "p (Holm)", "d")
     return PrintedTable("comparisons", header, "llrrrr", tuple(rows), tuple(rules))
@@ -193,7 +195,7 @@ def _with_interval(numbers: Mapping[str, Number], name: str) -> str:
 
 
 def _ends(numbers: Mapping[str, Number], stem: str) -> str:
-    return f"[{_text(numbers, f'{stem}.low')}, {_text(numbers, f'{stem}.high')}]"
+    return interval(_text(numbers, f"{stem}.low"), _text(numbers, f"{stem}.high"))
 
 
 def typst(table: PrintedTable) -> str:
