@@ -49,7 +49,7 @@ def _pairs(axes: Axes, pairs: pd.DataFrame) -> None:
             color=_GUARDED if guarded else _PLAIN, linestyle="-" if kind == _FORBIDDEN else (0, (4, 2)),
             marker="o", markersize=2.5, elinewidth=0.6, label=f"{kind}:{guarded}",
         )  # fmt: skip
-    axes.set(xlabel="Threshold (cosine)", ylabel="Must-not pairs hit (dashed: paraphrases)", ylim=(-0.03, 1.03))
+    axes.set(xlabel="Threshold (cosine)", ylabel="Wrong hits (dashed: paraphrases)", ylim=(-0.03, 1.03))
 
 
 def _colour(cache: str) -> str:
