@@ -132,10 +132,11 @@ def _judged(suite: Suite) -> pd.DataFrame | None:
 
 
 def _print_left_out(suite: Suite, judged: pd.DataFrame | None, datasets: Datasets) -> None:
-    gone = sorted(name for key in (() if judged is None else rejected(judged)) if key in datasets for name in key[1:])
-    if judged is None and suite.selected_by is not None:
+    if suite.selected_by is None or suite.pilot_per_dataset is not None:
+        return
+    if judged is None:
         print(f"{suite.selected_by} is not here: no dataset is left out")
-    elif suite.pilot_per_dataset is None and gone:
+    elif gone := sorted(name for _, name in rejected(judged) & datasets.keys()):
         print(f"{suite.selected_by} leaves out {len(gone)} datasets: {', '.join(gone)}")
 
 

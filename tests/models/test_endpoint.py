@@ -39,15 +39,13 @@ class Handler(BaseHTTPRequestHandler):
             server.most = max(server.most, server.running)
             fault = server.faults.pop(0) if server.faults else None
             server.seen.append((time.monotonic(), self.headers.get("authorization"), asked))
-        try:
-            self.misbehave(fault, json.dumps(reply(asked)).encode())
-        finally:
-            with server.lock:
-                server.running -= 1
+        time.sleep(0.6 if fault == "stall" else server.takes_s)
+        # counted down before the answer leaves: whoever has read it may send the next call at once
+        with server.lock:
+            server.running -= 1
+        self.misbehave(fault, json.dumps(reply(asked)).encode())
 
     def misbehave(self, fault, body):
-        if fault == "stall":
-            time.sleep(0.6)
         if isinstance(fault, int):
             self.send_response(fault)
             self.send_header("retry-after", "0.05")
@@ -57,7 +55,6 @@ class Handler(BaseHTTPRequestHandler):
         body = b'{"choices": [' if fault == "malformed" else body
         self.send_header("content-length", str(len(body)))
         self.end_headers()
-        time.sleep(self.server.takes_s)
         with contextlib.suppress(BrokenPipeError):
             self.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
         self.close_connection = True

@@ -36,7 +36,7 @@ class Recorded(ScriptedModel):
         self.drawn = 0
 
     def states(self, tasks):
-        raise NotImplementedError
+        raise AssertionError("samples are read here, no states")
 
     def complete(self, tasks, *, seed):
         rows = [self.rows.loc[task.task_id] for task in tasks]

@@ -35,6 +35,10 @@ class Drawing:
     temperature: float
     seed: int
 
+    def seeds(self, task_id: str) -> list[tuple[int, int, int]]:
+        """Return the seed of each answer to a task: the drawing's, the answer's number from 1, the task's own."""
+        return [(self.seed, repeat, zlib.crc32(task_id.encode())) for repeat in range(1, self.count + 1)]
+
 
 def sampled_answers(
     model: OpenModel, tasks: Sequence[Task], drawing: Drawing, *, grade: Callable[[Task, str], float], batch_tokens: int
@@ -43,16 +47,15 @@ def sampled_answers(
 
     Each answer has a seed of its own, from the drawing's, its task and its number, so that more of them change none.
     """
-    asked = [(task, repeat) for task in tasks for repeat in range(1, drawing.count + 1)]
-    seeds = [(drawing.seed, repeat, zlib.crc32(task.task_id.encode())) for task, repeat in asked]
+    asked = [(task, seed) for task in tasks for seed in drawing.seeds(task.task_id)]
+    each, seeds = [task for task, _ in asked], [seed for _, seed in asked]
     drawn: dict[int, Completion] = {}
-    each = [task for task, _ in asked]
     with tqdm(total=len(asked), desc=f"samples of {model.name}", disable=None) as bar:
         for finished in model.samples(each, temperature=drawing.temperature, seeds=seeds, batch_tokens=batch_tokens):
             drawn |= dict(finished)
             bar.update(len(finished))
     rows = []
-    for place, (task, repeat) in enumerate(asked):
+    for place, (task, (_, repeat, _)) in enumerate(asked):
         one = drawn[place]
         quality = grade(task, one.answer)
         read = (one.prompt_tokens, one.completion_tokens)

@@ -109,6 +109,12 @@ def write_alone(network: Any, prompt: Prompt, ends: frozenset[int]) -> Iterator[
         yield batch.written[0]
 
 
+def end_tokens(network: Any) -> frozenset[int]:
+    """Return the tokens that end an answer of a network."""
+    configured = network.generation_config.eos_token_id
+    return frozenset([configured] if isinstance(configured, int) else configured)
+
+
 class _Batch:
     """Prompts that are being answered; `owners` says which slot answers which of them."""
 

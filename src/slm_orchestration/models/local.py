@@ -22,6 +22,7 @@ from slm_orchestration.models.generation import (
     Prompt,
     Sampling,
     Written,
+    end_tokens,
     final_states,
     label_probabilities,
     write,
@@ -125,7 +126,7 @@ class LocalModel:
         (prompt,) = self._prompts([task])
         if fault := self._fault(task, prompt):
             raise fault
-        last, ends = Written(), self._ends()
+        last, ends = Written(), end_tokens(self._network)
 
         def texts() -> Iterator[list[int]]:
             nonlocal last
@@ -240,13 +241,9 @@ class LocalModel:
         self, tasks: Sequence[Task], prompts: list[list[int]], bounds: Bounds, sampling: Sampling | None = None
     ) -> Iterator[_Finished]:
         kinds = [task.task_id if sampling else task.dataset for task in tasks]
-        asked, ends = list(map(self._asked, tasks, prompts, kinds)), self._ends()
+        asked, ends = list(map(self._asked, tasks, prompts, kinds)), end_tokens(self._network)
         for finished in write(self._network, asked, ends, bounds, sampling):
             yield [(place, free_completion(prompts[place], text, ends, self._tokenizer)) for place, text in finished]
 
     def _asked(self, task: Task, prompt: list[int], kind: str = "") -> Prompt:
         return Prompt(prompt, min(task.max_tokens, self._network.config.max_position_embeddings - len(prompt)), kind)
-
-    def _ends(self) -> frozenset[int]:
-        configured = self._network.generation_config.eos_token_id
-        return frozenset([configured] if isinstance(configured, int) else configured)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from slm_orchestration.routing.router import Router
 from slm_orchestration.routing.sampled_answers import recorded_samples
 from slm_orchestration.tasks.task import Task
 
-_BATCH_TOKENS = 6144
+BATCH_TOKENS = 6144  # of one batch, padding and room for the answers included
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,12 @@ class Consulting:
         """Return one completion per task, in order; equal drawings give equal samples."""
         completions = self.model.complete(tasks, seed=seed)
         free = [place for place, task in enumerate(tasks) if task.choices is None]
-        asked = [(place, repeat) for place in free for repeat in range(1, self.drawing.count + 1)]
-        seeds = [(self.drawing.seed, repeat, zlib.crc32(tasks[place].task_id.encode())) for place, repeat in asked]
+        asked = [(place, seed) for place in free for seed in self.drawing.seeds(tasks[place].task_id)]
+        seeds = [seed for _, seed in asked]
         drawn: dict[int, Completion] = {}
         if asked:
             each, warmth = [tasks[place] for place, _ in asked], self.drawing.temperature
-            for finished in self.model.samples(each, temperature=warmth, seeds=seeds, batch_tokens=_BATCH_TOKENS):
+            for finished in self.model.samples(each, temperature=warmth, seeds=seeds, batch_tokens=BATCH_TOKENS):
                 drawn |= dict(finished)
         beside: dict[int, list[Completion]] = {}
         for number, (place, _) in enumerate(asked):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from slm_orchestration.inference.batching import plan
 from slm_orchestration.models.model import Completion, Model, TaskError
-from slm_orchestration.orchestration.drawn import Consulted
+from slm_orchestration.orchestration.drawn import BATCH_TOKENS, Consulted
 from slm_orchestration.orchestration.fitted import Fitted
 from slm_orchestration.orchestration.result import Candidate, Decision, Result
 from slm_orchestration.orchestration.selection import NONE, Limits, Progress, Selection, select
@@ -23,7 +23,6 @@ from slm_orchestration.routing.rules import Terms
 from slm_orchestration.routing.strategy import readable_answers
 from slm_orchestration.tasks.task import Task
 
-_TOKEN_BUDGET = 6144  # of one batch, padding and room for the answers included
 # What a call may raise: CallError is a RuntimeError; weights that are not to be had are an OSError.
 FAILURES = (RuntimeError, OSError, ValueError)
 
@@ -123,7 +122,7 @@ class _Execution:
         except FAILURES as error:
             return self._note_failure(model, rows, error, 0.0)
         written = [1 if task.choices is not None else task.max_tokens for task in tasks]
-        for batch in plan(lengths, written, _TOKEN_BUDGET):
+        for batch in plan(lengths, written, BATCH_TOKENS):
             self._call_batch(model, [rows[place] for place in batch])
 
     def _call_batch(self, model: int, rows: list[int]) -> None:
@@ -143,13 +142,10 @@ class _Execution:
             self._note_answer(row, model, task, completion, seconds if len(rows) == 1 else _latency_s(completion))
 
     def _heard(self, model: int) -> Model:
-        called, listener, strategy = (
-            self.equipment.models[model],
-            self.equipment.listener,
-            self.equipment.fitted.strategy,
-        )
+        called, listener = self.equipment.models[model], self.equipment.listener
         if listener is None:
             return called
+        strategy = self.equipment.fitted.strategy
         # Where the rule is not asked again after this answer, it is the one that is served.
         terms = Terms(strategy.relative_cost, readable_answers(strategy.router, self.equipment.fitted.models))
         return Heard(called, listener, final=not strategy.rule.goes_on(model, terms))  # type: ignore[return-value]
