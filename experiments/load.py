@@ -98,7 +98,7 @@ async def _measure(cfg: DictConfig, target: Target, mode: str, level: float) -> 
         took_s = time.perf_counter() - began
         server_s, own_s = _cpu_s(target.server) - before, _cpu_s(own) - own_before
     key = {"path": target.path, "mode": mode, "level": level}
-    windows = load.windows(measured).drop(columns="completed")
+    windows = load.windows(measured)
     windows["memory_bytes"] = [memory(end_s) for end_s in windows["end_s"]]
     row = key | load.summary(measured) | {
         "server_cores": server_s / took_s,

@@ -111,7 +111,28 @@ def test_windows_share_the_requests_out_by_their_intended_start():
     parts = windows(measured, number=2)
     assert parts["answered"].tolist() == [2, 2]
     assert parts["p50_s"].tolist() == pytest.approx([0.15, 0.5])
-    assert parts["completed"].tolist() == [1, 1]  # by 0.5 s one had ended, by 1.0 s one more
+
+
+def test_a_growing_queue_keeps_its_values_inside_their_intervals():
+    measured = Measured()
+    for number in range(100):  # 10 a second arrive, 5 a second are served
+        measured.add(number / 10, (number + 1) / 5, ANSWERED)
+    row = summary(measured)
+    for name in ("p50", "p99"):
+        assert 0 <= row[f"{name}_low"] < row[f"{name}_s"] < row[f"{name}_high"]
+    assert (row["achieved_low"], row["achieved_rps"], row["achieved_high"]) == pytest.approx((5, 5, 5), abs=0.4)
+
+
+def test_intervals_of_a_queue_in_its_steady_state_cover_the_percentile():
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(200):  # one server that is busy half of the time: sojourn times are exponential of mean 2 (M/M/1)
+        starts, ends, free = np.cumsum(rng.exponential(2, size=1_500)), [], 0.0
+        for start, service in zip(starts, rng.exponential(1, size=1_500), strict=True):
+            free = max(free, start) + service
+            ends.append(free)
+        row = summary(Measured(starts.tolist(), ends, [ANSWERED] * 1_500))
+        covered.append(row["p50_low"] <= 2 * np.log(2) <= row["p50_high"])
+    assert 0.90 <= np.mean(covered) <= 0.99
 
 
 def test_the_light_client_uses_its_connection_again_and_tells_ends_apart():

@@ -99,28 +99,31 @@ async def _end(send: Send, number: int, patience_s: float) -> str:
 def summary(measured: Measured) -> dict[str, float | int | None]:
     """Return the counts, the rate and the percentiles of a LOAD row.
 
-    Intervals are Student's t over the values of consecutive windows (batch means, Law and Kelton), since latencies
-    that follow each other are alike.
+    Intervals are by sectioning (Asmussen and Glynn 2007, chapter III.5): Student's t around the value of the whole, with
+    the spread of consecutive windows' values about it, since latencies that follow each other are alike. A queue that
+    grows has no steady state; there the interval says how far its windows lay apart.
     """
     ends = pd.Series(measured.ends).value_counts()
     answered = np.array(measured.ends) == ANSWERED
-    latency_s = (np.array(measured.ended_s) - np.array(measured.intended_s))[answered]
-    seconds = max(measured.ended_s)
-    parts = windows(measured)
+    ended_s = np.array(measured.ended_s)
+    latency_s = (ended_s - np.array(measured.intended_s))[answered]
+    seconds = float(ended_s.max())
     row: dict[str, float | int | None] = {"seconds": seconds, "requests": len(measured.ends)}
     row |= {end: int(ends.get(end, 0)) for end in (ANSWERED, REFUSED, FAILED, LOST)}
     row["achieved_rps"] = float(answered.sum() / seconds)
-    width_s = float(parts["end_s"].iloc[0])
-    row["achieved_low"], row["achieved_high"] = _interval(parts["completed"].to_numpy(dtype=float) / width_s)
+    completed, _ = np.histogram(ended_s[answered], bins=WINDOWS, range=(0, seconds))
+    row["achieved_low"], row["achieved_high"] = _interval(completed * WINDOWS / seconds, row["achieved_rps"])
     for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999)):
         row[f"{name}_s"] = float(np.quantile(latency_s, share)) if latency_s.size else None
+    parts = windows(measured)
     for name in ("p50", "p99"):
-        row[f"{name}_low"], row[f"{name}_high"] = _interval(parts[f"{name}_s"].dropna().to_numpy(dtype=float))
+        values = parts[f"{name}_s"].dropna().to_numpy(dtype=float)
+        row[f"{name}_low"], row[f"{name}_high"] = _interval(values, row[f"{name}_s"])
     return row
 
 
 def windows(measured: Measured, number: int = WINDOWS) -> pd.DataFrame:
-    """Return `number` consecutive stretches: requests by intended start, percentiles, and completions by their end."""
+    """Return `number` consecutive stretches of intended starts: what was answered, and its percentiles."""
     intended, ended = np.array(measured.intended_s), np.array(measured.ended_s)
     answered = np.array(measured.ends) == ANSWERED
     edges = np.linspace(0, intended.max() + 1e-9, number + 1)
@@ -129,13 +132,13 @@ def windows(measured: Measured, number: int = WINDOWS) -> pd.DataFrame:
         inside = (intended >= low) & (intended < high) & answered
         latency_s = (ended - intended)[inside]
         quantiles = np.quantile(latency_s, [0.5, 0.99]) if latency_s.size else (np.nan, np.nan)
-        completed = int(((ended >= low) & (ended < high) & answered).sum())
-        rows.append((window, high, int(inside.sum()), *quantiles, completed))
-    return pd.DataFrame(rows, columns=["window", "end_s", "answered", "p50_s", "p99_s", "completed"])
+        rows.append((window, high, int(inside.sum()), *quantiles))
+    return pd.DataFrame(rows, columns=["window", "end_s", "answered", "p50_s", "p99_s"])
 
 
-def _interval(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    if values.size < 2:
+def _interval(values: NDArray[np.float64], whole: float | None) -> tuple[float | None, float | None]:
+    if values.size < 2 or whole is None:
         return None, None
-    half = stats.t.ppf(0.975, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size)
-    return float(values.mean() - half), float(values.mean() + half)
+    spread = np.sqrt(np.sum((values - whole) ** 2) / (values.size - 1))
+    half = float(stats.t.ppf(0.975, values.size - 1) * spread / np.sqrt(values.size))
+    return max(whole - half, 0.0), whole + half
