@@ -99,9 +99,9 @@ async def _end(send: Send, number: int, patience_s: float) -> str:
 def summary(measured: Measured) -> dict[str, float | int | None]:
     """Return the counts, the rate and the percentiles of a LOAD row.
 
-    Intervals are by sectioning (Asmussen and Glynn 2007, chapter III.5): Student's t around the value of the whole, with
-    the spread of consecutive windows' values about it, since latencies that follow each other are alike. A queue that
-    grows has no steady state; there the interval says how far its windows lay apart.
+    Intervals are by sectioning (Asmussen and Glynn 2007, chapter III.5): Student's t around the value of the whole,
+    with the spread of consecutive windows' values about it, since latencies that follow each other are alike. A queue
+    that grows has no steady state; there the interval says how far its windows lay apart.
     """
     ends = pd.Series(measured.ends).value_counts()
     answered = np.array(measured.ends) == ANSWERED
