@@ -14,7 +14,7 @@ from slm_orchestration.routing.heuristic import HeuristicRouter
 from slm_orchestration.routing.knn import NearestTasksRouter
 from slm_orchestration.routing.length import LengthRouter
 from slm_orchestration.routing.matrix_factorization import MatrixFactorizationRouter
-from slm_orchestration.routing.prompt_vectors import LatentSemantics, TaskAnalysis
+from slm_orchestration.routing.prompt_vectors import LatentSemantics, SentenceEmbeddings, TaskAnalysis
 from slm_orchestration.routing.quality_model import QualityModel
 from slm_orchestration.routing.regression import BoostedTrees, RegressionRouter
 from slm_orchestration.routing.router import NotRecorded
@@ -66,6 +66,14 @@ def _name(router):
 
 def _prompts(*texts: str) -> pd.DataFrame:
     return pd.DataFrame({"prompt": list(texts)})
+
+
+@pytest.mark.real
+def test_sentence_embeddings_know_words_that_no_fit_task_had():
+    prompts = pd.Series(["Add three and four.", "What is the sum of 8 and 9?", "Who painted this chapel?"])
+    sums, likewise, painting = SentenceEmbeddings().fit(pd.Series(["unrelated"])).transform(prompts)
+    assert sums @ likewise > sums @ painting + 0.2
+    assert np.linalg.norm(sums) == pytest.approx(1.0)
 
 
 def test_every_feature_is_finite_on_any_text():

@@ -41,9 +41,7 @@ class SentenceEncoder:
         """Return texts × 384; a text beyond 256 tokens is cut. Raises ArtifactError if the weights cannot be had."""
         with self._lock:
             if self._network is None:
-                folder = _unpacked()
-                self._tokenizer = AutoTokenizer.from_pretrained(folder)
-                self._network = AutoModel.from_pretrained(folder).eval()
+                self._tokenizer, self._network = load_encoder()
             order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
             vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
             for start in range(0, len(order), _BATCH):
@@ -53,11 +51,26 @@ class SentenceEncoder:
 
     @torch.inference_mode()
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
-        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=_LONGEST, return_tensors="pt")
-        states = self._network(**tokens).last_hidden_state
-        mask = tokens["attention_mask"][:, :, None].float()
-        mean = (states * mask).sum(dim=1) / mask.sum(dim=1)
+        mean = mean_states(self._network, tokenized(self._tokenizer, texts))
         return torch.nn.functional.normalize(mean, dim=1).numpy()
+
+
+def load_encoder() -> tuple[Any, Any]:
+    """Return tokenizer and network, set to evaluation. Raises ArtifactError if the weights cannot be had."""
+    folder = _unpacked()
+    return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+
+
+def tokenized(tokenizer: Any, texts: Sequence[str]) -> Any:
+    """Return the texts as one padded batch; a text beyond 256 tokens is cut."""
+    return tokenizer(list(texts), padding=True, truncation=True, max_length=_LONGEST, return_tensors="pt")
+
+
+def mean_states(network: Any, tokens: Any) -> torch.Tensor:
+    """Return texts × dimensions: the mean of each text's last states, padding left out."""
+    states = network(**tokens).last_hidden_state
+    mask = tokens["attention_mask"][:, :, None].float()
+    return (states * mask).sum(dim=1) / mask.sum(dim=1)
 
 
 def _unpacked() -> Path:

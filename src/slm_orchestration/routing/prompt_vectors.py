@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from functools import cache
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,9 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from slm_orchestration.routing.features import feature_matrix
+
+if TYPE_CHECKING:
+    from slm_orchestration.models.sentence_encoder import SentenceEncoder
 
 
 class Vectors(Protocol):
@@ -50,6 +54,19 @@ class LatentSemantics:
 
 
 @dataclass
+class SentenceEmbeddings:
+    """The 384 dimensions of all-MiniLM-L6-v2, learned on other people's text; nothing is fitted."""
+
+    def fit(self, prompts: pd.Series) -> Self:
+        """Return these vectors as they are."""
+        return self
+
+    def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
+        """Return prompts × 384, each of length 1. Raises ArtifactError if the weights cannot be had."""
+        return _sentence_encoder().encode(prompts.to_list()).astype(float)
+
+
+@dataclass
 class TaskAnalysis:
     """The features of task analysis beside other vectors, standardised on fit tasks."""
 
@@ -69,6 +86,13 @@ class TaskAnalysis:
 
     def _raw(self, prompts: pd.Series) -> NDArray[np.float64]:
         return np.hstack([feature_matrix(prompts), self.vectors.transform(prompts)])
+
+
+@cache
+def _sentence_encoder() -> SentenceEncoder:
+    from slm_orchestration.models.sentence_encoder import SentenceEncoder  # loads torch, which few routers need
+
+    return SentenceEncoder()
 
 
 def unit_length(points: NDArray[np.float64]) -> NDArray[np.float64]:
