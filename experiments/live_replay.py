@@ -63,7 +63,7 @@ def main(cfg: DictConfig) -> None:
     _write(observed, folder / "observed.csv")
     compared = compare(predicted, observed)
     _write(compared, folder / "compared.csv")
-    print(compared.to_string(index=False, float_format="%.4g"))
+    print(compared.to_string(index=False, float_format="%.4g", na_rep=""))
     orchestrator.close()
     print(f"tables: {folder}")
 
