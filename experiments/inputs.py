@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -26,13 +27,18 @@ def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
     path = Path(cfg.paths.tasks)
     if not path.exists():
         raise ValueError(f"{path}: no such tasks; `python -m experiments.prepare suite={cfg.suite.name}` makes them")
-    tasks = tables.read(path, tables.TASKS)
     models = [model.name for model in cfg.pool.models]
     outcomes = calibrate_confidence(read_outcomes(Path(cfg.paths.outcomes), models))
-    rows = tasks[["task_id", "domain", "dataset", "group", "split", "question"]].assign(
+    rows = _tasks(path, files.sha256(path))
+    return outcome_matrix(outcomes, rows, models, small=list(cfg.pool.small))
+
+
+@lru_cache(maxsize=1)  # a sweep asks once per strategy, and grading a guess may start a sandbox
+def _tasks(path: Path, sha256: str) -> pd.DataFrame:
+    tasks = tables.read(path, tables.TASKS)
+    return tasks[["task_id", "domain", "dataset", "group", "split", "question"]].assign(
         guess_quality=guess_quality(from_table(tasks))
     )
-    return outcome_matrix(outcomes, rows, models, small=list(cfg.pool.small))
 
 
 def models_and_tasks(cfg: DictConfig) -> tuple[list[str], pd.DataFrame]:

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from slm_orchestration.routing import overhead
+from slm_orchestration.routing import features, overhead
 from slm_orchestration.routing.heuristic import HeuristicRouter
 from slm_orchestration.routing.hidden_state import HiddenStateRouter
 from slm_orchestration.routing.outcome_matrix import Recorded
@@ -49,3 +49,10 @@ def test_a_measurement_counts_its_tasks_and_takes_time():
     row = overhead.measure(HeuristicRouter().fit(fit_table(outcomes)), outcomes)
     assert row["tasks"] == 7
     assert 0 < row["single_p50_s"] <= row["single_p99_s"]
+
+
+def test_a_measurement_is_of_prompts_that_nobody_has_seen():
+    outcomes = matrix([[1, 1, 1]] * 7, questions=[f"What is {number} plus {number}?" for number in range(7)])
+    features.analyse(outcomes.tasks["question"])
+    overhead.measure(HeuristicRouter().fit(fit_table(outcomes)), outcomes)
+    assert features._analyse.cache_info()[:2] == (0, 7)  # no hit, and seven analyses in the last batch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -60,6 +61,12 @@ def _saturate(values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
     return np.clip(values / scale, 0.0, 1.0)
 
 
+def forget() -> None:
+    """Forget the analyses kept so far, so that the next ones take what those of new prompts take."""
+    _analyse.cache_clear()
+
+
+@lru_cache(maxsize=16_384)  # rules weigh the same prompts again and again
 def _analyse(text: str) -> tuple[float, ...]:
     words = _WORD.findall(text)
     characters, count = max(len(text), 1), max(len(words), 1)

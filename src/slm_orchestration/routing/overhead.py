@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from slm_orchestration.files import replacing
+from slm_orchestration.routing import features
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.reads import PROMPT, STATE, guarded, readable_answers, resolved
 from slm_orchestration.routing.replay import Overhead
@@ -63,6 +64,7 @@ def overhead(profile: pd.DataFrame, strategy: str, *, usd_per_s: float) -> Overh
 
 def _seconds(router: Router, outcomes: OutcomeMatrix, states: list[Called]) -> float:
     predict = guarded(router, outcomes)
+    features.forget()  # a live request is new
     start = time.perf_counter()
     for state in states:
         predict(state)
