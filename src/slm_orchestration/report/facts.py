@@ -33,7 +33,7 @@ _SIZES = {
     "effect_size": lambda value: signed(value, 2),
     "tasks": lambda value: decimal(value, 0),
     "domains": lambda value: decimal(value, 0),
-    "requests_per_second": lambda value: decimal(value, 0),
+    "requests_per_second": lambda value: decimal(value, 0 if value >= 100 else 2),
     "availability": percent,
 }
 
