@@ -59,7 +59,10 @@ def _suite_sizes(cfg: DictConfig, domains: int) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for path in sorted((CONF / "suite").glob("*.yaml")):
         made = Path(cfg.paths.tasks).with_stem(path.stem)
-        per_domain = OmegaConf.load(path).tasks_per_domain
+        suite = OmegaConf.load(path)
+        per_domain = suite.tasks_per_domain
+        if suite.get("pilot_per_dataset") is not None:
+            continue  # nothing is reported on pilot tasks
         if made.exists():
             sizes[path.stem] = int((pd.read_parquet(made, columns=["split"])["split"] == "evaluation").sum())
         elif per_domain is not None:
