@@ -61,7 +61,7 @@ def _suite_sizes(cfg: DictConfig, domains: int) -> dict[str, int]:
         made = Path(cfg.paths.tasks).with_stem(path.stem)
         suite = OmegaConf.load(path)
         per_domain = suite.tasks_per_domain
-        if suite.get("pilot_per_dataset") is not None:
+        if OmegaConf.select(suite, "pilot_per_dataset") is not None:
             continue  # nothing is reported on pilot tasks
         if made.exists():
             sizes[path.stem] = int((pd.read_parquet(made, columns=["split"])["split"] == "evaluation").sum())
