@@ -78,6 +78,8 @@ def draw(cfg: DictConfig, results: Results, folder: Path) -> list[Path]:
         "reliability": reliability_diagrams(outcomes, level=cfg.statistics.level),
         "agreement": agreement(outcomes, [str(model["name"]) for model in cfg.pool.models]),
     }
+    if (speed := CONF.parent / REPLAY_SPEED).exists():
+        drawn["replay_scaling"] = replay_scaling(pd.read_csv(speed))
     return _saved(drawn, folder)
 
 
@@ -99,8 +101,6 @@ def _of_results(results: Results) -> dict[str, Figure]:
 
 
 def _saved(drawn: dict[str, Figure], folder: Path) -> list[Path]:
-    if (speed := CONF.parent / REPLAY_SPEED).exists():
-        drawn["replay_scaling"] = replay_scaling(pd.read_csv(speed))
     return [path for name, figure in drawn.items() for path in style.save(figure, folder / name)]
 
 
