@@ -3,11 +3,13 @@
 import os
 import resource
 import signal
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from slm_orchestration.inference import store
 from slm_orchestration.inference.collect import Settings, collect
@@ -37,6 +39,7 @@ def in_child(run) -> int:
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        tqdm.set_lock(threading.RLock())  # the default is shared with the parent, and whoever is killed keeps it
         status = 1
         try:
             run()
