@@ -3,7 +3,7 @@
     python benchmarks/orchestrator_overhead.py
 
 No model is called. The embedding of a text, its task analysis and latent semantics, is computed once per request and
-remembered while the request is weighed; decisions are timed with and without it. Needs the tasks of the quick suite and
+remembered while the request is weighed; decisions are timed with and without it. Needs the tasks of medium and
 the committed outcomes; run it while nothing else runs.
 """
 

@@ -60,9 +60,9 @@ def _suite_sizes(cfg: DictConfig, domains: int) -> dict[str, int]:
     for path in sorted((CONF / "suite").glob("*.yaml")):
         made = Path(cfg.paths.tasks).with_stem(path.stem)
         suite = OmegaConf.load(path)
-        per_domain = suite.tasks_per_domain
         if OmegaConf.select(suite, "pilot_per_dataset") is not None:
             continue  # nothing is reported on pilot tasks
+        per_domain = suite.tasks_per_domain
         if made.exists():
             sizes[path.stem] = int((pd.read_parquet(made, columns=["split"])["split"] == "evaluation").sum())
         elif per_domain is not None:
