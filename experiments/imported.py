@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -20,6 +21,14 @@ BRIDGE = "bridge"
 _KINDS = (".parquet", ".csv", ".csv.gz", ".tsv", ".jsonl")
 
 
+class Own(NamedTuple):
+    """This project's side of a bridge: the TASKS table, the folder of OUTCOMES, and the models, cheapest first."""
+
+    tasks: Path
+    recorded: Path
+    models: tuple[str, ...]
+
+
 def is_asked(cfg: DictConfig) -> bool:
     """Return whether the pool is one of imported outcomes."""
     return "outcomes" in cfg
@@ -27,7 +36,7 @@ def is_asked(cfg: DictConfig) -> bool:
 
 def load(cfg: DictConfig) -> OutcomeMatrix:
     """Return the imported outcomes; what was left out or assumed is printed when they are first read."""
-    return _matrix(_path(cfg), selection(cfg), _checksum(cfg)) if cfg.pool.name != BRIDGE else _bridged(cfg)
+    return _matrix(_path(cfg), selection(cfg), _checksum(cfg), _own(cfg))
 
 
 def of_file(cfg: DictConfig, path: Path) -> tuple[OutcomeMatrix, str]:
@@ -44,11 +53,7 @@ def reason_to_skip(cfg: DictConfig) -> str | None:
 
 def imported_outcomes(cfg: DictConfig) -> Imported:
     """Return the outcomes that the configuration names. Raises ValueError where it names none."""
-    others = _read(_path(cfg), selection(cfg), _checksum(cfg))
-    if cfg.pool.name != BRIDGE:
-        return others
-    tasks, models = tables.read(Path(cfg.pool.tasks), tables.TASKS), list(cfg.pool.own_models)
-    return bridge(tasks, read_outcomes(Path(cfg.pool.recorded), models), models, others)
+    return _read(_path(cfg), selection(cfg), _checksum(cfg), _own(cfg))
 
 
 def files_read(cfg: DictConfig) -> list[Path]:
@@ -63,10 +68,9 @@ def files_read(cfg: DictConfig) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.name.lower().endswith(_KINDS)) + prices
 
 
-def _bridged(cfg: DictConfig) -> OutcomeMatrix:
-    found = imported_outcomes(cfg)
-    _tell(_path(cfg), found)
-    return matrix(found)
+def _own(cfg: DictConfig) -> Own | None:
+    pool = cfg.pool
+    return Own(Path(pool.tasks), Path(pool.recorded), tuple(pool.own_models)) if pool.name == BRIDGE else None
 
 
 def _path(cfg: DictConfig) -> Path:
@@ -96,14 +100,19 @@ def _checksum(cfg: DictConfig) -> str:
 
 
 @lru_cache(maxsize=2)
-def _read(path: Path, selection: Selection, checksum: str) -> Imported:
+def _read(path: Path, selection: Selection, checksum: str, own: Own | None) -> Imported:
     """Read once in a sweep; `checksum` makes files that change in between be read again."""
-    return without_pilot(read_imported(path, selection))
+    others = read_imported(path, selection)
+    if own is None:
+        return without_pilot(others)
+    if not own.tasks.exists():
+        raise FileNotFoundError(f"{own.tasks}: no such file; conf/suite/{own.tasks.stem}.yaml says how to build it")
+    return bridge(tables.read(own.tasks, tables.TASKS), read_outcomes(own.recorded, own.models), own.models, others)
 
 
 @lru_cache(maxsize=2)
-def _matrix(path: Path, selection: Selection, checksum: str) -> OutcomeMatrix:
-    imported = _read(path, selection, checksum)
+def _matrix(path: Path, selection: Selection, checksum: str, own: Own | None) -> OutcomeMatrix:
+    imported = _read(path, selection, checksum, own)
     _tell(path, imported)
     return matrix(imported)
 

@@ -65,11 +65,12 @@ def main(cfg: DictConfig) -> None:
 
 
 def configured(cfg: DictConfig) -> dict[tuple[str, str], Dataset]:
-    """Return the datasets of the configuration by domain and name."""
+    """Return the datasets of the configuration by domain and name; one that is null is none."""
     found: dict[tuple[str, str], Dataset] = {}
     for domain, node in cfg.domain.items():
         for name, dataset in node.datasets.items():
-            found[str(domain), str(name)] = instantiate(dataset, _convert_="all")
+            if dataset is not None:
+                found[str(domain), str(name)] = instantiate(dataset, _convert_="all")
     return found
 
 

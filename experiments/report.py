@@ -22,14 +22,17 @@ from experiments.config import CONF, entry
 from experiments.imported import is_asked
 from experiments.page import write_page
 from experiments.results import Results, evaluated_outcomes, read_results
+from slm_orchestration import tables
 from slm_orchestration.figures import strategies, style
 from slm_orchestration.figures.agreement import agreement
 from slm_orchestration.figures.cost_of_error import cost_of_error
 from slm_orchestration.figures.cost_quality import cost_quality, cost_quality_panels
 from slm_orchestration.figures.deferral import deferral
 from slm_orchestration.figures.domain_heatmap import domain_heatmap
+from slm_orchestration.figures.faults import faults_figure
 from slm_orchestration.figures.forest import forest
 from slm_orchestration.figures.latency import latency_ecdf
+from slm_orchestration.figures.load import load_figure
 from slm_orchestration.figures.price_ratio import price_ratio
 from slm_orchestration.figures.reliability import reliability_diagrams
 from slm_orchestration.figures.replay_scaling import replay_scaling
@@ -40,8 +43,9 @@ from slm_orchestration.report.numbers import Number, Source
 
 PAPER = CONF.parent / "paper"
 VALIDATION = Path("data/validation.csv")
-# Drawn only where `python -m benchmarks.replay_speed --csv` has left it.
-REPLAY_SPEED = Path("data/replay_speed.csv")
+# What experiments.load, experiments.faults and benchmarks.replay_speed --csv leave.
+LOAD, FAULTS = CONF.parent / "data/outcomes/load.csv", CONF.parent / "data/outcomes/faults.csv"
+REPLAY_SPEED = CONF.parent / "data/replay_speed.csv"
 
 
 def main(cfg: DictConfig) -> None:
@@ -78,9 +82,20 @@ def draw(cfg: DictConfig, results: Results, folder: Path) -> list[Path]:
         "reliability": reliability_diagrams(outcomes, level=cfg.statistics.level),
         "agreement": agreement(outcomes, [str(model["name"]) for model in cfg.pool.models]),
     }
-    if (speed := CONF.parent / REPLAY_SPEED).exists():
-        drawn["replay_scaling"] = replay_scaling(pd.read_csv(speed))
-    return _saved(drawn, folder)
+    return _saved(drawn | _measured_apart(), folder)
+
+
+def _measured_apart() -> dict[str, Figure]:
+    """Return the figures of what was measured apart from recorded outcomes, where its tables are."""
+    drawn = {}
+    if LOAD.exists():
+        windows = tables.conform(pd.read_csv(LOAD.with_name("load_windows.csv")), tables.LOAD_WINDOWS)
+        drawn["load"] = load_figure(tables.conform(pd.read_csv(LOAD), tables.LOAD), windows)
+    if FAULTS.exists():
+        drawn["faults"] = faults_figure(tables.conform(pd.read_csv(FAULTS), tables.FAULTS))
+    if REPLAY_SPEED.exists():
+        drawn["replay_scaling"] = replay_scaling(pd.read_csv(REPLAY_SPEED))
+    return drawn
 
 
 def _of_results(results: Results) -> dict[str, Figure]:

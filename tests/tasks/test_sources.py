@@ -15,6 +15,7 @@ from slm_orchestration.tasks.sources import wheels
 from slm_orchestration.tasks.sources.generated import ReasoningGym
 from slm_orchestration.tasks.sources.hub import HubRows
 from slm_orchestration.tasks.sources.local import LocalRows
+from slm_orchestration.tasks.sources.recorded import RecordedNumbers
 from slm_orchestration.tasks.sources.records import CHANGES, RecordTasks
 from tests.tasks.reference_answers import right_answer
 
@@ -125,6 +126,30 @@ def test_a_missing_file_and_an_unknown_ending_are_named(tmp_path):
         list(LocalRows(str(tmp_path / "none.jsonl")).rows())
     with pytest.raises(ValueError, match="unknown ending"):
         list(LocalRows(str(tmp_path / "mine.txt")).rows())
+
+
+def test_the_number_that_recorded_right_answers_end_in_is_the_reference(tmp_path):
+    answers = [
+        ("How much?", True, "3 + 4 = 7, so $7.", False, "8"),
+        ("How many?", True, "1,200 of 3", True, "#### 1200"),  # 1,200 is not the last number of the first
+        ("How long?", True, "It takes 1,200 s.", True, "#### 1200"),
+        ("How far?", False, "1", False, "2"),
+    ]
+    table = pd.DataFrame(answers, columns=["prompt", "a", "a_response", "b", "b_response"])
+    table.to_csv(tmp_path / "gsm8k.csv", index=False)
+    found = [row.fields for row in RecordedNumbers(str(tmp_path), "gsm8k.csv").rows()]
+    assert found[0] == {"question": "How much?", "answer": "7"}
+    assert "end in different numbers" in str(found[1][""])
+    assert found[2] == {"question": "How long?", "answer": "1200"}
+    assert "no recorded answer is right" in str(found[3][""])
+
+
+def test_recorded_answers_need_a_folder_and_their_columns(tmp_path):
+    with pytest.raises(ValueError, match="Name its folder, as in clone=path/to/RouteLLM"):
+        list(RecordedNumbers(None, "gsm8k.csv").rows())
+    (tmp_path / "gsm8k.csv").write_text("prompt,a\nWho?,True\n")
+    with pytest.raises(ValueError, match="column '<model>_response' is missing"):
+        list(RecordedNumbers(str(tmp_path), "gsm8k.csv").rows())
 
 
 def test_a_row_whose_reference_is_known_to_be_wrong_is_refused(tmp_path):

@@ -35,7 +35,7 @@ def load_figure(table: pd.DataFrame, windows: pd.DataFrame) -> Figure:
         latency.set(
             xscale="log", yscale="log", xlabel="Offered requests per second", ylabel="Seconds (P50, dashed P99)"
         )
-        memory.set(xlabel="Seconds", ylabel="Resident memory (MiB)", ylim=(0, None))
+        memory.set(xscale="log", xlabel="Seconds", ylabel="Resident memory (MiB)", ylim=(0, None))
         figure.legend(
             *rate.get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False, fontsize=6.5
         )

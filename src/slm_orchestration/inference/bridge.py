@@ -14,25 +14,29 @@ from slm_orchestration.tasks.guess import guess_quality
 from slm_orchestration.tasks.task import from_table
 
 _OPTION = re.compile(r"^[A-Z]\. ")
+_OFFERED = re.compile(r"\n\s*Functions:\s*[\[{].*", re.DOTALL)
+_FUNCTION = re.compile(r'"name":\s*"([^"]+)"')
 PROTOCOL = (
-    "protocols differ: here options are shuffled and the most probable label counts, of a prompt without examples; the "
-    "others' answers count as recorded, with the options in their own order and a prompt that the files do not hold",
-    "the domain of a task is its MMLU subject, as the others' files tell it",
-    "dollars and seconds are not used: the others recorded none",
+    "protocols differ: here options are shuffled, the most probable label counts, free answers are graded by this "
+    "project's scorers, and no prompt holds examples; the others' answers count as they were recorded",
+    "the domain of a task is the one that the others' files tell (on MMLU, its subject)",
+    "dollars and seconds are not used: the two sides were not measured alike",
 )
 
 
 def bridge(tasks: pd.DataFrame, own: pd.DataFrame, models: Sequence[str], others: Imported) -> Imported:
     """Return the outcomes of `models` (`own`, on TASKS) and of `others` on the questions that both have.
 
-    Questions are the same if question and options are, in whatever order; one that stands twice on a side is left out.
+    Questions are the same if question, options and the names of offered functions are, in whatever order; one that
+    stands twice on a side is left out.
     Groups and splits are those of TASKS. Raises ImportedError where no question is shared.
     """
-    here = _by_question(tasks["task_id"], tasks["question"])
-    there = _by_question(others.tasks["task_id"], others.tasks["question"])
+    ours = [same_question(task.question, task.messages[-1]["content"]) for task in from_table(tasks)]
+    here = _by_question(tasks["task_id"], ours)
+    there = _by_question(others.tasks["task_id"], [same_question(text, text) for text in others.tasks["question"]])
     shared = here.index.intersection(there.index)
     if shared.empty:
-        raise ImportedError("the bridge has no question that both sides answered; were the tasks prepared from MMLU?")
+        raise ImportedError("the bridge has no question that both sides answered; is pool.suite= right for this file?")
     names = dict(zip(there[shared], here[shared], strict=True))
     answered = others.outcomes[others.outcomes["task_id"].isin(names)]
     subject = answered.assign(task_id=answered["task_id"].map(names)).groupby("task_id")["domain"].first()
@@ -52,14 +56,20 @@ def bridge(tasks: pd.DataFrame, own: pd.DataFrame, models: Sequence[str], others
     return Imported(about, outcomes, pool, pool[:-1], CALLS, (counted, *PROTOCOL, calls))
 
 
-def same_question(text: str) -> str:
-    """Return a question with its options sorted and without labels, white space or the word that asks for an answer."""
-    lines = [" ".join(line.split()) for line in text.strip().removesuffix("Answer:").splitlines() if line.strip()]
+def same_question(text: str, shown: str) -> str:
+    """Return a question without labels, white space or the word that asks for an answer, its options sorted.
+
+    The names of the functions that `shown`, the whole prompt, offers in JSON are part of it: function-calling suites
+    ask one question with one function on offer, and again with several.
+    """
+    asked = _OFFERED.sub("", text).strip().removesuffix("Answer:")
+    lines = [" ".join(line.split()) for line in asked.splitlines() if line.strip()]
     options = sorted(_OPTION.sub("", line) for line in lines if _OPTION.match(line))
-    asked = [line for line in lines if not _OPTION.match(line)]
-    return " ".join([*asked, "|", *options]).casefold()
+    stem = [line for line in lines if not _OPTION.match(line)]
+    return " ".join([*stem, "|", *options, "|", *sorted(_FUNCTION.findall(shown))]).casefold()
 
 
-def _by_question(task_ids: pd.Series, questions: pd.Series) -> pd.Series:
-    keys = questions.map(same_question)
-    return pd.Series(task_ids.to_numpy(), index=keys.to_numpy())[~keys.duplicated(keep=False).to_numpy()]
+def _by_question(task_ids: pd.Series, keys: Sequence[str]) -> pd.Series:
+    """Return task ids by question, those left out whose question stands twice."""
+    by_key = pd.Series(task_ids.to_numpy(), index=list(keys))
+    return by_key[~by_key.index.duplicated(keep=False)]
