@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import pandas as pd
 from omegaconf import DictConfig
 
-from slm_orchestration.inference.extras import Drawing, is_recorded, sampled_answers, state_rows
-from slm_orchestration.inference.journal import checksum
-from slm_orchestration.inference.latency import price, read_profile
+from experiments.grade import price_samples
+from slm_orchestration.inference.extras import Drawing, in_order, sampled_answers, standing, state_rows, tasks_sha256
 from slm_orchestration.inference.side_tables import write_side_table
 from slm_orchestration.models.model import Model, OpenModel
-from slm_orchestration.models.prices import read_prices
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task
 
+# What is lost when a run is killed: so many tasks of one table.
+_PORTION = {"states": 500, "samples": 50}
+_Make = Callable[[Sequence[Task]], pd.DataFrame]
+
 
 def record_extras(cfg: DictConfig, model: Model, tasks: list[Task]) -> None:
-    """Record the side tables that the configuration asks for, unless they are recorded already."""
+    """Record the side tables that the configuration asks for; what is recorded already is kept."""
     if not isinstance(model, OpenModel) or model.name not in {cfg.model, *cfg.pool.small}:
         return
-    folder = Path(cfg.paths.outcomes)
-    free = [task for task in tasks if task.choices is None]
     drawing = Drawing(cfg.inference.sample_count, cfg.inference.sample_temperature, cfg.seed)
-    asked = {"states": (cfg.inference.states, tasks, {}), "samples": (cfg.inference.samples, free, asdict(drawing))}
-    for kind, (wanted, about, settings) in asked.items():
-        metadata = {**model.identity(), **{name: str(value) for name, value in settings.items()}}
-        metadata["tasks_sha256"] = hashlib.sha256(" ".join(checksum(task) for task in about).encode()).hexdigest()
-        if not wanted or is_recorded(folder, kind, model.name, about, metadata):
-            continue
-        if kind == "states":
-            frame = state_rows(model, tasks)
-        else:
-            frame = sampled_answers(model, free, drawing, grade=score, batch_tokens=cfg.inference.token_budget)
-            frame = price(frame, read_profile(Path(cfg.paths.profile)), read_prices(Path(cfg.pool.prices)))
-            frame = frame.drop(columns="latency_source")
-        write_side_table(frame, folder, kind, model.name, metadata=metadata)
-        print(f"{model.name}: {len(frame)} rows of {kind} recorded")
+
+    def drawn(some: Sequence[Task]) -> pd.DataFrame:
+        budget = cfg.inference.token_budget
+        return price_samples(cfg, sampled_answers(model, some, drawing, grade=score, batch_tokens=budget))
+
+    if cfg.inference.states:
+        _record(cfg, "states", model, tasks, {}, lambda some: state_rows(model, some))
+    if cfg.inference.samples:
+        _record(cfg, "samples", model, [task for task in tasks if task.choices is None], asdict(drawing), drawn)
+
+
+def _record(
+    cfg: DictConfig, kind: str, model: OpenModel, tasks: list[Task], settings: Mapping[str, object], make: _Make
+) -> None:
+    folder = Path(cfg.paths.outcomes)
+    made_by = {**model.identity(), **{name: str(value) for name, value in settings.items()}}
+    table = standing([folder, *sorted(folder.parent.glob("*/"))], kind, model.name, tasks, made_by)
+    known = set(table["task_id"])
+    left = [task for task in tasks if task.task_id not in known]
+    for start in range(0, len(left), _PORTION[kind]):
+        table = in_order(pd.concat([table, make(left[start : start + _PORTION[kind]])]), tasks)
+        metadata = {**made_by, "tasks_sha256": tasks_sha256(table, tasks)}
+        write_side_table(table, folder, kind, model.name, metadata=metadata)
+    if left:
+        print(f"{model.name}: {len(table)} rows of {kind} recorded")

@@ -1,4 +1,4 @@
-"""Grade and price the recorded answers again, without running a model; only what changed is written.
+"""Grade and price the recorded and the drawn answers again, without running a model; only what changed is written.
 
 python -m experiments.grade suite=quick
 """
@@ -15,11 +15,13 @@ from slm_orchestration import tables
 from slm_orchestration.inference import store
 from slm_orchestration.inference.collect import regrade
 from slm_orchestration.inference.latency import price, read_profile
+from slm_orchestration.inference.side_tables import read_side_table, side_table_path, write_side_table
 from slm_orchestration.models.prices import read_prices
 from slm_orchestration.tasks import sandbox
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task, from_table
 
+SAMPLES = "samples"
 _GRADED, _PRICED = ["quality"], ["latency_s", "device_s", "cost_usd"]
 
 
@@ -32,12 +34,34 @@ def main(cfg: DictConfig) -> None:
         after = regrade(before, metadata, tasks, grade=score)
         if not _write_if_changed(folder, node.name, before, priced(cfg, after)):
             print(f"{node.name}: unchanged")
+        regrade_samples(cfg, node.name, folder, tasks)
 
 
 def price_recorded(cfg: DictConfig, model: str, folder: Path) -> None:
     """Fill in latency and cost of one model's outcomes in `folder`."""
     before, _ = store.recorded(folder, model)
     _write_if_changed(folder, model, before, priced(cfg, before))
+
+
+def regrade_samples(cfg: DictConfig, model: str, folder: Path, tasks: list[Task]) -> None:
+    """Grade and price the answers that one model drew in `folder`, if there are any."""
+    path = side_table_path(folder, SAMPLES, model)
+    if not path.exists():
+        return
+    before, asked = read_side_table(folder, SAMPLES, model), {task.task_id: task for task in tasks}
+    quality = [
+        score(asked[task_id], answer) for task_id, answer in zip(before["task_id"], before["answer"], strict=True)
+    ]
+    after = price_samples(cfg, before.assign(quality=quality))
+    if not after.equals(before):
+        write_side_table(after, folder, SAMPLES, model, metadata=tables.read_metadata(path))
+        print(f"{model}: samples changed in {int((after != before).any(axis=1).sum())} of {len(after)} rows")
+
+
+def price_samples(cfg: DictConfig, samples: pd.DataFrame) -> pd.DataFrame:
+    """Return drawn answers with latency and cost from the configured profile and price table."""
+    filled = price(samples, read_profile(Path(cfg.paths.profile)), read_prices(Path(cfg.pool.prices)))
+    return tables.conform(filled.drop(columns="latency_source"), tables.SAMPLES)
 
 
 def priced(cfg: DictConfig, outcomes: pd.DataFrame) -> pd.DataFrame:

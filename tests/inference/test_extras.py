@@ -4,14 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hydra.utils import instantiate
 from omegaconf import open_dict
 
+from experiments import extras
 from experiments.config import load_config
 from experiments.extras import record_extras
-from slm_orchestration.inference.extras import Drawing, is_recorded, sampled_answers, state_rows
-from slm_orchestration.inference.side_tables import read_side_table
+from slm_orchestration import tables
+from slm_orchestration.inference.extras import Drawing, in_order, sampled_answers, standing, state_rows, tasks_sha256
+from slm_orchestration.inference.side_tables import read_side_table, write_side_table
 from slm_orchestration.models.scripted import ScriptedModel
 from tests.models.test_local import TASKS
 
@@ -46,7 +49,7 @@ def test_more_samples_leave_the_first_ones_as_they_are(smallest):
 
 
 @pytest.mark.real
-def test_collect_records_side_tables_once_and_again_when_tasks_are_added(cfg, smallest):
+def test_collect_records_side_tables_once_and_more_when_tasks_are_added(cfg, smallest, monkeypatch):
     folder = Path(cfg.paths.outcomes)
     record_extras(cfg, smallest, TASKS[:2])
     states = np.stack(read_side_table(folder, "states", smallest.name)["state"].tolist())
@@ -58,8 +61,38 @@ def test_collect_records_side_tables_once_and_again_when_tasks_are_added(cfg, sm
     before = (folder / "states" / f"{smallest.name}.parquet").stat().st_mtime_ns
     record_extras(cfg, smallest, TASKS[:2])
     assert (folder / "states" / f"{smallest.name}.parquet").stat().st_mtime_ns == before
-    assert not is_recorded(folder, "states", smallest.name, TASKS[:3], smallest.identity())
     assert np.allclose(np.stack(state_rows(smallest, TASKS[:3])["state"].tolist())[:2], states, atol=0.05)
+    asked = []
+    monkeypatch.setattr(extras, "state_rows", lambda model, some: asked.append(some) or state_rows(model, some))
+    record_extras(cfg, smallest, TASKS[:3])
+    assert asked == [TASKS[2:3]]
+    grown = read_side_table(folder, "states", smallest.name)
+    assert grown["task_id"].tolist() == [task.task_id for task in TASKS[:3]]
+    assert np.array_equal(np.stack(grown["state"].tolist())[:2], states)
+
+
+def test_rows_stand_while_their_tasks_and_what_made_them_do(tmp_path):
+    table = in_order(
+        tables.conform(
+            pd.DataFrame(
+                [(task.task_id, "m", np.ones(2, np.float16)) for task in reversed(TASKS[:2])],
+                columns=tables.STATES.names,
+            ),
+            tables.STATES,
+        ),
+        TASKS,
+    )
+    assert table["task_id"].tolist() == [task.task_id for task in TASKS[:2]]
+    metadata = {"made": "so", "tasks_sha256": tasks_sha256(table, TASKS)}
+    write_side_table(table, tmp_path / "here", "states", "m", metadata=metadata)
+
+    def rows(tasks, made="so"):
+        return len(standing([tmp_path / "none", tmp_path / "here"], "states", "m", tasks, {"made": made}))
+
+    assert rows(TASKS) == rows(TASKS[:2]) == 2
+    assert rows(TASKS, made="otherwise") == 0
+    assert rows(TASKS[1:]) == 0  # whether the first still looks as it did, nobody knows
+    assert rows([replace(TASKS[0], max_tokens=99), *TASKS[1:]]) == 0
 
 
 def test_models_that_cannot_be_read_have_no_side_tables(cfg, tmp_path):

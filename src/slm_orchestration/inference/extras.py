@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from slm_orchestration import tables
+from slm_orchestration.inference import side_tables
+from slm_orchestration.inference.journal import checksum
 from slm_orchestration.models.model import Completion, OpenModel
 from slm_orchestration.tasks.task import Task
 
@@ -63,10 +66,31 @@ def sampled_answers(
     return pd.DataFrame(rows, columns=tables.SAMPLES.names)
 
 
-def is_recorded(folder: Path, kind: str, model: str, tasks: Sequence[Task], metadata: Mapping[str, str]) -> bool:
-    """Return whether a side table of just these tasks, made under just these settings, exists."""
-    path = folder / kind / f"{model}.parquet"
-    if not path.exists() or tables.read_metadata(path) != dict(metadata):
-        return False
-    schema = {"states": tables.STATES, "samples": tables.SAMPLES}[kind]
-    return set(tables.read(path, schema)["task_id"]) == {task.task_id for task in tasks}
+def standing(
+    folders: Sequence[Path], kind: str, model: str, tasks: Sequence[Task], made_by: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return the largest of the side tables in `folders` that hold only `tasks`, as they look now, made by `made_by`.
+
+    It is empty where there is none.
+    """
+    found = [side_tables.empty(kind)]
+    for path in (side_tables.side_table_path(folder, kind, model) for folder in folders):
+        if not path.exists():
+            continue
+        table = side_tables.read_side_table(path.parents[1], kind, model)
+        described = {**made_by, "tasks_sha256": tasks_sha256(table, tasks)}
+        if set(table["task_id"]) <= {task.task_id for task in tasks} and tables.read_metadata(path) == described:
+            found.append(table)
+    return max(found, key=len)
+
+
+def in_order(table: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
+    """Return the rows of a side table in the order of `tasks`."""
+    place = {task.task_id: number for number, task in enumerate(tasks)}
+    return table.sort_values("task_id", key=lambda ids: ids.map(place), kind="stable", ignore_index=True)
+
+
+def tasks_sha256(table: pd.DataFrame, tasks: Sequence[Task]) -> str:
+    """Return the sha256 of how the tasks of a side table look to a model, in the order of `tasks`."""
+    held = set(table["task_id"])
+    return hashlib.sha256(" ".join(checksum(task) for task in tasks if task.task_id in held).encode()).hexdigest()

@@ -20,12 +20,22 @@ _SCHEMAS = {"states": tables.STATES, "samples": tables.SAMPLES}
 _MANIFEST = "manifest.json"
 
 
+def side_table_path(folder: Path, kind: str, model: str) -> Path:
+    """Return where the states or the samples (`kind`) of one model lie."""
+    return folder / kind / f"{model}.parquet"
+
+
+def empty(kind: str) -> pd.DataFrame:
+    """Return a side table without rows."""
+    return tables.conform(pd.DataFrame(columns=_SCHEMAS[kind].names), _SCHEMAS[kind])
+
+
 def read_side_table(folder: Path, kind: str, model: str) -> pd.DataFrame:
     """Return the states or the samples (`kind`) of one model, checked against their manifest.
 
     Raises OutcomesError naming the command that records them if they are missing, or if they were changed.
     """
-    path = folder / kind / f"{model}.parquet"
+    path = side_table_path(folder, kind, model)
     command = f"`python -m experiments.collect suite={folder.name} model={model} inference.{kind}=true`"
     if not path.exists():
         raise OutcomesError(f"{path}: the {kind} of {model} are not recorded; run {command}")
@@ -38,7 +48,7 @@ def read_side_table(folder: Path, kind: str, model: str) -> pd.DataFrame:
 
 def write_side_table(frame: pd.DataFrame, folder: Path, kind: str, model: str, *, metadata: Mapping[str, str]) -> None:
     """Write the states or the samples (`kind`) of one model, and enter them into their manifest."""
-    path = folder / kind / f"{model}.parquet"
+    path = side_table_path(folder, kind, model)
     tables.write(frame, _SCHEMAS[kind], path, metadata=dict(metadata))
     entries = {**_manifest(path.parent), model: {"sha256": sha256(path), "rows": len(frame)}}
     write_text(path.parent / _MANIFEST, json.dumps(entries, indent=2, sort_keys=True) + "\n")
