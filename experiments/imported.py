@@ -83,7 +83,10 @@ def selection(cfg: DictConfig) -> Selection:
     """Return which part of the outcomes is asked for."""
     listed = {name: _names(cfg, name) for name in ("models", "datasets", "small")}
     prices = None if cfg.token_prices is None else Path(str(cfg.token_prices))
-    return Selection(**listed, unanswered=str(cfg.unanswered), quality=str(cfg.quality), token_prices=prices)
+    least = 1 if cfg.pool.name == BRIDGE else 2  # a bridge adds models of its own
+    return Selection(
+        **listed, unanswered=str(cfg.unanswered), quality=str(cfg.quality), token_prices=prices, least=least
+    )
 
 
 def _names(cfg: DictConfig, key: str) -> tuple[str, ...] | None:

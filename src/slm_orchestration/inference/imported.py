@@ -28,7 +28,7 @@ class Selection:
 
     `models` and `datasets` None: all. `small` None: all models but the dearest. `unanswered`: what happens to tasks
     that some model did not answer. `quality`: as recorded, or agreement_with:<model>, a proxy. `token_prices`: a CSV of
-    USD per million tokens, used where the file has tokens and no costs.
+    USD per million tokens, used where the file has tokens and no costs. `least`: fewer models are refused.
     """
 
     models: tuple[str, ...] | None = None
@@ -37,6 +37,7 @@ class Selection:
     unanswered: str = REFUSE
     quality: str = RECORDED
     token_prices: Path | None = None
+    least: int = 2
 
 
 GUESS = "guess"
@@ -66,8 +67,8 @@ def read_imported(path: Path, selection: Selection | None = None) -> Imported:
     remarks += check_tasks(rows, path)
     rows = rows.sort_values(["task_id", "model"], ignore_index=True)  # the order of a file's rows says nothing
     models = list(rows["model"].unique())
-    if len(models) < 2:
-        raise ImportedError(f"{path}: routing needs at least 2 models, found {', '.join(models)}")
+    if len(models) < selection.least:
+        raise ImportedError(f"{path}: routing needs at least {selection.least} models, found {', '.join(models)}")
     if GUESS in models:
         raise ImportedError(f"{path}: a model is called {GUESS!r}, which here is the answer without a model; rename it")
     rows, dropped = complete(rows, models, path, drop=_drops(selection))
