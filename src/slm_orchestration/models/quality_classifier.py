@@ -42,7 +42,7 @@ class QualityClassifier:
                 mean = torch.as_tensor(quality.mean(axis=0), dtype=torch.float32).clamp(0.01, 0.99)
                 self._head.bias.copy_(torch.logit(mean))
                 self._head.weight.zero_()
-            self._train(list(texts), torch.as_tensor(quality, dtype=torch.float32, device=device))
+            self._train(list(texts), torch.tensor(quality, dtype=torch.float32, device=device))
         return self
 
     @torch.inference_mode()
