@@ -30,6 +30,23 @@ def test_a_strategy_at_two_thresholds_is_refused():
         panel(decisions.iloc[[*range(len(decisions)), 0]], tasks, pool())
 
 
+def test_a_column_without_measurements_is_left_out_although_a_guess_takes_no_time():
+    tasks = make_tasks(4)
+    decisions = make_decisions(tasks)
+    guessed = decisions["strategy"] == "guess"
+    untimed = decisions.assign(latency_s=np.where(guessed, 0.0, np.nan))
+    assert panel(untimed, tasks, pool()).references.unmeasured == {"latency_s"}
+    assert panel(decisions, tasks, pool()).references.unmeasured == frozenset()
+
+
+def test_a_column_measured_for_some_models_alone_is_refused():
+    tasks = make_tasks(4)
+    decisions = make_decisions(tasks)
+    partly = decisions.assign(latency_s=decisions["latency_s"].mask(decisions["strategy"] == "clever"))
+    with pytest.raises(ValueError, match="latency_s of 'clever' is null on 'task-00000', but known of other decisions"):
+        panel(partly, tasks, pool())
+
+
 def test_a_missing_reference_is_named():
     tasks = make_tasks(4)
     decisions = make_decisions(tasks)

@@ -91,7 +91,7 @@ def panel(decisions: pd.DataFrame, tasks: pd.DataFrame, references: References) 
     needed = [references.cheapest, references.dearest, references.guess, *references.hull]
     if missing := [name for name in needed if name is not None and name not in strategies]:
         raise ValueError(f"no decisions of {missing[0]!r}, which every strategy is measured against; run it first")
-    decided, unmeasured = _measured(decisions)
+    decided, unmeasured = _measured(decisions, references.guess)
     wide = decided.pivot(index="task_id", columns="strategy", values=list(COLUMNS)).sort_index()
     _check_same_tasks(pd.DataFrame(wide["quality"]))
     known = tasks.drop_duplicates("task_id").set_index("task_id")[["domain", "dataset", "group"]]
@@ -101,11 +101,13 @@ def panel(decisions: pd.DataFrame, tasks: pd.DataFrame, references: References) 
     return Panel(known.loc[wide.index].reset_index(), strategies, values, replace(references, unmeasured=unmeasured))
 
 
-def _measured(decisions: pd.DataFrame) -> tuple[pd.DataFrame, frozenset[str]]:
+def _measured(decisions: pd.DataFrame, guess: str | None) -> tuple[pd.DataFrame, frozenset[str]]:
+    # A guess calls no model: it takes no time even where no call was timed.
+    calling = decisions["strategy"] != guess
     escalated = decisions["escalated"].astype(float)
     decided, empty = decisions.assign(small_share=1.0 - escalated), set()
     for column, stand_in in (("cost_usd", escalated), ("latency_s", 0.0)):
-        if decisions[column].isna().all():
+        if decisions.loc[calling, column].isna().all():
             decided[column] = stand_in
             empty.add(column)
         elif (lacking := decisions[decisions[column].isna()]).size:
