@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,6 +42,14 @@ def test_cheaper_than_the_cheapest_model_is_mixing_with_guess():
     # Half of the cheapest model's cost buys half of the way from guess (0.2) to it (0.4).
     table = means(quality=(0.8, 0.4, 0.2, 0.3), cost_usd=(10.0, 2.0, 0.0, 1.0))
     assert of_router("gain_over_mixture", table) == pytest.approx(0.0)
+
+
+def test_counted_in_calls_the_mixture_starts_at_the_small_model_although_a_guess_calls_none_either():
+    counted = replace(pool(), unmeasured=frozenset({"cost_usd"}))
+    table = replace(means(quality=(0.8, 0.4, 0.2, 0.7), cost_usd=(1.0, 0.0, 0.0, 0.5)), references=counted)
+    # Half of the calls buy half of the way from 0.4 to 0.8.
+    assert of_router("gain_over_mixture", table) == pytest.approx(0.1)
+    assert metrics.gain_over_mixture(table)[0, 2] == pytest.approx(-0.2)
 
 
 def test_beyond_the_dearest_model_the_mixture_is_flat():

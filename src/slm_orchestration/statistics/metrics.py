@@ -107,20 +107,21 @@ def hull(means: Means) -> tuple[Floats, Floats]:
     """Mean cost and quality of the mixture's vertices, resamples × vertices, after guess at no cost if there is one.
 
     The vertices are those fixed on calibration, in their order. A strategy cheaper than the cheapest of them can only
-    be mixing it with an answer that costs nothing, so the line starts at guess.
+    be mixing it with an answer that costs nothing, so the line starts at guess. Counted in calls nothing is cheaper
+    than a small model, so there it starts at the first vertex.
     """
     vertices = [means.strategies.index(name) for name in hull_strategies(means.references)]
     costs = means.cost_usd[:, vertices]
-    if means.references.guess is not None:
+    if means.references.free is not None:
         costs[:, 0] = 0.0
     return costs, means.quality[:, vertices]
 
 
 def hull_strategies(references: References) -> list[str]:
-    """The strategies at the mixture's vertices, guess first if there is one."""
-    if references.guess is None:
+    """The strategies at the mixture's vertices, guess first where it is cheaper than any model."""
+    if references.free is None:
         return list(references.hull)
-    return [references.guess, *(name for name in references.hull if name != references.guess)]
+    return [references.free, *(name for name in references.hull if name != references.free)]
 
 
 def mixture(cost: Floats, costs: Floats, qualities: Floats) -> Floats:

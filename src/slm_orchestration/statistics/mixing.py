@@ -70,7 +70,7 @@ def mixed_mean(means: Means, metric: str) -> Floats:
 def _vertices(panel: Panel, rows: NDArray[np.bool_], metric: str) -> Floats:
     columns = [panel.column(name) for name in hull_strategies(panel.references)]
     values = panel.values[metric][rows][:, columns]
-    if metric == "cost_usd" and panel.references.guess is not None:
+    if metric == "cost_usd" and panel.references.free is not None:
         values = values.copy()
         values[:, 0] = 0.0
     return values

@@ -31,6 +31,11 @@ class References:
     guess: str | None = GUESS
     unmeasured: frozenset[str] = frozenset()
 
+    @property
+    def free(self) -> str | None:
+        """Where the mixture starts: at guess, unless cost is counted in calls; then small models are as cheap."""
+        return None if "cost_usd" in self.unmeasured else self.guess
+
 
 @dataclass(frozen=True)
 class Panel:
