@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from slm_orchestration import tables
-from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.mixing import MIXTURE
-from slm_orchestration.statistics.power import detectable_difference
 
 ALPHA = 0.05
 PRIVILEGED = ("oracle", "oracle_permuted", "domain_table_given")
@@ -88,12 +85,8 @@ class _Cells:
 def _verdict(row: dict) -> str:
     if pd.isna(row["difference"]):
         return "undefined: " + ("no mixture at this cost" if pd.isna(row["statistic"]) else "no difference")
-    if pd.isna(row["statistic"]) or row["statistic"] == 0:
+    if pd.isna(row["detectable"]):
         return "the mixture itself" if row["difference"] == 0 else "does not vary"
     if row["p_adjusted"] < ALPHA:
         return "better" if row["difference"] > 0 else "worse"
-    spread = abs(row["difference"] / row["statistic"]) * np.sqrt(row["tasks"])
-    try:
-        return f"undecided (±{detectable_difference(spread, int(row['tasks'])):.3f})"
-    except UndefinedStatistic:
-        return "undecided"
+    return f"undecided (±{row['detectable']:.3f})"

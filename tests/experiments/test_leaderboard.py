@@ -8,9 +8,9 @@ from experiments.leaderboard import leaderboard
 
 def _tables(*strategies):
     estimates, comparisons = [], []
-    for name, gain, t, p in strategies:
+    for name, gain, t, p, detectable in strategies:
         estimates.append((name, "overall", "gain_over_mixture", gain, gain - 0.1, gain + 0.1))
-        comparisons.append((name, "mixture", "overall", "quality", "paired_t", gain, t, p, 100))
+        comparisons.append((name, "mixture", "overall", "quality", "paired_t", gain, t, p, detectable))
     estimates.append(("good", "overall", "apgr", 0.75, 0.6, 0.9))
     return (
         pd.DataFrame(estimates, columns=["strategy", "domain", "metric", "estimate", "low", "high"]),
@@ -18,24 +18,28 @@ def _tables(*strategies):
             comparisons,
             columns=[
                 *("strategy", "baseline", "domain", "metric", "test"),
-                *("difference", "statistic", "p_adjusted", "tasks"),
+                *("difference", "statistic", "p_adjusted", "detectable"),
             ],
         ),
     )
 
 
 def test_strategies_stand_by_their_gain_with_a_verdict_each():
-    tables = _tables(("bad", -0.2, -4.0, 0.001), ("good", 0.2, 4.0, 0.001), ("so_so", 0.1, 1.0, 0.9))
+    tables = _tables(("bad", -0.2, -4.0, 0.001, 0.14), ("good", 0.2, 4.0, 0.001, 0.14), ("so_so", 0.1, 1.0, 0.9, 0.28))
     board = leaderboard(*tables, {"good": 0.002}).set_index("strategy")
     assert list(board.index) == ["good", "so_so", "bad"]
     assert board.loc["good", "APGR"] == "0.75 [0.60, 0.90]"
     assert board.loc["good", "overhead ms"] == "2.0"
-    # a standard error of .1 over 100 tasks: 80 % power needs a difference of 2.83 standard errors
-    assert board["verdict"].tolist() == ["better", "undecided (±0.283)", "worse"]
+    assert board["verdict"].tolist() == ["better", "undecided (±0.280)", "worse"]
 
 
 def test_references_that_are_told_say_so_and_the_mixture_has_no_verdict():
-    tables = _tables(("oracle", 0.3, 5.0, 0.001), ("always_small", 0.0, np.nan, np.nan))
+    tables = _tables(("oracle", 0.3, 5.0, 0.001, 0.1), ("always_small", 0.0, 0.0, 1.0, np.nan))
     board = leaderboard(*tables, {}).set_index("strategy")
     assert list(board.index) == ["oracle (told)", "always_small"]
     assert board.loc["always_small", "verdict"] == "the mixture itself"
+
+
+def test_no_difference_on_the_whole_is_not_the_mixture_where_tasks_differ():
+    board = leaderboard(*_tables(("even", 0.0, 0.0, 1.0, 0.05)), {})
+    assert board.loc[0, "verdict"] == "undecided (±0.050)"
