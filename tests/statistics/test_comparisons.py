@@ -131,3 +131,12 @@ def test_equal_seeds_give_equal_comparisons(made):
     table, parts, comparisons = made
     again = compare(table, parts, seed=0, level=0.95, margin=0.95)
     pd.testing.assert_frame_equal(again, comparisons, check_exact=True)
+
+
+def test_a_domain_of_one_group_is_not_compared():
+    tasks = make_tasks(40)
+    lonely = tasks["domain"] == "domain-1"
+    tasks.loc[lonely, ["dataset", "group"]] = ["domain-1/alone", "domain-1/alone/0"]
+    table = panel(make_decisions(tasks), tasks, pool())
+    comparisons = compare(table, resample(table, resamples=50, seed=0), seed=0, level=0.95, margin=0.95)
+    assert set(comparisons["domain"]) == {"overall", "domain-0"}

@@ -32,10 +32,13 @@ def compare(panel: Panel, parts: dict[str, Resampled], *, seed: int, level: floa
     one-sided, that the mean of quality less `margin` times the dearest model's is above 0; its metric is
     quality_above_margin, and it is not made where the dearest model is not shown to be better than guess (than an
     empty answer, where no guess is known). equivalence, two one-sided tests, shows that quality lies between `margin`
-    and 2 - `margin` times the dearest model's. Columns that were not measured are not compared.
+    and 2 - `margin` times the dearest model's. Columns that were not measured are not compared,
+    nor is anything within a domain whose tasks are all of one group.
     """
     frames, unmeasured = [], panel.references.unmeasured
-    for part in parts.values():
+    for name, part in parts.items():
+        if name != "overall" and part.domain.occupied < 2:
+            continue
         frames += [
             _against_dearest(panel, part, metric, seed=seed, level=level)
             for metric in OUTCOMES

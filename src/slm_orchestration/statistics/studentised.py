@@ -126,7 +126,9 @@ def _spread(residuals: Floats, below: Floats, counts: Floats, shift: Floats) -> 
 
 
 def _residuals(ratios: Ratios) -> Floats:
-    return ratios.above - ratios.observed * ratios.below
+    # Over a denominator of 0 the ratio, and so its residual, is undefined.
+    with np.errstate(invalid="ignore"):
+        return ratios.above - ratios.observed * ratios.below
 
 
 def _centred(values: Floats, design: Design) -> Floats:
