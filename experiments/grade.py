@@ -1,6 +1,8 @@
 """Grade and price the recorded and the drawn answers again, without running a model; only what changed is written.
 
 python -m experiments.grade suite=quick
+
+Answers to tasks that the suite does not hold are priced, too, and keep their grade.
 """
 
 from __future__ import annotations
@@ -49,9 +51,8 @@ def regrade_samples(cfg: DictConfig, model: str, folder: Path, tasks: list[Task]
     if not path.exists():
         return
     before, asked = read_side_table(folder, SAMPLES, model), {task.task_id: task for task in tasks}
-    quality = [
-        score(asked[task_id], answer) for task_id, answer in zip(before["task_id"], before["answer"], strict=True)
-    ]
+    drawn = zip(before["task_id"], before["answer"], before["quality"], strict=True)
+    quality = [score(asked[task_id], answer) if task_id in asked else grade for task_id, answer, grade in drawn]
     after = price_samples(cfg, before.assign(quality=quality))
     if not after.equals(before):
         write_side_table(after, folder, SAMPLES, model, metadata=tables.read_metadata(path))

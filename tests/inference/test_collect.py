@@ -57,13 +57,33 @@ def test_a_complete_table_asks_the_model_nothing(tmp_path):
 
 def test_only_tasks_that_look_different_to_the_model_are_answered_again(tmp_path):
     collected(tmp_path, ScriptedModel("small", ANSWERS))
-    changed = [replace(TASKS[0], reference="B", split="evaluation"), make_task(1, "Other letter?"), *TASKS[2:3]]
+    changed = [replace(TASKS[0], reference="B", split="evaluation"), make_task(1, "Other letter?"), *TASKS[2:]]
     model = ScriptedModel("small", {"logic/made/1": "B"})
     outcomes = collected(tmp_path, model, changed)
     assert model.calls == [["logic/made/1"]]
-    # The first is graded by its new reference, the second was answered anew, the fourth is gone.
-    assert outcomes[["answer", "quality"]].to_dict("list") == {"answer": ["A", "B", "B"], "quality": [0.0, 0.0, 0.0]}
-    assert outcomes["split"].tolist() == ["evaluation", "fit", "fit"]
+    # The first is graded by its new reference, the second was answered anew.
+    assert outcomes["answer"].tolist() == ["A", "B", "B", "A"]
+    assert outcomes["quality"].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert outcomes["split"].tolist() == ["evaluation", "fit", "fit", "fit"]
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["in the table", "in the journal"])
+def test_answers_to_tasks_that_are_not_asked_now_are_never_lost(tmp_path, stopped):
+    model = ScriptedModel("small", ANSWERS)
+    if stopped:
+        given = zip(TASKS, model.complete(TASKS, seed=0), strict=True)
+        journal = Journal(store.journal_path(tmp_path, "small"), model.identity())
+        journal.append(Answer(task.task_id, checksum(task), one) for task, one in given)
+    else:
+        collected(tmp_path, model)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ConfigurationChanged, match="answers are recorded to tasks that are not asked now, first"):
+        collected(tmp_path, ScriptedModel("small", ANSWERS), [make_task(0), make_task(9)])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    # The beginning of a finished suite needs nothing, and loses nothing.
+    if not stopped:
+        assert collect(ScriptedModel("small"), TASKS[:2], tmp_path, grade=exact, settings=SETTINGS) == 0
+        assert len(read_outcomes(tmp_path, ["small"])) == 4
 
 
 def test_what_the_same_model_answered_for_another_suite_is_taken_over(tmp_path):
@@ -162,6 +182,16 @@ def test_grading_again_changes_qualities_only(tmp_path):
     after = regrade(before, metadata, TASKS, grade=lambda task, answer: float(answer == "B"))
     assert after["quality"].tolist() == [0.0, 0.0, 1.0, 0.0]
     pd.testing.assert_frame_equal(after.drop(columns="quality"), before.drop(columns="quality"))
+
+
+def test_grading_a_part_of_what_is_recorded_loses_nothing(tmp_path):
+    before = collected(tmp_path, ScriptedModel("small", ANSWERS))
+    _, metadata = store.recorded(tmp_path, "small")
+    after = regrade(before, metadata, [make_task(3), make_task(9)], grade=lambda task, answer: 0.5)
+    assert after["task_id"].tolist() == [task.task_id for task in TASKS]
+    assert after["quality"].tolist() == [1.0, 1.0, 0.0, 0.5]
+    with pytest.raises(ConfigurationChanged, match="small has answered another form of 1 tasks, first 'logic/made/3'"):
+        regrade(before, metadata, [make_task(3, "Other letter?")], grade=exact)
 
 
 class Streaming(ScriptedModel):

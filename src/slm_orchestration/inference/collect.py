@@ -42,10 +42,10 @@ def collect(
 ) -> int:
     """Answer the tasks of which no answer is recorded yet, write the table, and return how many were answered.
 
-    Answers of tasks that look to the model as they did are kept; those of changed tasks are given again, and those of
-    tasks that are gone are dropped. What the same model answered in `others`, the folders of other suites, is taken
-    over. Raises ConfigurationChanged if answers recorded in `folder` come from another model, prompt form or number
-    type; they stay as they are.
+    Answers of tasks that look to the model as they did are kept, and those of changed tasks are given again. What the
+    same model answered in `others`, the folders of other suites, is taken over. Raises ConfigurationChanged if answers
+    recorded in `folder` come from another model, prompt form or number type, or are of tasks that are not asked now;
+    they stay as they are.
     """
     identity = model.identity()
     journal = Journal(store.journal_path(folder, model.name), identity)
@@ -54,12 +54,14 @@ def collect(
     complete = len(kept) == len(tasks)
     for other in others if not complete else ():
         kept = _taken_over(other, model.name, identity, checksums) | kept
-    for answer in journal.read():
+    journalled = journal.read()
+    for answer in journalled:
         if checksums.get(answer.task_id) == answer.checksum:
             kept[answer.task_id] = answer
     pending = [task for task in tasks if task.task_id not in kept]
     if complete and not journal.path.exists():
         return 0
+    _refuse_to_drop(folder, model.name, {answer.task_id for answer in journalled}, asked=checksums)
     failed = _answer_pending(model, pending, kept, journal, settings)
     answers = [kept.get(task.task_id) or failed[task.task_id] for task in tasks]
     graded = tqdm(zip(tasks, answers, strict=True), total=len(tasks), desc=f"grading {model.name}", disable=None)
@@ -74,18 +76,23 @@ def collect(
 def regrade(frame: pd.DataFrame, metadata: Mapping[str, str], tasks: Sequence[Task], *, grade: Grade) -> pd.DataFrame:
     """Return recorded OUTCOMES graded again by what the tasks say now, not priced; failed calls stay failed.
 
-    Raises ConfigurationChanged if a task has changed since it was answered.
+    Answers to other tasks keep their grade, and a task without an answer is passed over. Raises ConfigurationChanged if
+    a task has changed since it was answered.
     """
-    marks = dict(zip(frame["task_id"], store.recorded_checksums(metadata), strict=True))
-    if changed := [task.task_id for task in tasks if marks.get(task.task_id) != checksum(task)]:
+    asked = {task.task_id: task for task in tasks}
+    marked = list(zip(frame.to_dict("records"), store.recorded_checksums(metadata), strict=True))
+    known = [(asked[row["task_id"]], mark) for row, mark in marked if row["task_id"] in asked]
+    if changed := [task.task_id for task, mark in known if checksum(task) != mark]:
         model = frame["model"].iloc[0]
         raise ConfigurationChanged(
             f"{model} has answered another form of {len(changed)} tasks, first {changed[0]!r}; run experiments.collect"
         )
-    rows = {row["task_id"]: row for row in frame.to_dict("records")}
-    answers = [_recorded_answer(rows[task.task_id], marks[task.task_id]) for task in tasks]
-    models = [rows[task.task_id]["model"] for task in tasks]
-    graded = [outcome(*row, grade) for row in zip(tasks, models, answers, strict=True)]
+    graded = [
+        outcome(asked[row["task_id"]], row["model"], _recorded_answer(row, mark), grade)
+        if row["task_id"] in asked
+        else row
+        for row, mark in marked
+    ]
     return conform(pd.DataFrame(graded, columns=OUTCOMES.names), OUTCOMES)
 
 
@@ -119,6 +126,19 @@ def _recorded(folder: Path, model: str, identity: dict[str, str], checksums: dic
         path = store.outcomes_path(folder, model)
         raise ConfigurationChanged(f"{path}: {'; '.join(changed)}; restore that, or collect into another folder")
     return kept
+
+
+def _refuse_to_drop(folder: Path, model: str, journalled: set[str], *, asked: Mapping[str, str]) -> None:
+    """Raise ConfigurationChanged if answers to tasks that are not asked now would go with the table they stand in."""
+    path, answered = store.outcomes_path(folder, model), journalled
+    if path.exists():
+        frame, _ = store.recorded(folder, model)
+        answered = answered | set(frame.loc[frame["error"].isna(), "task_id"])
+    if lost := sorted(answered - asked.keys()):
+        raise ConfigurationChanged(
+            f"{path}: {len(lost)} answers are recorded to tasks that are not asked now, first {lost[0]!r}; "
+            "prepare those tasks as well, or collect into another folder"
+        )
 
 
 def _taken_over(folder: Path, model: str, identity: dict[str, str], checksums: dict[str, str]) -> dict[str, Answer]:
