@@ -53,8 +53,7 @@ def main(cfg: DictConfig) -> None:
     print(f"prediction for {len(tasks)} unseen tasks, {ready.rule} (written before any was asked)")
     print(predicted.to_string(index=False, float_format="%.4g"))
     parts = []
-    for model in pool.models:  # loading is no part of an answer's time
-        model.complete([replace(tasks[0], max_tokens=1)], seed=cfg.seed)
+    load(pool, tasks[0], seed=cfg.seed)
     for concurrency in cfg.live.concurrency:
         results, seconds = ask(orchestrator, tasks, int(concurrency))
         parts.append(observe(tasks, results, ready).assign(concurrency=int(concurrency)))
@@ -66,6 +65,17 @@ def main(cfg: DictConfig) -> None:
     print(compared.to_string(index=False, float_format="%.4g", na_rep=""))
     orchestrator.close()
     print(f"tables: {folder}")
+
+
+def load(pool: Pool, task: Task, *, seed: int) -> None:
+    """Load every model, as that is no part of an answer's time.
+
+    On a thread that ends: torch's OpenMP threads belong to the thread that computes, and while idle ones of another
+    are kept, there are more than processors, which makes each wait of theirs, and so calls, much slower.
+    """
+    with ThreadPoolExecutor(1) as threads:
+        for model in pool.models:
+            threads.submit(model.complete, [replace(task, max_tokens=1)], seed=seed).result()
 
 
 def predict(cfg: DictConfig, ready: Fitted, pool: Pool, count: int) -> pd.DataFrame:
