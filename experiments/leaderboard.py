@@ -39,13 +39,13 @@ def leaderboard(estimates: pd.DataFrame, comparisons: pd.DataFrame, overhead: Ma
         rows.append(
             {
                 "strategy": strategy + (" (told)" if strategy in PRIVILEGED else ""),
-                "APGR": cell.interval("apgr", "{:.2f}"),
+                "APGR": cell.interval("apgr", "{:z.2f}"),
                 "CPT50": cell.estimate("cpt_50", "{:.0%}"),
                 "retention": cell.estimate("retention", "{:.0%}"),
                 "cost saving": cell.estimate("cost_saving", "{:.2f}x"),
                 "latency red.": cell.estimate("latency_reduction", "{:.2f}x"),
                 "overhead ms": f"{1000 * overhead[strategy]:.1f}" if strategy in overhead else "",
-                "gain over mixture": cell.interval("gain_over_mixture", "{:+.3f}"),
+                "gain over mixture": cell.interval("gain_over_mixture", "{:+z.3f}"),
                 "verdict": _verdict(tested[strategy]) if strategy in tested else "",
             }
         )

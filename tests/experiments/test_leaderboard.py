@@ -43,3 +43,8 @@ def test_references_that_are_told_say_so_and_the_mixture_has_no_verdict():
 def test_no_difference_on_the_whole_is_not_the_mixture_where_tasks_differ():
     board = leaderboard(*_tables(("even", 0.0, 0.0, 1.0, 0.05)), {})
     assert board.loc[0, "verdict"] == "undecided (±0.050)"
+
+
+def test_a_rounded_zero_has_no_minus():
+    estimates, comparisons = _tables(("even", -0.0001, -0.1, 0.9, 0.05))
+    assert leaderboard(estimates, comparisons, {}).loc[0, "gain over mixture"].startswith("+0.000 ")
