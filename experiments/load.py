@@ -14,6 +14,7 @@ else runs. Paths that are not run anew keep their rows in the committed tables.
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,7 @@ class Target:
 
 def main(cfg: DictConfig) -> None:
     """Measure the configured paths, keep the tables, draw the figure."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the server under it must end with it
     paths = list(cfg.load.paths) if cfg.load.only is None else [cfg.load.only]
     if unknown := [path for path in paths if path not in cfg.load.paths]:
         raise ValueError(f"load.only={unknown[0]}: allowed is {', '.join(cfg.load.paths)}, or null")

@@ -109,6 +109,15 @@ def test_costs_order_the_models_whatever_their_quality(tmp_path):
     assert (imported.models, imported.small, imported.cost_unit) == (("b", "a"), ("b",), "usd")
 
 
+def test_costs_that_some_answers_lack_are_not_used_and_counted(tmp_path):
+    frame = rows()
+    frame["cost_usd"] = frame["model"].map({"a": 0.01, "b": 0.001})
+    frame.loc[frame.groupby("model").head(3).index, "cost_usd"] = None
+    imported = read_imported(written(tmp_path, frame))
+    assert imported.cost_unit == "calls"
+    assert f"costs not used: 6 of {len(frame)} answers have none" in imported.remarks
+
+
 def test_costs_follow_from_tokens_where_prices_are_given(tmp_path):
     prices = pd.DataFrame(
         {

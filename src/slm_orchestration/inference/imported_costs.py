@@ -38,6 +38,8 @@ def priced(rows: pd.DataFrame, token_prices: Path | None) -> tuple[pd.DataFrame,
                 f"{words} not used: {len(lacking)} of {len(known)} models lack some, such as {lacking[0]!r}; "
                 "models=[...] chooses models that have them"
             )
+        elif rows[name].notna().any():
+            remarks.append(f"{words} not used: {int(rows[name].isna().sum())} of {len(rows)} answers have none")
         rows = rows.assign(**{name: np.nan})
     return rows, remarks
 
@@ -71,7 +73,7 @@ def cheapest_first(
         models = [name for name in models if name in small] + [name for name in models if name not in small]
         counted = ", ".join(name for name in models if name not in small)
         remarks.append(
-            f"no dollars recorded: cost is counted in calls to {counted}, and dollars stay empty; token_prices=<csv> "
+            f"no dollars: cost is counted in calls to {counted}, and dollars stay empty; token_prices=<csv> "
             "derives them from tokens"
         )
         if not asked:
