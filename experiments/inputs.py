@@ -7,10 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-import slm_orchestration
 from experiments import imported
+from experiments.code_hash import code_sha256
 from slm_orchestration import files, tables
 from slm_orchestration.inference.confidence import calibrate_confidence
 from slm_orchestration.inference.store import read_outcomes
@@ -59,7 +59,7 @@ def fingerprint(cfg: DictConfig) -> str:
     read = imported.files_read(cfg) if imported.is_asked(cfg) else recorded_files(cfg)
     asked["inputs"] = {str(path): files.sha256(path) if path.exists() else None for path in read}
     asked["overhead"] = _overhead_row(Path(cfg.paths.overhead), OmegaConf.select(cfg, "routing.strategy.name"))
-    asked["code"] = _code_sha256()
+    asked["code"] = code_sha256(["experiments.run"], cfg.routing)
     return OmegaConf.to_yaml(OmegaConf.create(asked), sort_keys=True)
 
 
@@ -84,7 +84,11 @@ def is_complete(folder: Path, names: list[str], fingerprint: str) -> bool:
 
 def check_made_from_present_inputs(folder: Path, cfg: DictConfig) -> None:
     """Raise ValueError if a run folder was made from other outcomes, code, thresholds or operating point."""
-    saved, present = OmegaConf.load(folder / "config.yaml"), OmegaConf.create(fingerprint(cfg))
+    saved = OmegaConf.load(folder / "config.yaml")
+    asked = cfg.copy()
+    with open_dict(asked):
+        asked.routing = OmegaConf.select(saved, "routing")  # which code a run depends on, its own router says
+    present = OmegaConf.create(fingerprint(asked))
     for key in ("inputs", "code", "thresholds", "operating_point"):
         if OmegaConf.select(saved, key) != OmegaConf.select(present, key):
             raise ValueError(
@@ -96,16 +100,6 @@ def check_made_from_present_inputs(folder: Path, cfg: DictConfig) -> None:
 def _overhead_row(path: Path, strategy: str | None) -> dict[str, str] | None:
     profile = overhead.read(path)
     return {str(key): str(value) for key, value in profile.loc[strategy].items()} if strategy in profile.index else None
-
-
-def _code_sha256() -> str:
-    folder = Path(slm_orchestration.__file__).parent
-    digest = hashlib.sha256()
-    for stage in ("tables.py", "routing", "tasks/guess.py", "inference/confidence.py"):
-        part = folder / stage
-        for path in sorted(part.rglob("*.py")) if part.is_dir() else [part]:
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def metadata(cfg: DictConfig, fingerprint: str) -> dict[str, str]:

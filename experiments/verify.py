@@ -1,10 +1,12 @@
-"""Compare what `make reproduce` made with the committed reference: prints "reproduced", or what differs.
+"""Compare what `make reproduce` made with the committed reference: prints "reproduced", or which strategies differ.
 
     python -m experiments.verify
     python -m experiments.verify accept      make the results at hand the reference
 
-On the reference's platform (system, processor, versions of Python and of the libraries that compute) every file must
-have the same bytes; elsewhere every number of the estimates and comparisons must agree within a relative 1e-9.
+Every number of the estimates and comparisons must agree within a relative 1e-9 (within 1e-12 near 0), on any machine.
+Where one does not, each strategy that differs gets a line: how many of its choices differ, and its largest difference
+in widths of the interval; then the likely cause and what to do, and the exit code is 2. On the reference's own
+platform it also says which files have other bytes.
 """
 
 from __future__ import annotations
@@ -14,11 +16,17 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.code_hash import code_sha256
 from experiments.config import entry
+from experiments.inputs import recorded_files
+from experiments.results import run_folders
 from slm_orchestration import files, tables
 from slm_orchestration.report import reference
+from slm_orchestration.report.reference import Difference
 
 TABLES = {"estimates": tables.ESTIMATES, "comparisons": tables.COMPARISONS}
 _PATTERNS = ("*.parquet", "*/*.parquet", "hull.json", "*.pdf", "*.png", "generated/*")
@@ -35,21 +43,18 @@ def main(cfg: DictConfig) -> None:
     if asked := _other_settings(expected["asked"], _asked(cfg)):
         print(f"nothing to compare with: the reference was made with other settings than these ({', '.join(asked)})")
         return
-    numbers, rows = _compare_numbers(cfg)
+    found, rows = _differences(cfg)
+    if found:
+        raise ValueError(_verdict(cfg, expected, found))
+    print(f"reproduced: every number of {rows:,} rows agrees within {reference.RTOL:g} with {path.parent}")
     here = reference.this_platform()
     others = [name for name in expected["platform"] if here.get(name) != expected["platform"][name]]
     changed = reference.different_files(_files(cfg), expected["files"])
-    if numbers or (changed and not others):
-        agree = [] if numbers else [f"all numbers agree within {reference.RTOL:g}"]
-        raise ValueError("not reproduced: " + "; ".join(_first(numbers) + agree + ([] if others else _first(changed))))
+    alike = f"{len(expected['files']) - len(changed)} of {len(expected['files'])} files have the reference's bytes"
     if others:
-        print(f"reproduced: every number of {rows:,} rows agrees within {reference.RTOL:g} with {path.parent}")
-        print(
-            f"bytes are not compared, as the reference is from another platform ({', '.join(others)}); "
-            f"{len(expected['files']) - len(changed)} of {len(expected['files'])} files have the same"
-        )
+        print(f"{alike}; others may differ in last digits, as the reference is from another platform ({_list(others)})")
     else:
-        print(f"reproduced: {len(expected['files'])} files have the bytes that {path} lists")
+        print(alike + (f"; {_list(changed)}: `make expected` records them if the change is meant" if changed else ""))
 
 
 def accept(cfg: DictConfig) -> None:
@@ -59,18 +64,83 @@ def accept(cfg: DictConfig) -> None:
     for name in TABLES:
         with files.replacing(folder / f"{name}.parquet") as temporary:
             shutil.copyfile(_table(cfg, name), temporary)
-    made: dict[str, dict] = {"asked": _asked(cfg), "platform": reference.this_platform(), "files": _files(cfg)}
+    tables.write(_choices(cfg), tables.CHOICES, folder / "choices.parquet", metadata={})
+    made = {
+        "asked": _asked(cfg),
+        "platform": reference.this_platform(),
+        "code": _code(),
+        "inputs": _inputs(cfg),
+        "files": _files(cfg),
+    }
     files.write_text(folder / "reference.json", json.dumps(made, indent=1, sort_keys=True) + "\n")
-    print(f"reference: {len(made['files'])} files and {len(TABLES)} tables, {folder}")
+    print(f"reference: {len(_files(cfg))} files and {len(TABLES) + 1} tables, {folder}")
 
 
-def _compare_numbers(cfg: DictConfig) -> tuple[list[str], int]:
-    said, rows = [], 0
+def _differences(cfg: DictConfig) -> tuple[dict[str, list[Difference]], int]:
+    """Return the differences of each strategy that has any, over both tables, and how many rows were compared."""
+    found: dict[str, list[Difference]] = {}
+    rows = 0
     for name, schema in TABLES.items():
         expected = tables.read(Path(cfg.paths.expected) / f"{name}.parquet", schema)
-        said += reference.different_numbers(tables.read(_table(cfg, name), schema), expected, schema)
+        for difference in reference.differences(tables.read(_table(cfg, name), schema), expected, schema):
+            found.setdefault(difference.strategy, []).append(difference)
         rows += len(expected)
-    return said, rows
+    return found, rows
+
+
+def _verdict(cfg: DictConfig, expected: dict, found: dict[str, list[Difference]]) -> str:
+    before = tables.read(Path(cfg.paths.expected) / "choices.parquet", tables.CHOICES)
+    chosen = reference.different_choices(_choices(cfg), before)
+    lines = [f"not reproduced: {len(found)} of {before['strategy'].nunique()} strategies differ"]
+    for strategy, parts in sorted(found.items(), key=lambda item: -chosen.get(item[0], (0, 0))[0]):
+        changed, of = chosen.get(strategy, (0, 0))
+        largest = max(parts, key=lambda part: -1.0 if np.isnan(part.largest) else part.largest)
+        width = f"at most {largest.largest:.2g} of an interval ({largest.where})" if largest.where else "no interval"
+        numbers = sum(part.numbers for part in parts)
+        lines.append(f"  {strategy}: {changed:,} of {of:,} choices and {numbers:,} numbers differ, {width}")
+    return "\n".join([*lines, *_causes(cfg, expected)])
+
+
+def _causes(cfg: DictConfig, expected: dict) -> list[str]:
+    """Return likely causes, each with what to do, the likeliest first."""
+    here, then = reference.this_platform(), expected["platform"]
+    read = [name for name, checksum in _inputs(cfg).items() if expected["inputs"].get(name) != checksum]
+    versions = [
+        f"{name} {here[name]}, not {then.get(name)}" for name in reference.COMPUTING if here[name] != then.get(name)
+    ]
+    machine = [
+        name for name in ("system", "machine", "vector instructions", "BLAS kernels") if here[name] != then.get(name)
+    ]
+    causes = []
+    if read:
+        causes.append(f"other inputs than the reference's ({_list(read)}); restore them, or run `make expected`")
+    if versions:
+        causes.append(f"other versions than requirements.lock ({_list(versions)}); `make setup` installs the lock")
+    if expected["code"] != _code():
+        causes.append("the code has changed since; if the change is meant, `make expected` records the new results")
+    if machine:
+        causes.append(
+            f"another machine ({_list(machine)}), on which results must not depend: `python -m experiments.machines` "
+            "shows which tables do; please report it"
+        )
+    if not causes:
+        causes.append("tables that were edited or left by an interrupted run; `make clean` and repeat")
+    return [f"{'likely cause' if place == 0 else 'or'}: {cause}" for place, cause in enumerate(causes)]
+
+
+def _choices(cfg: DictConfig) -> pd.DataFrame:
+    folders = run_folders(Path(cfg.paths.results))
+    parts = [tables.read(folder / "decisions.parquet", tables.DECISIONS) for folder in folders]
+    return reference.choices_of(pd.concat(parts, ignore_index=True))
+
+
+def _code() -> str:
+    return code_sha256(["experiments.run", "experiments.analyze"])
+
+
+def _inputs(cfg: DictConfig) -> dict[str, str]:
+    read = [*recorded_files(cfg), Path(cfg.paths.profile), Path(cfg.paths.overhead)]
+    return {f"{path.parent.name}/{path.name}": files.sha256(path) for path in read if path.exists()}
 
 
 def _table(cfg: DictConfig, name: str) -> Path:
@@ -96,9 +166,8 @@ def _files(cfg: DictConfig) -> dict[str, str]:
     return reference.checksums(folders, _PATTERNS)
 
 
-def _first(said: list[str]) -> list[str]:
-    rest = [f"and {len(said) - _SHOWN} more"] if len(said) > _SHOWN else []
-    return said[:_SHOWN] + rest
+def _list(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from slm_orchestration.files import replacing
 from slm_orchestration.schemas import (
     BANDS,
+    CHOICES,
     COMPARISONS,
     CURVES,
     DECISIONS,
@@ -29,6 +30,7 @@ from slm_orchestration.schemas import (
 
 __all__ = [
     "BANDS",
+    "CHOICES",
     "COMPARISONS",
     "CURVES",
     "DECISIONS",

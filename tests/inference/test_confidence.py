@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from slm_orchestration.inference.confidence import calibrate_confidence
+from slm_orchestration.statistics.grid import on_grid
 
 
 def _outcomes(tasks: int = 400) -> pd.DataFrame:
@@ -57,7 +58,7 @@ def test_failed_calls_and_models_without_fit_tasks_have_no_confidence():
 def test_a_model_that_is_always_right_gets_a_smoothed_confidence():
     outcomes = _outcomes(20).assign(quality=1.0)
     evaluation = calibrate_confidence(outcomes)["confidence"][10:]
-    assert np.allclose(evaluation, 11 / 12)
+    assert (evaluation == on_grid(11 / 12)).all()
 
 
 def test_a_confidence_that_came_without_signals_is_calibrated_like_one():

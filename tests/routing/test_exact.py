@@ -25,12 +25,12 @@ def _random_matrix(tasks: int, *, seed: int = 0):
 
 def test_two_tasks_whose_changes_a_reader_can_add_up():
     # both start with the large model; costs are 1 and 10, so going small saves .9 of the large one's cost
-    # task 0: gain .1 -> (1-t)·.1 = t·.9 -> t = .1; task 1: gain .9 -> t = .5
+    # task 0: gain .125 -> (1-t)·.125 = t·.9 -> t = .125/1.025; task 1: gain .875 -> t = .875/1.775
     outcomes = matrix([[1, 1], [0, 1]])
-    router = Known(np.array([[0.9, 1.0], [0.1, 1.0]]))
+    router = Known(np.array([[0.875, 1.0], [0.125, 1.0]]))
     found = exact.changes(RoutedStrategy("s", router, Utility()).fit(outcomes, outcomes), outcomes, overhead=Overhead())
     curve = exact.curve(found)
-    assert curve.threshold == pytest.approx([0.0, 0.1, 0.5])
+    assert curve.threshold == pytest.approx([0.0, 0.125 / 1.025, 0.875 / 1.775])
     assert curve["quality"] == pytest.approx([1.0, 1.0, 0.5])
     assert curve["cost_usd"] == pytest.approx([10.0, 5.5, 1.0])
     assert curve["dearest_share"] == pytest.approx([1.0, 0.5, 0.0])
@@ -53,7 +53,7 @@ def test_the_exact_curve_meets_every_replayed_threshold(router, rule):
     outcomes, overhead = _random_matrix(60), Overhead(latency_s=0.01, cost_usd=0.02)
     fitted = RoutedStrategy("s", router, rule).fit(outcomes, outcomes)
     curve = exact.curve(exact.changes(fitted, outcomes, overhead=overhead))
-    grid = np.linspace(0.001, 0.999, 237)
+    grid = np.linspace(0.0013, 0.9991, 237)  # none is a multiple of 1/4096, where a choice may change
     replayed = replay("s", fitted.choose(outcomes, grid)["s"], outcomes, overhead=overhead)
     piece = np.searchsorted(curve.threshold, grid, side="right") - 1
     assert curve["quality"][piece] == pytest.approx(replayed.quality.mean(axis=1))

@@ -14,6 +14,8 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from slm_orchestration.statistics.grid import probability_on_grid
+
 _TINY = 1e-6
 _FOLDS = 5
 _FREE_SIGNALS = ("logprob_mean", "logprob_min", "logprob_sum", "logprob_q10")
@@ -22,9 +24,9 @@ _FREE_SIGNALS = ("logprob_mean", "logprob_min", "logprob_sum", "logprob_q10")
 def calibrate_confidence(outcomes: pd.DataFrame) -> pd.DataFrame:
     """Return OUTCOMES with `confidence` = P(correct), fitted per model and answer mode on the fit split.
 
-    Logistic (Platt) scaling; graded quality counts as that share of a right answer. Outcomes of the fit split are
-    predicted by folds that hold out their group, so that a router fitted on them sees honest confidences. An answer
-    without signals whose confidence was recorded is calibrated from that one number.
+    Logistic (Platt) scaling, rounded to the grid; graded quality counts as that share of a right answer. Outcomes of
+    the fit split are predicted by folds that hold out their group, so that a router fitted on them sees honest
+    confidences. An answer without signals whose confidence was recorded is calibrated from that one number.
     Source: Platt 1999, "Probabilistic outputs for support vector machines".
     """
     confidence = np.full(len(outcomes), np.nan)
@@ -102,7 +104,8 @@ def _fitted(features: NDArray, quality: NDArray) -> Pipeline | float:
     """Return a fitted calibrator, or the smoothed mean where the answers are all right or all wrong."""
     if quality.min() == quality.max() and quality.min() in (0.0, 1.0):
         return float((quality.sum() + 1) / (len(quality) + 2))
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000))
+    # Newton steps end at the optimum itself; a quasi-Newton path ends where rounding lets it.
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-10))
     labels = np.repeat([1, 0], len(quality))
     weights = np.concatenate([quality, 1 - quality])
     kept = weights > 0
@@ -113,8 +116,8 @@ def _fitted(features: NDArray, quality: NDArray) -> Pipeline | float:
 
 def _predict(model: Pipeline | float, features: NDArray) -> NDArray[np.float64]:
     if isinstance(model, float):
-        return np.full(len(features), model)
-    return np.clip(model.predict_proba(features)[:, 1], _TINY, 1 - _TINY)
+        return probability_on_grid(np.full(len(features), model))
+    return probability_on_grid(model.predict_proba(features)[:, 1])
 
 
 def _logit(p: float) -> float:

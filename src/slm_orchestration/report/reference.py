@@ -1,33 +1,41 @@
-"""Is a result the committed one? Numbers within a tolerance, files byte for byte, platforms by what computes."""
+"""Is a result the committed one? Numbers within a tolerance, choices one by one, platforms by what computes."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from threadpoolctl import threadpool_info
 
 from slm_orchestration import files
 
-RTOL = 1e-9
+# Two numbers are equal within a relative 1e-9; near 0, where sums of rounded terms cancel, within 1e-12.
+RTOL, ATOL = 1e-9, 1e-12
 # Another version of one of these may round, draw or write otherwise.
-_COMPUTING = ("matplotlib", "numpy", "pandas", "pingouin", "pyarrow", "scikit-learn", "scipy", "statsmodels", "typst")
+COMPUTING = ("matplotlib", "numpy", "pandas", "pingouin", "pyarrow", "scikit-learn", "scipy", "statsmodels", "typst")
 
 
 def this_platform() -> dict[str, str]:
-    """Return what equal bytes may depend on: system, processor with its vector instructions, Python and libraries."""
+    """Return what equal bytes may depend on: system, processor, the kernels chosen for it, Python and libraries."""
     vectors = np.show_config(mode="dicts")["SIMD Extensions"]  # type: ignore[call-overload]
+    kernels = [
+        f"{pool.get('architecture')} x {pool['num_threads']}"
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas"
+    ]
     return {
         "system": f"{platform.system()} {' '.join(platform.libc_ver())}".strip(),
         "machine": platform.machine(),
         "vector instructions": " ".join(sorted([*vectors.get("baseline", []), *vectors.get("found", [])])),
+        "BLAS kernels": ", ".join(sorted(set(kernels))),
         "python": platform.python_version(),
-        **{package: version(package) for package in _COMPUTING},
+        **{package: version(package) for package in COMPUTING},
     }
 
 
@@ -51,27 +59,67 @@ def different_files(found: Mapping[str, str], expected: Mapping[str, str]) -> li
     ]
 
 
-def different_numbers(found: pd.DataFrame, expected: pd.DataFrame, schema: pa.Schema) -> list[str]:
-    """Return what to say of each row that only one table has and of each cell that differs; numbers by RTOL."""
-    table, key = schema.metadata[b"table"].decode(), schema.metadata[b"key"].decode().split(",")
+@dataclass(frozen=True)
+class Difference:
+    """How one strategy's results differ from the reference.
+
+    `numbers` cells of `rows` rows differ. `largest` is the largest difference of an estimate, in widths of the
+    reference's interval (nan where none has an interval), and `where` names it.
+    """
+
+    strategy: str
+    numbers: int
+    rows: int
+    largest: float
+    where: str
+
+
+def differences(found: pd.DataFrame, expected: pd.DataFrame, schema: pa.Schema) -> list[Difference]:
+    """Return, by strategy, how a table of estimates differs from the reference; strategies that agree are left out.
+
+    Numbers agree within RTOL and ATOL. A row that only one of the tables has differs in its key.
+    """
+    key = schema.metadata[b"key"].decode().split(",")
     both = found.merge(expected, on=key, how="outer", suffixes=("", " expected"), indicator=True)
-    said = [
-        f"{table}: {_row(row, key)} {'is missing' if row['_merge'] == 'right_only' else 'is not in the reference'}"
-        for row in both[both["_merge"] != "both"].to_dict("records")
-    ]
-    shared = both[both["_merge"] == "both"]
-    for column in [name for name in schema.names if name not in key]:
-        here, there = shared[column], shared[f"{column} expected"]
+    differs = (both["_merge"] != "both").to_numpy().astype(int)
+    values = [name for name in schema.names if name not in key]
+    for column in values:
+        here, there = both[column], both[f"{column} expected"]
         if pd.api.types.is_numeric_dtype(expected[column]):
-            same = np.isclose(here.astype(float), there.astype(float), rtol=RTOL, atol=0.0, equal_nan=True)
+            same = np.isclose(here.astype(float), there.astype(float), rtol=RTOL, atol=ATOL, equal_nan=True)
         else:
             same = (here.eq(there) | (here.isna() & there.isna())).to_numpy()
-        said += [
-            f"{table}: {_row(row, key)}: {column} is {row[column]!r}, the reference has {row[f'{column} expected']!r}"
-            for row in shared[~same].to_dict("records")
-        ]
-    return said
+        differs += (~same & (both["_merge"] == "both")).astype(int)
+    value = "estimate" if "estimate" in values else "difference"
+    width = both["high expected"] - both["low expected"]
+    width = width.where(width > 0)
+    moved = (both[value] - both[f"{value} expected"]).abs() / width
+    found_differences = []
+    for strategy, rows in both.assign(differs=differs, moved=moved).groupby("strategy", sort=True):
+        if not rows["differs"].any():
+            continue
+        largest, where = float("nan"), ""
+        if rows["moved"].notna().any():
+            row = rows.sort_values("moved", kind="stable", na_position="first").iloc[-1]
+            largest, where = float(row["moved"]), f"{row['metric']}, {row['domain']}"
+        found_differences.append(Difference(str(strategy), int(rows["differs"].sum()), len(rows), largest, where))
+    return found_differences
 
 
-def _row(row: Mapping[Any, Any], key: Iterable[str]) -> str:
-    return ", ".join(f"{name}={row[name]}" for name in key)
+def different_choices(found: pd.DataFrame, expected: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Return, by strategy, how many of its CHOICES (a task at a threshold) differ from the reference, and of how many.
+
+    A strategy that only one of the tables has differs in all.
+    """
+    key = ["strategy", "threshold", "task_id"]
+    both = found.merge(expected, on=key, how="outer", suffixes=("", " expected"))
+    # Thresholds that a strategy lacks are null on both sides, and merge joins nulls.
+    both["differs"] = both["model"].ne(both["model expected"])
+    counts = both.groupby("strategy")["differs"].agg(["sum", "size"])
+    return {str(name): (int(row["sum"]), int(row["size"])) for name, row in counts.iterrows()}
+
+
+def choices_of(decisions: pd.DataFrame) -> pd.DataFrame:
+    """Return CHOICES: whose answer each strategy serves for each task at each threshold; compact when written."""
+    columns = ["strategy", "task_id", "threshold", "model"]
+    return decisions[columns].sort_values(columns[:3], ignore_index=True)

@@ -17,6 +17,7 @@ from slm_orchestration.routing.references import one_model_each
 from slm_orchestration.routing.strategy import relative_cost
 from slm_orchestration.routing.training import training
 from slm_orchestration.routing.walk import Choices
+from slm_orchestration.statistics.grid import on_grid
 
 LINUCB, THOMPSON = "linucb", "thompson"
 
@@ -109,7 +110,7 @@ class FittedBandit:
         sides = np.stack([target, np.broadcast_to(point, target.shape)], axis=3)
         solved = np.linalg.solve(products, sides)
         width = np.sqrt(np.maximum(point @ solved[..., 1:], 0.0))[..., 0]
-        return np.clip((point @ solved[..., :1])[..., 0] + spreads * width, 0.0, 1.0)
+        return on_grid(np.clip((point @ solved[..., :1])[..., 0] + spreads * width, 0.0, 1.0))
 
     def _learn(self, arms: list[NDArray], called: NDArray, point: NDArray, quality: NDArray) -> None:
         """Forget a little of every arm, and add the outcome to those that were called, in place."""

@@ -12,6 +12,7 @@ from scipy.special import ndtr
 
 from slm_orchestration.routing import walk
 from slm_orchestration.routing.walk import STOP, Called, Choices, Floats, Options, Predict, Terms
+from slm_orchestration.statistics.grid import on_grid
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class CascadeRouting:
             for model in range(before.shape[1])
         ]
         return replace(
-            self, spread=tuple(float(np.sqrt(np.mean(change**2))) if len(change) else 0.0 for change in moved)
+            self, spread=tuple(float(on_grid(np.sqrt(np.mean(change**2)))) if len(change) else 0.0 for change in moved)
         )
 
     def options(self, state: Called, quality: Floats, terms: Terms) -> Options:
@@ -78,7 +79,7 @@ class CascadeRouting:
         spent = np.broadcast_to(variance, mean.shape)
         for model in plan[1:] if best is None else plan:
             mean, spent = larger_of(mean, spent, quality[:, model], spread[model] ** 2)
-        return np.clip(mean, 0.0, 1.0)
+        return on_grid(np.clip(mean, 0.0, 1.0))
 
 
 def larger_of(mean: Floats, variance: Floats, other: Floats, other_variance: float) -> tuple[Floats, Floats]:

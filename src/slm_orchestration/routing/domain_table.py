@@ -27,7 +27,7 @@ class DomainTableRouter:
         domains = np.unique(seen.domains)
         self._table = np.array([seen.quality[seen.domains == domain].mean(axis=0) for domain in domains])
         features = self.vectors.fit(seen.prompts).transform(seen.prompts)
-        self._classifier = LogisticRegression(max_iter=2000).fit(features, seen.domains) if len(domains) > 1 else None
+        self._classifier = _classifier().fit(features, seen.domains) if len(domains) > 1 else None
         return self
 
     def predict_quality(self, prompts: pd.DataFrame, answers: pd.DataFrame) -> NDArray[np.float64]:
@@ -36,3 +36,8 @@ class DomainTableRouter:
             return np.tile(self._table[0], (len(prompts), 1))
         probability = self._classifier.predict_proba(self.vectors.transform(prompts["prompt"]))
         return np.clip(probability @ self._table, 0.0, 1.0)
+
+
+def _classifier() -> LogisticRegression:
+    # Newton steps end at the optimum itself; a quasi-Newton path ends where rounding lets it.
+    return LogisticRegression(solver="newton-cholesky", tol=1e-10)

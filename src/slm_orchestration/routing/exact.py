@@ -36,7 +36,10 @@ class Changes:
 
 @dataclass(frozen=True)
 class ExactCurve:
-    """Means over tasks on each piece between changes; piece i begins at `threshold[i]`; means: pieces × MEASURES."""
+    """Means over tasks on each piece between changes; piece i lies just above `threshold[i]`.
+
+    `means` is pieces × MEASURES.
+    """
 
     threshold: NDArray[np.float64]
     means: NDArray[np.float64]

@@ -10,8 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
+from slm_orchestration.routing.prompt_vectors import without_rounding
 from slm_orchestration.routing.quality_model import QualityModel
 from slm_orchestration.routing.training import training
+from slm_orchestration.statistics.grid import on_grid
 
 
 @dataclass
@@ -40,6 +42,7 @@ class HiddenStateRouter:
         self._spread = np.where(spread > 1e-6, spread, 1.0)
         with np.errstate(invalid="ignore", divide="ignore"):  # states that are all alike have no variance to explain
             self._projection = PCA(width, svd_solver="randomized", random_state=self.seed).fit(self._standard(states))
+        without_rounding(self._projection)
         features = self._features(states)
         self._probes = [QualityModel().fit(features, quality, seen.groups) for quality in seen.quality.T]
         return self
@@ -53,7 +56,7 @@ class HiddenStateRouter:
 
     def _features(self, states: NDArray) -> NDArray[np.float64]:
         # Standardised states of many dimensions have leading components far above 1, which the penalty expects.
-        return self._projection.transform(self._standard(states)) / np.sqrt(states.shape[1])
+        return on_grid(self._projection.transform(self._standard(states)) / np.sqrt(states.shape[1]))
 
     def _standard(self, states: NDArray) -> NDArray[np.float64]:
         return np.clip((states - self._centre) / self._spread, -10.0, 10.0)

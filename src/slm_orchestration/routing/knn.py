@@ -8,10 +8,12 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
 from slm_orchestration.routing.prompt_vectors import Vectors, unit_length
 from slm_orchestration.routing.training import training
+from slm_orchestration.statistics.grid import STEP
+
+_BLOCK = 1024  # prompts compared at a time, so that memory does not grow with them
 
 
 @dataclass
@@ -31,13 +33,13 @@ class NearestTasksRouter:
         seen = training(outcomes)
         points = unit_length(self.vectors.fit(seen.prompts).transform(seen.prompts))
         self._quality, self._means, self.k = seen.quality, seen.quality.mean(axis=0), 0
-        self._index = NearestNeighbors(algorithm="brute").fit(points) if points.shape[1] else None
+        self._points = points
         return self
 
     def tune(self, outcomes: pd.DataFrame) -> Self:
         """Choose k on calibration tasks, or none."""
         candidates = [k for k in self.neighbours if k <= len(self._quality)]
-        if self._index is None or not candidates or outcomes.empty:
+        if not self._points.shape[1] or not candidates or outcomes.empty:
             return self
         seen = training(outcomes)
         errors = [((self._nearest(seen.prompts, k) - seen.quality) ** 2).sum(axis=1) for k in candidates]
@@ -54,6 +56,19 @@ class NearestTasksRouter:
         return self._nearest(prompts["prompt"], self.k)
 
     def _nearest(self, prompts: pd.Series, k: int) -> NDArray[np.float64]:
-        assert self._index is not None  # without dimensions to compare, k stays 0
         points = unit_length(self.vectors.transform(prompts))
-        return self._quality[self._index.kneighbors(points, k, return_distance=False)].mean(axis=1)
+        blocks = range(0, len(points), _BLOCK)
+        nearest = np.vstack([nearest_rows(points[start : start + _BLOCK], self._points, k) for start in blocks])
+        return self._quality[nearest].mean(axis=1)
+
+
+def nearest_rows(points: NDArray[np.float64], among: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Return, per point, the `count` rows of `among` of the largest cosine, in the order of the rows.
+
+    Points are of unit length on the grid (`unit_length`), so that cosines are exact; of equal cosines the earlier row
+    is nearer. Returns points × count.
+    """
+    scaled = (points / STEP) @ (among / STEP).T  # whole numbers, exact in any order of adding
+    # One whole number per row that orders by cosine and then by row, so that no two are equal.
+    key = scaled.astype(np.int64) * len(among) + np.arange(len(among))[::-1]
+    return np.sort(np.argpartition(-key, count - 1, axis=1)[:, :count], axis=1)

@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.decomposition import TruncatedSVD
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from slm_orchestration.routing.features import feature_matrix
+from slm_orchestration.statistics.grid import on_grid
 
 if TYPE_CHECKING:
     from slm_orchestration.models.sentence_encoder import SentenceEncoder
 
 
+# A dimension whose singular value is below this share of the largest one is spanned by rounding alone.
+_NO_VARIANCE = 1e-9
+
+
 class Vectors(Protocol):
-    """Turns prompts into prompts × dimensions; what it learns, it learns from fit tasks."""
+    """Turns prompts into prompts × dimensions on the grid; what it learns, it learns from fit tasks."""
 
     def fit(self, prompts: pd.Series) -> Self: ...
 
@@ -44,13 +49,15 @@ class LatentSemantics:
         width = min(self.dimensions, counts.shape[1] - 1, counts.shape[0] - 1)
         with np.errstate(invalid="ignore", divide="ignore"):  # prompts that are all alike have no variance to explain
             self._projection = TruncatedSVD(width, random_state=self.seed).fit(counts) if width > 0 else None
+        if self._projection is not None:
+            without_rounding(self._projection)
         return self
 
     def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
-        """Return prompts × dimensions."""
+        """Return prompts × dimensions, on the grid."""
         if self._projection is None:
             return np.zeros((len(prompts), 0))
-        return self._projection.transform(self._words.transform(prompts))
+        return on_grid(self._projection.transform(self._words.transform(prompts)))
 
 
 @dataclass
@@ -62,8 +69,8 @@ class SentenceEmbeddings:
         return self
 
     def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
-        """Return prompts × 384, each of length 1. Raises ArtifactError if the weights cannot be had."""
-        return _sentence_encoder().encode(prompts.to_list()).astype(float)
+        """Return prompts × 384 of length 1, on the grid. Raises ArtifactError if the weights cannot be had."""
+        return on_grid(_sentence_encoder().encode(prompts.to_list()))
 
 
 @dataclass
@@ -81,8 +88,8 @@ class TaskAnalysis:
         return self
 
     def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
-        """Return prompts × (features + dimensions), standardised and kept within ±10 spreads."""
-        return np.clip((self._raw(prompts) - self._centre) / self._spread, -10.0, 10.0)
+        """Return prompts × (features + dimensions), standardised, kept within ±10 spreads, on the grid."""
+        return on_grid(np.clip((self._raw(prompts) - self._centre) / self._spread, -10.0, 10.0))
 
     def _raw(self, prompts: pd.Series) -> NDArray[np.float64]:
         return np.hstack([feature_matrix(prompts), self.vectors.transform(prompts)])
@@ -95,6 +102,15 @@ def _sentence_encoder() -> SentenceEncoder:
     return SentenceEncoder()
 
 
+def without_rounding(projection: TruncatedSVD | PCA) -> None:
+    """Set the components of a fitted projection that nothing but rounding spans to 0: they differ between machines."""
+    noise = projection.singular_values_ <= _NO_VARIANCE * projection.singular_values_.max(initial=0.0)
+    projection.components_[noise] = 0.0
+
+
 def unit_length(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the points at length 1, so that products are cosines; a point at 0 stays there."""
-    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    """Return the points at length 1 on the grid, so that products are cosines; a point at 0 stays there.
+
+    Products of up to a million such points' coordinates are sums of multiples of STEP² and exact in any order.
+    """
+    return on_grid(points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12))

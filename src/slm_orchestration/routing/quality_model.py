@@ -11,7 +11,8 @@ from scipy.special import expit
 from sklearn.model_selection import GroupKFold
 
 _FOLDS = 5
-_STEPS, _ENOUGH = 50, 1e-8  # of Newton's method, and the largest gradient at which it stops
+_STEPS = 50  # of Newton's method
+_NEAR = 1e-6  # the largest gradient from which one more step leaves nothing but rounding: steps square the error
 
 
 @dataclass
@@ -58,10 +59,10 @@ def _fitted(features: NDArray, quality: NDArray, penalty: float) -> NDArray[np.f
     for _ in range(_STEPS):
         predicted = expit(points @ weights)
         gradient = penalty * ((predicted - quality) @ points) + shrunk * weights
-        if np.abs(gradient).max() < _ENOUGH:
-            break
         curvature = (points.T * (penalty * predicted * (1 - predicted))) @ points + np.diag(shrunk + 1e-10)
         step, length = np.linalg.solve(curvature, gradient), 1.0
+        if np.abs(gradient).max() < _NEAR:
+            return weights - step
         while (tried := _loss(weights - length * step, points, quality, penalty)) > loss and length > 1e-6:
             length /= 2
         weights, loss = weights - length * step, tried

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from slm_orchestration.routing.outcome_matrix import ANSWER_COLUMNS, OutcomeMatrix
 from slm_orchestration.routing.router import Router
 from slm_orchestration.routing.walk import Called, Predict, Reads
+from slm_orchestration.statistics.grid import on_grid
 
 PROMPT, ANSWER, STATE, SAMPLES = "prompt", "answer", "state", "samples"
 PAID = ("cost_usd", "latency_s", "device_s")
@@ -59,7 +60,10 @@ def readable_answers(router: Router, models: tuple[str, ...]) -> frozenset[int]:
 
 
 def guarded(router: Router, outcomes: OutcomeMatrix) -> Predict:
-    """Return the only way in which rules ask `router`: it is handed what it declares and what was paid, copied."""
+    """Return the only way in which rules ask `router`: it is handed what it declares and what was paid, copied.
+
+    What it predicts is put on the grid, so that no choice depends on the machine.
+    """
     prompts = _prompts(router, outcomes)
     readable = readable_answers(router, outcomes.models)
     width = len(outcomes.models)
@@ -69,7 +73,7 @@ def guarded(router: Router, outcomes: OutcomeMatrix) -> Predict:
         paid = frozenset(called) & readable
         if paid not in asked:
             given = _answers(router, outcomes, paid)
-            quality = np.asarray(router.predict_quality(prompts.copy(), given), dtype=float)
+            quality = on_grid(router.predict_quality(prompts.copy(), given))
             if quality.shape != (len(outcomes), width) or not ((quality >= 0) & (quality <= 1)).all():
                 raise ValueError(
                     f"{type(router).__name__} must predict tasks × models = {(len(outcomes), width)} in [0, 1], "

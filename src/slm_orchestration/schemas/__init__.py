@@ -2,11 +2,12 @@
 
 from slm_orchestration.schemas.live import FAULTS, LOAD, LOAD_WINDOWS
 from slm_orchestration.schemas.recorded import OUTCOMES, SAMPLES, STATES, TASKS
-from slm_orchestration.schemas.replayed import CURVES, DECISIONS, FEASIBILITY, LEARNED, OPERATING_POINTS
+from slm_orchestration.schemas.replayed import CHOICES, CURVES, DECISIONS, FEASIBILITY, LEARNED, OPERATING_POINTS
 from slm_orchestration.schemas.results import BANDS, COMPARISONS, ESTIMATES, ROBUSTNESS
 
 __all__ = [
     "BANDS",
+    "CHOICES",
     "COMPARISONS",
     "CURVES",
     "DECISIONS",

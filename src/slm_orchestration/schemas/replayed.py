@@ -31,6 +31,17 @@ DECISIONS = schema(
     ],
 )
 
+CHOICES = schema(
+    "CHOICES",
+    ["strategy", "task_id", "threshold"],
+    [
+        column("strategy", TEXT, "a router with a rule"),
+        column("task_id", TEXT, "as in TASKS"),
+        column("threshold", NUMBER, "null where the strategy has none", nullable=True, limits=SHARE),
+        column("model", TEXT, "whose answer is served; guess for the answer without a model"),
+    ],
+)
+
 CURVES = schema(
     "CURVES",
     ["strategy", "threshold", "domain"],

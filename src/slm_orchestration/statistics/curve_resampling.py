@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slm_orchestration.statistics.grid import ROUNDING
 from slm_orchestration.statistics.resampling import Design
 
 Floats = NDArray[np.float64]
@@ -67,10 +68,10 @@ class PairCurve:
         row, found = np.arange(len(weight)), np.empty((len(weight), 1 + len(self.recovered)))
         found[:, 0] = (_dots(weight, height) - 0.5 * _dots(weight, gained)) / (total * gap)
         for place, wanted in enumerate(self.recovered, start=1):
-            first = (height >= (wanted * gap)[:, None]).argmax(axis=1)
+            first = (height >= (wanted * gap - ROUNDING * total)[:, None]).argmax(axis=1)
             missing = wanted * gap - (height[row, first] - gained[row, first])
             before = np.array([values[:end].sum() for values, end in zip(weight, first.tolist(), strict=True)])
-            with np.errstate(invalid="ignore"):  # without a gap, nothing is gained
+            with np.errstate(invalid="ignore", divide="ignore"):  # without a gap, nothing is gained
                 found[:, place] = (before + missing / gained[row, first] * weight[row, first]) / total
         return found
 
@@ -110,7 +111,7 @@ class CostCurve:
         width = np.where(high > low, high - low, np.nan)
         gap = np.where((dear == cheap) | ~(high > low), np.nan, dear - cheap)
         recovered = (quality - cheap[:, None]) / gap[:, None]
-        least = [np.where(recovered >= x - 1e-12, called, np.inf).min(axis=1) for x in self.recovered]
+        least = [np.where(recovered >= x - ROUNDING, called, np.inf).min(axis=1) for x in self.recovered]
         reached = [np.where(np.isfinite(calls), np.maximum(calls, 0.0), np.nan) for calls in least]
         return np.column_stack([(ends[1] / width - cheap) / gap, *reached, ends[0] / width])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from slm_orchestration.statistics.grid import ROUNDING
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 
 Floats = NDArray[np.float64]
@@ -74,7 +75,7 @@ def cpt(share: Floats, quality: Floats, recovered: float) -> float:
     """Return the smallest share of calls at which PGR reaches `recovered`: the call-performance threshold, exactly."""
     _check_whole(share)
     gap = pgr(quality, quality[0], quality[-1]) - recovered
-    reached = np.flatnonzero(gap >= 0)
+    reached = np.flatnonzero(gap >= -ROUNDING)
     if not reached.size:
         raise UndefinedStatistic(f"the curve never recovers {recovered:g} of the gap")
     first = int(reached[0])
@@ -164,7 +165,7 @@ def ibc_lift(routed: tuple[float, float], cheap: tuple[float, float], dear: tupl
 
 def qnc(cost: Floats, quality: Floats, *, best_quality: float, best_cost: float) -> float:
     """Return the quality-neutral cost (Jitkrittum et al. 2025): the least without loss of quality, relative."""
-    enough = quality >= best_quality
+    enough = quality >= best_quality - ROUNDING
     if not enough.any():
         raise UndefinedStatistic("no point of the curve reaches the best single model's quality")
     if best_cost <= 0:

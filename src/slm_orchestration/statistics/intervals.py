@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from slm_orchestration.statistics.grid import ROUNDING
 from slm_orchestration.statistics.resampling import Design
 
 Floats = NDArray[np.float64]
@@ -28,7 +29,10 @@ def bca(resampled: Floats, estimate: float, influence: Floats, *, level: float) 
     `influence` is each group's influence on the estimate, as `jackknife_influence` returns it.
     """
     _check_resampled(resampled, level)
-    below = (np.count_nonzero(resampled < estimate) + np.count_nonzero(resampled <= estimate)) / (2 * resampled.size)
+    # Of right/wrong quality many resamples equal the estimate but for rounding, which differs between machines.
+    slack = ROUNDING * max(abs(estimate), float(np.max(np.abs(resampled))))
+    ties = np.count_nonzero(np.abs(resampled - estimate) <= slack)
+    below = (np.count_nonzero(resampled < estimate - slack) + ties / 2) / resampled.size
     if not 0 < below < 1:
         raise UndefinedStatistic("BCa is undefined: every resample lies on one side of the estimate")
     squares = np.sum(influence**2)
@@ -94,7 +98,7 @@ def _check_resampled(resampled: Floats, level: float) -> None:
         raise UndefinedStatistic(f"an interval needs at least 2 resamples, got {resampled.size}")
     if undefined := np.count_nonzero(~np.isfinite(resampled)):
         raise UndefinedStatistic(f"undefined in {undefined} of {resampled.size} resamples")
-    if np.ptp(resampled) <= 1e-12 * np.max(np.abs(resampled)):
+    if np.ptp(resampled) <= ROUNDING * np.max(np.abs(resampled)):
         raise UndefinedStatistic("the same in every resample")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slm_orchestration.statistics.bands import simultaneous
+from slm_orchestration.statistics.grid import ROUNDING
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 
 Floats = NDArray[np.float64]
@@ -39,7 +40,7 @@ def rank_intervals(observed: Floats, drawn: Floats, *, level: float) -> tuple[ND
         raise UndefinedStatistic(f"ranks are undefined: differences of the strategies are {reason}") from None
     above = np.zeros((observed.size, observed.size), dtype=bool)
     above[first, second], above[second, first] = low > 0, high < 0
-    rank = 1 + (observed[None, :] > observed[:, None]).sum(axis=1)
+    rank = 1 + (observed[None, :] > observed[:, None] + ROUNDING).sum(axis=1)
     return rank, 1 + above.sum(axis=0), observed.size - above.sum(axis=1)
 
 
@@ -50,8 +51,9 @@ def winner(observed: Floats, drawn: Floats, *, level: float) -> Winner:
     1993, chapter 10). The interval is the simultaneous band's, which holds whichever strategy is selected.
     """
     _check(observed, drawn)
-    best = int(observed.argmax())
-    of_draws = drawn.argmax(axis=1)
+    # Strategies that decide alike have gains that differ by rounding alone; the first of them is named.
+    best = int((observed >= observed.max() - ROUNDING).argmax())
+    of_draws = (drawn >= drawn.max(axis=1, keepdims=True) - ROUNDING).argmax(axis=1)
     bias = float(np.mean(drawn[np.arange(len(drawn)), of_draws] - observed[of_draws]))
     low, high = simultaneous(observed, drawn, level=level)
     return Winner(best, float(observed[best]), float(observed[best]) - bias, float(low[best]), float(high[best]))
