@@ -39,13 +39,15 @@ def main(cfg: DictConfig) -> None:
     print(f"the same results on {len(machines)} machines")
 
 
-def run_all(machine: Machine, folder: Path, overrides: list[str], routing: str = "glob(*)") -> None:
+def run_all(
+    machine: Machine, folder: Path, overrides: list[str], *, routing: str = "glob(*)", report: bool = True
+) -> None:
     """Sweep, analyse and report in processes with the machine's environment. Raises ValueError with their last line."""
     where = folder / machine.name.replace(" ", "_")
     shutil.rmtree(where, ignore_errors=True)
     paths = [f"paths.{name}={where / name}" for name in ("results", "figures", "paper")]
     words = [*overrides, *paths, f"paths.page={where / 'page.html'}", "tracking=off"]
-    for command in (["run", "-m", f"routing={routing}"], ["analyze"], ["report"]):
+    for command in (["run", "-m", f"routing={routing}"], ["analyze"], *([["report"]] if report else [])):
         done = subprocess.run(
             [sys.executable, "-m", f"experiments.{command[0]}", *command[1:], *words],
             env=os.environ | machine.environment,

@@ -38,46 +38,66 @@ def multiply_one_estimate(cfg: DictConfig, factor: float) -> None:
     tables.write(frame, tables.ESTIMATES, path, metadata=about)
 
 
-def elsewhere(cfg: DictConfig) -> None:
+def change_reference(cfg: DictConfig, *, platform: dict[str, str], code: dict[str, str] | None = None) -> None:
     path = Path(cfg.paths.expected) / "reference.json"
     content = json.loads(path.read_text())
-    content["platform"]["numpy"] = "another"
+    content["platform"] |= platform
+    if code:
+        content["code"] = code[""]
     path.write_text(json.dumps(content))
 
 
 def test_the_same_results_are_reproduced_byte_for_byte(cfg: DictConfig, capsys: pytest.CaptureFixture):
     verify.main(cfg)
-    assert "files have the bytes that" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[1] == "7 of 7 files have the reference's bytes"
 
 
-def test_on_the_same_platform_one_byte_is_a_difference(cfg: DictConfig):
-    with (Path(cfg.paths.results) / "hull.json").open("a") as stream:
-        stream.write("\n")
-    with pytest.raises(ValueError, match=r"not reproduced: all numbers agree .*; results/hull\.json has other bytes"):
-        verify.main(cfg)
-
-
-def test_a_number_that_differs_is_named_with_both_values(cfg: DictConfig):
-    multiply_one_estimate(cfg, 1 + 1e-6)
-    where = r"ESTIMATES: strategy=adaptive, domain=overall, metric=quality: estimate is 0\.7\d+, the reference has 0\.7"
-    with pytest.raises(ValueError, match=f"not reproduced: {where}; results/estimates.parquet has other bytes"):
-        verify.main(cfg)
-
-
-def test_elsewhere_numbers_may_differ_by_rounding_and_not_by_more(cfg: DictConfig, capsys: pytest.CaptureFixture):
-    elsewhere(cfg)
-    multiply_one_estimate(cfg, 1 + 1e-12)
+def test_a_file_with_other_bytes_and_the_same_numbers_is_named_and_reproduced(
+    cfg: DictConfig, capsys: pytest.CaptureFixture
+):
+    (Path(cfg.paths.results) / "hull.json").unlink()
     verify.main(cfg)
-    assert "another platform (numpy); 6 of 7 files have the same" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith("reproduced: ")
+    assert "6 of 7 files have the reference's bytes; results/hull.json is missing" in said
+
+
+def test_a_strategy_that_differs_gets_one_line_with_its_choices_and_its_largest_difference(cfg: DictConfig):
     multiply_one_estimate(cfg, 1 + 1e-6)
-    with pytest.raises(ValueError, match="metric=quality: estimate is"):
+    with pytest.raises(ValueError, match="not reproduced") as error:
         verify.main(cfg)
+    first, line, cause = str(error.value).splitlines()
+    assert first == "not reproduced: 1 of 9 strategies differ"
+    assert line.startswith("  adaptive: 0 of ")
+    assert " choices and 1 numbers differ, at most " in line
+    assert line.endswith(" of an interval (quality, overall)")
+    assert cause.startswith("likely cause: tables that were edited")
 
 
-def test_a_missing_file_is_named(cfg: DictConfig):
-    (Path(cfg.paths.results) / "all/curves.parquet").unlink()
-    with pytest.raises(ValueError, match=r"results/all/curves\.parquet is missing"):
+def test_the_cause_names_what_is_different_the_likeliest_first(cfg: DictConfig):
+    multiply_one_estimate(cfg, 1.1)
+    change_reference(cfg, platform={"numpy": "another", "BLAS kernels": "Elbrus x 8"}, code={"": "before"})
+    with pytest.raises(ValueError, match="not reproduced") as error:
         verify.main(cfg)
+    causes = str(error.value).splitlines()[2:]
+    assert "not another); `make setup` installs the lock" in causes[0]
+    assert "the code has changed since" in causes[1]
+    assert "another machine (BLAS kernels)" in causes[2]
+
+
+def test_numbers_may_differ_by_rounding_and_not_by_more(cfg: DictConfig, capsys: pytest.CaptureFixture):
+    multiply_one_estimate(cfg, 1 + 1e-12)
+    change_reference(cfg, platform={"numpy": "another"})
+    verify.main(cfg)
+    assert "6 of 7 files have the reference's bytes; others may differ in last digits" in capsys.readouterr().out
+
+
+def test_choices_that_differ_are_counted():
+    rows = pd.DataFrame({"strategy": "s", "threshold": [0.0, 0.5], "task_id": "a", "model": ["small", "large"]})
+    constant = pd.DataFrame({"strategy": ["t"], "threshold": [float("nan")], "task_id": ["a"], "model": ["small"]})
+    here = reference.choices_of(pd.concat([rows, constant]))
+    there = reference.choices_of(pd.concat([rows.assign(model="large"), constant]))
+    assert reference.different_choices(here, there) == {"s": (1, 2), "t": (0, 1)}
 
 
 def test_other_settings_and_other_suites_are_not_compared(cfg: DictConfig, capsys: pytest.CaptureFixture):
@@ -91,13 +111,11 @@ def test_other_settings_and_other_suites_are_not_compared(cfg: DictConfig, capsy
 
 
 def test_a_row_that_only_one_table_has_is_a_difference():
-    schema = tables.OPERATING_POINTS
-    one = {"strategy": ["adaptive"], "threshold": [0.5], "chosen_by": ["by hand"], "tasks": [4]}
-    frame = tables.conform(pd.DataFrame(one), schema)
-    assert reference.different_numbers(frame, frame, schema) == []
-    assert reference.different_numbers(frame.iloc[:0], frame, schema) == [
-        "OPERATING_POINTS: strategy=adaptive is missing"
-    ]
-    assert reference.different_numbers(frame, frame.iloc[:0], schema) == [
-        "OPERATING_POINTS: strategy=adaptive is not in the reference"
-    ]
+    row = {"strategy": "s", "domain": "overall", "metric": "quality", "estimate": 0.5, "low": 0.4, "high": 0.6}
+    frame = tables.conform(pd.DataFrame([row | {"level": 0.95, "tasks": 4, "method": "by hand"}]), tables.ESTIMATES)
+    assert reference.differences(frame, frame, tables.ESTIMATES) == []
+    for here, there in ((frame.iloc[:0], frame), (frame, frame.iloc[:0])):
+        (found,) = reference.differences(here, there, tables.ESTIMATES)
+        assert (found.strategy, found.numbers, found.rows) == ("s", 1, 1)
+    (found,) = reference.differences(frame.assign(estimate=0.55), frame, tables.ESTIMATES)
+    assert found.largest == pytest.approx(0.05 / 0.2)

@@ -11,10 +11,10 @@ from slm_orchestration.routing.confidence import ConfidenceRouter
 from slm_orchestration.routing.domain_table import DomainTableRouter
 from slm_orchestration.routing.features import FEATURES, analyse, complexity
 from slm_orchestration.routing.heuristic import HeuristicRouter
-from slm_orchestration.routing.knn import NearestTasksRouter
+from slm_orchestration.routing.knn import NearestTasksRouter, nearest_rows
 from slm_orchestration.routing.length import LengthRouter
 from slm_orchestration.routing.matrix_factorization import MatrixFactorizationRouter
-from slm_orchestration.routing.prompt_vectors import LatentSemantics, SentenceEmbeddings, TaskAnalysis
+from slm_orchestration.routing.prompt_vectors import LatentSemantics, SentenceEmbeddings, TaskAnalysis, unit_length
 from slm_orchestration.routing.quality_model import QualityModel
 from slm_orchestration.routing.regression import BoostedTrees, RegressionRouter
 from slm_orchestration.routing.router import NotRecorded
@@ -94,6 +94,19 @@ def test_the_heuristic_trusts_the_dearest_model_and_doubts_cheaper_ones_of_a_com
     assert easy[2] == hard[2] == 1.0
     assert hard[0] < hard[1] < 1.0
     assert hard[0] < easy[0]
+
+
+def test_neighbours_of_equal_similarity_are_the_earlier_fit_tasks():
+    points = unit_length(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]]))
+    assert nearest_rows(points[:1], points, 2).tolist() == [[0, 2]]
+    assert nearest_rows(points[1:2], points, 2).tolist() == [[0, 1]]
+
+
+def test_dimensions_that_only_rounding_spans_are_left_out():
+    # four texts of two kinds span two dimensions; the third would be noise, and another one on each machine
+    texts = pd.Series(["red green", "red green", "blue black", "blue black"] * 3)
+    vectors = LatentSemantics(dimensions=5, seed=0).fit(texts)
+    assert (vectors.transform(pd.Series(["red black green", "blue"]))[:, 2:] == 0).all()
 
 
 def test_confidence_of_a_called_model_replaces_its_mean():

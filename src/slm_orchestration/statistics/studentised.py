@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slm_orchestration.statistics.grid import ROUNDING
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.resampling import Design
 
 Floats = NDArray[np.float64]
 
-# A spread below this share of the values is nothing but rounding.
-_ROUNDING = 1e-12
+# An error below this share of the values is nothing but rounding: that of a variance, 1e-16, under a square root.
+_NO_SPREAD = 1e-7
 # A stratum of fewer groups is drawn too few times in a resample to have a mean of its own there.
 _OWN_MEAN = 4
 # An interval that allows for more than a millionfold says nothing.
@@ -68,7 +69,7 @@ class Studentised:
     def p_of_zero(self) -> Floats:
         """Return the two-sided p of each ratio being 0: how often a resample strays as far; nan without a spread."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            distance = np.abs(self.estimate) / self.error * (1 - _ROUNDING)
+            distance = np.abs(self.estimate) / self.error * (1 - ROUNDING)
         p = (1 + np.count_nonzero(self.strays >= distance, axis=0)) / (1 + len(self.strays))
         return np.where(self.error > 0, p, np.nan)
 
@@ -143,7 +144,7 @@ def _in_units(ratios: Ratios, values: Floats, error: Floats) -> Floats:
     """Return the error of what is reported, 0 where it is nothing but rounding or the logarithm does not exist."""
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.abs(ratios.above).sum(axis=0) / np.abs(ratios.below).sum(axis=0)
-        varies = error > _ROUNDING * scale
+        varies = error > _NO_SPREAD * scale
         if ratios.logarithmic:
             return np.where(varies & (values > 0), error / values, 0.0)
         return np.where(varies, error, 0.0)
