@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from importlib.resources import files
 
-_PAGE = files("slm_orchestration.report") / "page"
+_PAGE = files("slm_orchestration.report") / "page_assets"
 # Whatever a task's text or a model's answer holds, the browser runs only the two scripts with these checksums.
 _POLICY = "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
 
