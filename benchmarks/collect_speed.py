@@ -19,18 +19,11 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 
-from benchmarks.contenders import (
-    Answers,
-    as_transformers_loads,
-    collector,
-    harness,
-    one_at_a_time,
-    plain_batches,
-)
+from benchmarks.contenders import Answers, as_transformers_loads, collector, harness, one_at_a_time, plain_batches
 from experiments.config import load_config
 from slm_orchestration import tables
-from slm_orchestration.models.local import LocalModel
-from slm_orchestration.models.packed import PackedLinear
+from slm_orchestration.models.local.cpu_kernels import PackedLinear
+from slm_orchestration.models.local.model import LocalModel
 from slm_orchestration.tasks.task import Task, from_table
 
 _COLUMNS = ("model", "how", "tasks", "seconds", "tasks/s", "MFU", "of prefill", "of decode", "answers as collected")

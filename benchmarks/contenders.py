@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from slm_orchestration.models import conversion
-from slm_orchestration.models.local import LocalModel
+from slm_orchestration.models import weights
+from slm_orchestration.models.local.model import LocalModel
 from slm_orchestration.models.model import Completion
 from slm_orchestration.tasks.task import Task
 
@@ -31,7 +31,7 @@ def collector(model: LocalModel, tasks: Sequence[Task], *, batch_tokens: int) ->
 
 def as_transformers_loads(model: LocalModel) -> Any:
     """Return the network of a loaded model as transformers gives it, without what we do to it."""
-    folder, dtype = conversion.converted(model.weights), model._network.dtype
+    folder, dtype = weights.converted(model.weights), model._network.dtype
     network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     return network.to(model._network.device).eval()
 
@@ -62,7 +62,7 @@ def harness(model: LocalModel, tasks: Sequence[Task], *, python: str) -> tuple[A
         }
         for task, prompt in zip(tasks, model._prompts(tasks), strict=True)
     ]
-    about = {"folder": str(conversion.converted(model.weights)), "batch": _BATCH, "asked": asked}
+    about = {"folder": str(weights.converted(model.weights)), "batch": _BATCH, "asked": asked}
     about["dtype"] = str(model._network.dtype).removeprefix("torch.")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "asked.json").write_text(json.dumps(about))

@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 
 from slm_orchestration import tables
-from slm_orchestration.orchestration.cache import AnswerCache, CacheSettings
-from slm_orchestration.orchestration.cache_entries import Entry
-from slm_orchestration.orchestration.cache_vectors import HashedNgrams
-from slm_orchestration.orchestration.fitted import Fitted, fitted, records
-from slm_orchestration.orchestration.pool import packaged_pool
-from slm_orchestration.orchestration.requests import as_task
-from slm_orchestration.orchestration.selection import Limits, Progress, select
-from slm_orchestration.orchestration.settings import Settings
+from slm_orchestration.serving.cache.cache import AnswerCache, CacheSettings
+from slm_orchestration.serving.cache.entries import Entry
+from slm_orchestration.serving.cache.similarity import HashedNgrams
+from slm_orchestration.serving.fit import Fitted, fitted, records
+from slm_orchestration.serving.orchestrator import as_task
+from slm_orchestration.serving.pool import packaged_pool
+from slm_orchestration.serving.selection import Limits, Progress, select
+from slm_orchestration.serving.settings import Settings
 from slm_orchestration.tasks.task import Task, from_table
 
 

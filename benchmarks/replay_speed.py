@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from slm_orchestration.routing import exact, walk
+from slm_orchestration.routing import rules, sweep
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.rules import Utility
-from slm_orchestration.statistics.curve_resampling import pair_curve, resample_measures
+from slm_orchestration.statistics.curves import pair_curve, resample_measures
 from slm_orchestration.statistics.resampling import Design
 
 THRESHOLDS, RESAMPLES, MMLU_TASKS = 1_000, 10_000, 14_042
@@ -39,11 +39,11 @@ def made_up(tasks: int, models: int) -> tuple[OutcomeMatrix, np.ndarray]:
     return outcomes, rng.random((tasks, models))
 
 
-def exact_curve(outcomes: OutcomeMatrix, predicted: np.ndarray) -> exact.ExactCurve:
+def exact_curve(outcomes: OutcomeMatrix, predicted: np.ndarray) -> sweep.ExactCurve:
     """Return the exact curve of the utility rule on given predictions."""
-    terms = walk.Terms(np.geomspace(0.1, 1.0, len(outcomes.models)), frozenset())
-    pieces = walk.pieces(Utility(), lambda called: predicted, terms)
-    return exact.curve(exact.changes_of(pieces, outcomes, reads=None, overhead=Overhead()))
+    terms = rules.Terms(np.geomspace(0.1, 1.0, len(outcomes.models)), frozenset())
+    pieces = sweep.pieces(Utility(), lambda called: predicted, terms)
+    return sweep.curve(sweep.changes(pieces, outcomes, reads=None, overhead=Overhead()))
 
 
 def pandas_loop(outcomes: OutcomeMatrix, predicted: np.ndarray, thresholds: np.ndarray) -> pd.DataFrame:

@@ -16,10 +16,9 @@ from omegaconf import DictConfig
 
 from experiments.config import entry
 from experiments.imported import imported_outcomes, selection
-from slm_orchestration.inference.imported_new import read_new
-from slm_orchestration.routing.advice import Advice, Target, advise
-from slm_orchestration.routing.advice_text import drift_text, text
-from slm_orchestration.routing.drift import alarms
+from slm_orchestration.outcomes.imported.reader import read_new
+from slm_orchestration.studies.advice import Advice, Target, advise, text
+from slm_orchestration.studies.drift import alarms, drift_text
 
 
 def main(cfg: DictConfig) -> None:

@@ -23,11 +23,11 @@ from experiments import inputs
 from experiments.config import entry
 from experiments.live_results import log
 from slm_orchestration import tables
+from slm_orchestration.artifacts import replacing
 from slm_orchestration.figures import style
 from slm_orchestration.figures.aggregation import aggregation_figure
-from slm_orchestration.files import replacing
-from slm_orchestration.orchestration.aggregation import Aggregate, Candidate, best, first, majority, weighted
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.studies.votes import Aggregate, Candidate, best, first, majority, weighted
 from slm_orchestration.tasks.task import Task, from_table
 
 METHODS: dict[str, Aggregate] = {"majority": majority, "weighted": weighted, "best": best, "checked": first}

@@ -25,15 +25,15 @@ from experiments.leaderboard import leaderboard, read_curve_metrics, show_leader
 from experiments.measured import measured
 from experiments.results import configuration_of
 from slm_orchestration import tables
-from slm_orchestration.figures.strategies import contenders
-from slm_orchestration.routing import overhead
-from slm_orchestration.statistics.bands import threshold_bands
+from slm_orchestration.figures.naming import contenders
+from slm_orchestration.routing import replay
+from slm_orchestration.statistics.bootstrap import resample
 from slm_orchestration.statistics.comparisons import compare
-from slm_orchestration.statistics.panel import GUESS, Panel, panel, references
-from slm_orchestration.statistics.resampled import resample
+from slm_orchestration.statistics.estimates import summarise
+from slm_orchestration.statistics.intervals import threshold_bands
 from slm_orchestration.statistics.resampling import Draws
-from slm_orchestration.statistics.robustness import robustness
-from slm_orchestration.statistics.summaries import summarise
+from slm_orchestration.statistics.sensitivity import robustness
+from slm_orchestration.statistics.strategy_matrix import GUESS, Panel, panel, references
 from slm_orchestration.statistics.verdicts import quality_equivalent, quality_kept
 
 
@@ -89,7 +89,7 @@ def leaderboard_of_results(cfg: DictConfig) -> None:
 
 
 def _show(cfg: DictConfig, estimates: pd.DataFrame, comparisons: pd.DataFrame) -> None:
-    profile = overhead.read(Path(cfg.paths.overhead))
+    profile = replay.read_overhead(Path(cfg.paths.overhead))
     taken = dict(zip(profile.index, profile["single_p50_s"].astype(float), strict=True))
     show_leaderboard(leaderboard(estimates, comparisons, taken), int(estimates["tasks"].max()), cfg.statistics.level)
 

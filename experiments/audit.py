@@ -22,9 +22,9 @@ from omegaconf import DictConfig
 from experiments.config import entry
 from experiments.grade import chosen_models, load_tasks, require_sandbox
 from slm_orchestration.artifacts import ArtifactError
-from slm_orchestration.inference.agreement import Agreement, agreement, disagreeing
-from slm_orchestration.inference.collect import Settings, collect
-from slm_orchestration.inference.store import read_outcomes
+from slm_orchestration.outcomes.audit import Agreement, agreement, disagreeing
+from slm_orchestration.outcomes.collect import Settings, collect
+from slm_orchestration.outcomes.store import read_outcomes
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task
 

@@ -25,12 +25,12 @@ from experiments.config import entry
 from experiments.live_results import log
 from experiments.request_stream import Stream, run_stream
 from slm_orchestration import tables
+from slm_orchestration.artifacts import replacing
 from slm_orchestration.figures import style
 from slm_orchestration.figures.cache import cache_figure
-from slm_orchestration.files import replacing
-from slm_orchestration.orchestration.cache import CacheSettings
-from slm_orchestration.orchestration.cache_threshold import Budget, Threshold, cache_threshold, rates, text_pairs
-from slm_orchestration.orchestration.cache_vectors import Encoder, encoder_named
+from slm_orchestration.serving.cache.cache import CacheSettings
+from slm_orchestration.serving.cache.similarity import Encoder, encoder_named
+from slm_orchestration.serving.cache.threshold import Budget, Threshold, cache_threshold, rates, text_pairs
 
 
 def main(cfg: DictConfig) -> None:

@@ -16,9 +16,9 @@ from omegaconf import DictConfig
 from experiments.config import CONF, entry
 from experiments.measured import measured
 from experiments.report import published_claims
-from slm_orchestration import files, tables
+from slm_orchestration import artifacts, tables
 from slm_orchestration.report import claims, facts
-from slm_orchestration.report import tables as printed
+from slm_orchestration.report import printed_tables as printed
 from slm_orchestration.report.numbers import Source
 
 README = CONF.parent / "README.md"
@@ -32,7 +32,7 @@ def main(cfg: DictConfig) -> None:
     before = README.read_text(encoding="utf-8")
     after = with_table(before, table)
     if after != before:
-        files.write_text(README, after)
+        artifacts.write_text(README, after)
     print(f"{README.name}: {'written' if after != before else 'has this table'}")
 
 

@@ -23,10 +23,10 @@ from omegaconf import DictConfig
 from experiments.config import entry
 from experiments.extras import record_extras
 from experiments.grade import chosen_models, load_tasks, price_recorded, require_sandbox
-from slm_orchestration.inference.collect import Settings, collect
-from slm_orchestration.inference.latency import fit, measure, read_profile, write_profile
-from slm_orchestration.inference.shards import parsed
 from slm_orchestration.models.model import Model
+from slm_orchestration.outcomes.collect import Settings, collect
+from slm_orchestration.outcomes.latency import fit, measure, read_profile, write_profile
+from slm_orchestration.outcomes.store import parsed
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task
 

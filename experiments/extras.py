@@ -10,9 +10,16 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from experiments.grade import price_samples
-from slm_orchestration.inference.extras import Drawing, in_order, sampled_answers, standing, state_rows, tasks_sha256
-from slm_orchestration.inference.side_tables import write_side_table
 from slm_orchestration.models.model import Model, OpenModel
+from slm_orchestration.outcomes.side_tables import (
+    Drawing,
+    in_order,
+    sampled_answers,
+    standing,
+    state_rows,
+    tasks_sha256,
+    write_side_table,
+)
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task
 

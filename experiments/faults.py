@@ -21,11 +21,11 @@ from experiments.live_results import keep, log
 from slm_orchestration import tables
 from slm_orchestration.figures import style
 from slm_orchestration.figures.faults import faults_figure
-from slm_orchestration.orchestration import faults
-from slm_orchestration.orchestration.faults import FaultyModel, Scene
-from slm_orchestration.orchestration.orchestrator import AdaptiveOrchestrator
-from slm_orchestration.orchestration.pool import Pool
-from slm_orchestration.orchestration.resilience import GuardedCall
+from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator
+from slm_orchestration.serving.pool import Pool
+from slm_orchestration.serving.resilience import GuardedCall
+from slm_orchestration.studies import faults
+from slm_orchestration.studies.faults import FaultyModel, Scene
 
 
 def main(cfg: DictConfig) -> None:

@@ -15,11 +15,11 @@ from omegaconf import DictConfig
 
 from experiments.config import entry
 from experiments.imported import of_file
-from slm_orchestration import files, tables
+from slm_orchestration import artifacts, tables
 from slm_orchestration.figures import style
 from slm_orchestration.figures.feasibility_map import feasibility_map
-from slm_orchestration.routing.feasibility import TARGET, feasibility
-from slm_orchestration.schemas import FEASIBILITY
+from slm_orchestration.studies.feasibility import TARGET, feasibility
+from slm_orchestration.tables import FEASIBILITY
 
 # What the claim under test says; conf/claims.yaml holds it in full.
 CLAIMED_SHARE, CLAIMED_SAVING = 0.712, 8.3
@@ -37,7 +37,7 @@ def main(cfg: DictConfig) -> None:
     frame = pd.concat(frames, ignore_index=True)
     path = Path(cfg.paths.results) / "feasibility.parquet"
     tables.write(frame, FEASIBILITY, path, metadata={"seed": str(cfg.seed), "retention": str(TARGET)})
-    with files.replacing(path.with_suffix(".csv")) as temporary:
+    with artifacts.replacing(path.with_suffix(".csv")) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.4g", lineterminator="\n")
     figure = feasibility_map(frame, retention=TARGET, claimed_share=CLAIMED_SHARE, claimed_saving=CLAIMED_SAVING)
     drawn = style.save(figure, Path(cfg.paths.figures) / "feasibility_map")

@@ -18,8 +18,8 @@ from omegaconf import DictConfig
 from experiments.audit import drawn
 from experiments.config import entry
 from experiments.grade import chosen_models, load_tasks
-from slm_orchestration.inference.agreement import chance_to_meet, disagreeing
-from slm_orchestration.inference.store import read_outcomes
+from slm_orchestration.outcomes.audit import chance_to_meet, disagreeing
+from slm_orchestration.outcomes.store import read_outcomes
 
 _SHARE, _SIZES, _DRAWS = 0.01, (50, 200, 1000), 1000
 

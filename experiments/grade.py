@@ -14,11 +14,11 @@ from omegaconf import DictConfig
 
 from experiments.config import entry
 from slm_orchestration import tables
-from slm_orchestration.inference import store
-from slm_orchestration.inference.collect import regrade
-from slm_orchestration.inference.latency import price, read_profile
-from slm_orchestration.inference.side_tables import read_side_table, side_table_path, write_side_table
 from slm_orchestration.models.prices import read_prices
+from slm_orchestration.outcomes import store
+from slm_orchestration.outcomes.collect import regrade
+from slm_orchestration.outcomes.latency import price, read_profile
+from slm_orchestration.outcomes.side_tables import read_side_table, side_table_path, write_side_table
 from slm_orchestration.tasks import sandbox
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task, from_table

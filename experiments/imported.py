@@ -9,13 +9,12 @@ from typing import NamedTuple
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from slm_orchestration import files, tables
-from slm_orchestration.inference.bridge import bridge
-from slm_orchestration.inference.imported import Imported, Selection, read_imported, without_pilot
-from slm_orchestration.inference.store import outcomes_path, read_outcomes
-from slm_orchestration.routing.imported_pool import matrix
-from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.routing.requirements import lacking
+from slm_orchestration import artifacts, tables
+from slm_orchestration.outcomes.imported.bridge import bridge
+from slm_orchestration.outcomes.imported.reader import Imported, Selection, read_imported, without_pilot
+from slm_orchestration.outcomes.store import outcomes_path, read_outcomes
+from slm_orchestration.routing.access import lacking
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, matrix
 
 BRIDGE = "bridge"
 _KINDS = (".parquet", ".csv", ".csv.gz", ".tsv", ".jsonl")
@@ -99,7 +98,7 @@ def _names(cfg: DictConfig, key: str) -> tuple[str, ...] | None:
 
 
 def _checksum(cfg: DictConfig) -> str:
-    return " ".join(files.sha256(path) for path in files_read(cfg) if path.is_file())
+    return " ".join(artifacts.sha256(path) for path in files_read(cfg) if path.is_file())
 
 
 @lru_cache(maxsize=2)

@@ -11,10 +11,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from experiments import imported
 from experiments.code_hash import code_sha256
-from slm_orchestration import files, tables
-from slm_orchestration.inference.confidence import calibrate_confidence
-from slm_orchestration.inference.store import read_outcomes
-from slm_orchestration.routing import overhead
+from slm_orchestration import artifacts, tables
+from slm_orchestration.outcomes.confidence import calibrate_confidence
+from slm_orchestration.outcomes.store import read_outcomes
+from slm_orchestration.routing import replay
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matrix
 from slm_orchestration.tasks.guess import guess_quality
 from slm_orchestration.tasks.task import from_table
@@ -29,7 +29,7 @@ def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
         raise ValueError(f"{path}: no such tasks; `python -m experiments.prepare suite={cfg.suite.name}` makes them")
     models = [model.name for model in cfg.pool.models]
     outcomes = calibrate_confidence(read_outcomes(Path(cfg.paths.outcomes), models))
-    rows = _tasks(path, files.sha256(path))
+    rows = _tasks(path, artifacts.sha256(path))
     return outcome_matrix(outcomes, rows, models, small=list(cfg.pool.small))
 
 
@@ -57,7 +57,7 @@ def fingerprint(cfg: DictConfig) -> str:
     asked = OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True)
     assert isinstance(asked, dict)
     read = imported.files_read(cfg) if imported.is_asked(cfg) else recorded_files(cfg)
-    asked["inputs"] = {str(path): files.sha256(path) if path.exists() else None for path in read}
+    asked["inputs"] = {str(path): artifacts.sha256(path) if path.exists() else None for path in read}
     asked["overhead"] = _overhead_row(Path(cfg.paths.overhead), OmegaConf.select(cfg, "routing.strategy.name"))
     asked["code"] = code_sha256(["experiments.run"], cfg.routing)
     return OmegaConf.to_yaml(OmegaConf.create(asked), sort_keys=True)
@@ -98,7 +98,7 @@ def check_made_from_present_inputs(folder: Path, cfg: DictConfig) -> None:
 
 
 def _overhead_row(path: Path, strategy: str | None) -> dict[str, str] | None:
-    profile = overhead.read(path)
+    profile = replay.read_overhead(path)
     return {str(key): str(value) for key, value in profile.loc[strategy].items()} if strategy in profile.index else None
 
 

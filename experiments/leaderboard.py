@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from slm_orchestration import tables
-from slm_orchestration.statistics.mixing import MIXTURE
+from slm_orchestration.statistics.mixture import MIXTURE
 
 ALPHA = 0.05
 PRIVILEGED = ("oracle", "oracle_permuted", "domain_table_given")

@@ -22,10 +22,9 @@ from experiments.inputs import load_outcomes
 from slm_orchestration import tables
 from slm_orchestration.figures import style
 from slm_orchestration.figures.between_within import between_within
-from slm_orchestration.routing.learned import conformed, learned, prompts_of
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.routing.recorded_pairs import pair_of
-from slm_orchestration.schemas import LEARNED
+from slm_orchestration.studies.learning import conformed, learned, pair_of, prompts_of
+from slm_orchestration.tables import LEARNED
 
 
 def main(cfg: DictConfig) -> None:

@@ -22,13 +22,13 @@ from omegaconf import DictConfig
 
 from experiments import inputs
 from experiments.config import entry
-from slm_orchestration import files, tables
-from slm_orchestration.orchestration.fitted import Fitted
-from slm_orchestration.orchestration.orchestrator import AdaptiveOrchestrator
-from slm_orchestration.orchestration.pool import Pool
-from slm_orchestration.orchestration.result import Result
-from slm_orchestration.orchestration.selection import Limits, Progress, select
-from slm_orchestration.orchestration.settings import Settings
+from slm_orchestration import artifacts, tables
+from slm_orchestration.serving.fit import Fitted
+from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator
+from slm_orchestration.serving.pool import Pool
+from slm_orchestration.serving.result import Result
+from slm_orchestration.serving.selection import Limits, Progress, select
+from slm_orchestration.serving.settings import Settings
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task, from_table
 
@@ -193,7 +193,7 @@ def _unseen(cfg: DictConfig) -> list[Task]:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    with files.replacing(path) as temporary:
+    with artifacts.replacing(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 

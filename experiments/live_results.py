@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
 
-from slm_orchestration import files, tables
+from slm_orchestration import tables
+from slm_orchestration.artifacts import write_text
 
 
 def keep(cfg: DictConfig, rows: pd.DataFrame, schema: pa.Schema, name: str, *, key_columns: int = 2) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def keep(cfg: DictConfig, rows: pd.DataFrame, schema: pa.Schema, name: str, *, k
         measured = set(map(tuple, fresh[columns].to_numpy()))
         kept = [tuple(key) not in measured for key in old[columns].to_numpy()]
         fresh = pd.concat([part for part in (old[kept], fresh) if len(part)], ignore_index=True)
-    files.write_text(path, fresh.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+    write_text(path, fresh.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
     tables.write(fresh, schema, Path("data/results") / f"{name}.parquet", metadata={"seed": str(cfg.seed)})
     return fresh
 

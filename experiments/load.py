@@ -36,8 +36,8 @@ from experiments.serve import built_orchestrator
 from slm_orchestration import tables
 from slm_orchestration.figures import style
 from slm_orchestration.figures.load import load_figure
-from slm_orchestration.orchestration import load
-from slm_orchestration.orchestration.load_client import LoadClient
+from slm_orchestration.studies import load
+from slm_orchestration.studies.load import LoadClient
 
 _MODEL_TOKENS = 16
 

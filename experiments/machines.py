@@ -21,7 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments.config import entry
-from slm_orchestration import files
+from slm_orchestration import artifacts
 from slm_orchestration.report.machines import Machine, agreement, emulated
 
 FOLDER = Path("build/machines")
@@ -78,7 +78,10 @@ def show(machines: list[Machine], folder: Path) -> list[str]:
 
 def _equal_files(found: Path, expected: Path, pattern: str) -> str:
     names = sorted(path.relative_to(expected) for path in expected.glob(pattern))
-    same = [(found / name).exists() and files.sha256(found / name) == files.sha256(expected / name) for name in names]
+    same = [
+        (found / name).exists() and artifacts.sha256(found / name) == artifacts.sha256(expected / name)
+        for name in names
+    ]
     return f"{sum(same)} of {len(same)}"
 
 

@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 
 from experiments import imported
 from slm_orchestration import tables
-from slm_orchestration.inference.store import read_outcomes
-from slm_orchestration.report import measured as rows_of
+from slm_orchestration.outcomes.store import read_outcomes
+from slm_orchestration.report import facts as rows_of
 
 # What was measured live lies beside the recorded outcomes, as experiments.load and experiments.faults leave it.
 LIVE = {

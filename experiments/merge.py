@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from experiments.config import entry
 from experiments.grade import chosen_models, load_tasks
-from slm_orchestration.inference.shards import merge, parsed
+from slm_orchestration.outcomes.store import merge, parsed
 
 
 def main(cfg: DictConfig) -> None:

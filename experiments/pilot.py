@@ -17,9 +17,9 @@ from omegaconf import DictConfig
 
 from experiments.config import entry
 from experiments.grade import load_tasks
-from slm_orchestration import files, tables
-from slm_orchestration.inference import store
-from slm_orchestration.tasks.pilot import judged
+from slm_orchestration import artifacts, tables
+from slm_orchestration.outcomes import store
+from slm_orchestration.tasks.suite import judged
 
 
 def main(cfg: DictConfig) -> None:
@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
     quality = dict(zip(outcomes["task_id"], outcomes["quality"], strict=True))
     found = judged(tasks, quality, _baselines(Path(cfg.paths.tasks)), margin=cfg.pilot.margin, most=cfg.pilot.most)
     path = Path(cfg.pilot.table)
-    files.write_text(path, found.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
+    artifacts.write_text(path, found.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
     print(found.to_string(index=False, float_format="{:.2f}".format))
     print(f"{cfg.pilot.model}: {found['verdict'].value_counts().to_dict()} of {len(found)} datasets; {path}: written")
 

@@ -8,10 +8,10 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.config import CONF
-from slm_orchestration.figures.strategies import REFERENCES, is_constant
+from slm_orchestration.figures.naming import REFERENCES, is_constant
 from slm_orchestration.statistics import sample_size
 from slm_orchestration.statistics.intervals import UndefinedStatistic
-from slm_orchestration.statistics.panel import Panel
+from slm_orchestration.statistics.strategy_matrix import Panel
 
 # The word of the command line: python -m experiments.analyze power
 WORD = "power"

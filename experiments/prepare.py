@@ -24,11 +24,20 @@ from tqdm import tqdm
 
 from experiments.config import entry
 from slm_orchestration import tables, tasks
-from slm_orchestration.files import write_text
-from slm_orchestration.tasks.build import Collection, Datasets, Suite, chosen, collect, overview, shared_groups
+from slm_orchestration.artifacts import write_text
 from slm_orchestration.tasks.cards import cards
 from slm_orchestration.tasks.dataset import Dataset, Drafted, read
-from slm_orchestration.tasks.pilot import baselines, rejected
+from slm_orchestration.tasks.suite import (
+    Collection,
+    Datasets,
+    Suite,
+    baselines,
+    chosen,
+    collect,
+    overview,
+    rejected,
+    shared_groups,
+)
 from slm_orchestration.tasks.task import SPLITS, Task, to_table
 
 

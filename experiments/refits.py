@@ -23,12 +23,12 @@ from experiments import inputs
 from experiments.config import entry
 from experiments.router_overhead import overhead_of
 from experiments.side_reads import with_side_tables
-from slm_orchestration import files
+from slm_orchestration import artifacts
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.references import upper_hull
-from slm_orchestration.statistics.heterogeneity import over_refits
 from slm_orchestration.statistics.metrics import mixture
+from slm_orchestration.statistics.sensitivity import over_refits
 
 SHARES = {"fit": 0.3, "calibration": 0.2, "evaluation": 0.5}
 METRICS = ("gain_over_mixture", "retention", "cost_saving", "small_share")
@@ -58,7 +58,7 @@ def main(cfg: DictConfig) -> None:
     path = Path(cfg.paths.results) / cfg.routing.name / "refits.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = ["strategy", "refit", *METRICS]
-    files.write_text(path, frame[columns].to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+    artifacts.write_text(path, frame[columns].to_csv(index=False, float_format="%.10g", lineterminator="\n"))
     print(f"\ntable: {path}")
 
 

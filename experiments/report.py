@@ -23,7 +23,7 @@ from experiments.imported import is_asked
 from experiments.page import write_page
 from experiments.results import Results, evaluated_outcomes, read_results
 from slm_orchestration import tables
-from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.agreement import agreement
 from slm_orchestration.figures.cost_of_error import cost_of_error
 from slm_orchestration.figures.cost_quality import cost_quality, cost_quality_panels
@@ -38,7 +38,7 @@ from slm_orchestration.figures.reliability import reliability_diagrams
 from slm_orchestration.figures.replay_scaling import replay_scaling
 from slm_orchestration.figures.threshold_sweep import threshold_sweep
 from slm_orchestration.report import claims, facts, numbers, paper
-from slm_orchestration.report import tables as printed
+from slm_orchestration.report import printed_tables as printed
 from slm_orchestration.report.numbers import Number, Source
 
 PAPER = CONF.parent / "paper"
@@ -129,14 +129,14 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         numbers.from_estimates(estimates, source)
         | numbers.from_comparisons(comparisons, Source("comparisons.parquet", results.configuration))
         | facts.counts(estimates, source)
-        | facts.verdicts(estimates, strategies.corrected_p(comparisons), source)
+        | facts.verdicts(estimates, naming.corrected_p(comparisons), source)
         | facts.names(estimates, source)
         | facts.of_claims(evaluated, Source("conf/claims.yaml and estimates.parquet", results.configuration))
         | facts.design(_design(cfg, results), Source("configuration", results.configuration))
         | facts.design({"simulations": int(simulated["simulations"].max())}, Source(str(VALIDATION), ""))
     )
     for alias, strategy in (
-        ("leader", strategies.contenders(estimates)[0]),
+        ("leader", naming.contenders(estimates)[0]),
         ("given", "domain_table_given"),
         ("oracle", "oracle"),
     ):

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from slm_orchestration.orchestration.cache import AnswerCache, CacheSettings
-from slm_orchestration.orchestration.cache_pairs import adversarial_pairs, paraphrase
-from slm_orchestration.orchestration.cache_vectors import Encoder
-from slm_orchestration.orchestration.requests import as_task
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.serving.cache.cache import AnswerCache, CacheSettings
+from slm_orchestration.serving.cache.similarity import Encoder
+from slm_orchestration.serving.cache.threshold import adversarial_pairs, paraphrase
+from slm_orchestration.serving.orchestrator import as_task
 
 _EXACT, _PARAPHRASED, _CHANGED = range(3)
 

@@ -11,9 +11,9 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from slm_orchestration import tables
-from slm_orchestration.figures import strategies
-from slm_orchestration.inference.confidence import calibrate_confidence
-from slm_orchestration.inference.store import read_outcomes
+from slm_orchestration.figures import naming
+from slm_orchestration.outcomes.confidence import calibrate_confidence
+from slm_orchestration.outcomes.store import read_outcomes
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Results:
 def read_results(folder: Path) -> Results:
     """Return the tables of a results folder. Raises ValueError saying which command makes what is missing."""
     estimates = _read(folder / "estimates.parquet", tables.ESTIMATES, "experiments.analyze")
-    if not strategies.constants(estimates) or not strategies.contenders(estimates):
+    if not naming.constants(estimates) or not naming.contenders(estimates):
         raise ValueError(
             f"{folder}: a report needs the constants and one more strategy; `python -m experiments.run` makes them"
         )

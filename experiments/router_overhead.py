@@ -20,10 +20,10 @@ from experiments import inputs
 from experiments.config import entry
 from experiments.side_reads import with_side_tables
 from slm_orchestration.models.prices import read_prices, usd_per_second
-from slm_orchestration.routing import overhead
-from slm_orchestration.routing.bandit import FittedBandit
+from slm_orchestration.routing import replay
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.replay import Overhead
+from slm_orchestration.routing.routers.bandit import FittedBandit
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy
 
 ASK_A_ROUTER = (FittedRoutedStrategy, FittedBandit)
@@ -45,26 +45,26 @@ def overhead_of(cfg: DictConfig, strategy: FittedStrategy, calibration: OutcomeM
     """Return the overhead of one prediction; references ask no router and pay nothing."""
     if not isinstance(strategy, ASK_A_ROUTER):
         return Overhead()
-    if strategy.name not in overhead.read(Path(cfg.paths.overhead)).index:
+    if strategy.name not in replay.read_overhead(Path(cfg.paths.overhead)).index:
         print(f"measuring the overhead of {strategy.name} into {cfg.paths.overhead}")
         _measure(cfg, strategy, calibration)
-    profile = overhead.read(Path(cfg.paths.overhead))
+    profile = replay.read_overhead(Path(cfg.paths.overhead))
     row = profile.loc[strategy.name].to_dict()
     usd_per_s = usd_per_second(read_prices(Path(cfg.pool.prices)), str(row["device"]), int(row["threads"]))
-    return overhead.overhead(profile, strategy.name, usd_per_s=usd_per_s)
+    return replay.overhead(profile, strategy.name, usd_per_s=usd_per_s)
 
 
 def _measure(cfg: DictConfig, strategy: FittedRoutedStrategy | FittedBandit, outcomes: OutcomeMatrix) -> dict:
     path = Path(cfg.paths.overhead)
-    row = overhead.measure(strategy.router, outcomes) | {
+    row = replay.measure_overhead(strategy.router, outcomes) | {
         "device": "cpu",
         "threads": os.cpu_count(),
         "measured_on": datetime.date.today().isoformat(),
     }
-    profile = overhead.read(path)
+    profile = replay.read_overhead(path)
     others = profile[profile.index != strategy.name]
     fresh = pd.DataFrame([row], index=pd.Index([strategy.name], name="strategy"))
-    overhead.write(path, fresh if others.empty else pd.concat([others, fresh]))
+    replay.write_overhead(path, fresh if others.empty else pd.concat([others, fresh]))
     return row
 
 

@@ -27,14 +27,19 @@ from experiments.router_overhead import overhead_of
 from experiments.side_reads import with_side_tables
 from experiments.sweep_table import show
 from experiments.tracking import log_sweep
-from slm_orchestration import files, tables
-from slm_orchestration.routing import exact, replay
-from slm_orchestration.routing.curve_metrics import Resampling, Sweep, changes_on_grid, curve_metrics, pair_score
-from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration import artifacts, tables
+from slm_orchestration.routing import replay, sweep
+from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
 from slm_orchestration.routing.references import upper_hull
 from slm_orchestration.routing.replay import Overhead
-from slm_orchestration.routing.router import NotRecorded
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy
+from slm_orchestration.studies.curve_metrics import (
+    Resampling,
+    SweptStrategy,
+    changes_on_grid,
+    curve_metrics,
+    pair_score,
+)
 
 TABLES = {
     "decisions": tables.DECISIONS,
@@ -84,7 +89,7 @@ def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
     for name, frame in results.items():
         tables.write(frame, TABLES[name], paths[name], metadata=inputs.metadata(cfg, asked))
     _write_hull(Path(cfg.paths.results) / "hull.json", calibration)
-    files.write_text(folder / "config.yaml", asked)
+    artifacts.write_text(folder / "config.yaml", asked)
 
 
 def _replayed(
@@ -105,7 +110,7 @@ def _replayed(
         parts["operating_points"].append(_point(name, threshold, point.reason, len(calibration)))
         if np.isnan(threshold):
             continue  # without thresholds there is no curve
-        sweep = Sweep(
+        swept = SweptStrategy(
             strategy=name,
             calibration=calibration,
             evaluation=evaluation,
@@ -114,16 +119,16 @@ def _replayed(
             score=pair_score(strategy, evaluation),
             point=(replayed.quality[point.position], replayed.cost_usd[point.position]),
         )
-        parts["curve_metrics"].append(curve_metrics(sweep, _resampling(cfg)))
+        parts["curve_metrics"].append(curve_metrics(swept, _resampling(cfg)))
     nothing = {name: pd.DataFrame(columns=schema.names) for name, schema in TABLES.items()}
     return {name: pd.concat(frames, ignore_index=True) if frames else nothing[name] for name, frames in parts.items()}
 
 
 def _changes(
     strategy: FittedStrategy, replayed: replay.Replayed, outcomes: OutcomeMatrix, overhead: Overhead
-) -> exact.Changes:
+) -> sweep.Changes:
     if isinstance(strategy, FittedRoutedStrategy):
-        return exact.changes(strategy, outcomes, overhead=overhead)
+        return strategy.changes(outcomes, overhead=overhead)
     return changes_on_grid(replayed)
 
 
@@ -139,7 +144,7 @@ def _point(strategy: str, threshold: float, reason: str, tasks: int) -> pd.DataF
 
 def _write_hull(path: Path, calibration: OutcomeMatrix) -> None:
     vertices = upper_hull(calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0))
-    files.write_text(path, json.dumps([calibration.models[vertex] for vertex in vertices]) + "\n")
+    artifacts.write_text(path, json.dumps([calibration.models[vertex] for vertex in vertices]) + "\n")
 
 
 def _in_a_sweep() -> bool:

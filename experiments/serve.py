@@ -22,12 +22,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.config import entry
-from slm_orchestration.orchestration.gateway import Bounds, Gateway
-from slm_orchestration.orchestration.gateway_backend import OrchestratorBackend
-from slm_orchestration.orchestration.gateway_server import doors, server
-from slm_orchestration.orchestration.orchestrator import AdaptiveOrchestrator
-from slm_orchestration.orchestration.pool import Pool
-from slm_orchestration.orchestration.resilience import Admission, GuardedCall, Protection
+from slm_orchestration.serving.gateway.app import Bounds, Gateway
+from slm_orchestration.serving.gateway.backend import OrchestratorBackend
+from slm_orchestration.serving.gateway.server import doors, server
+from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator
+from slm_orchestration.serving.pool import Pool
+from slm_orchestration.serving.resilience import Admission, GuardedCall, Protection
 
 KEY = "SLM_ORCHESTRATION_API_KEY"
 

@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
-from slm_orchestration.inference.latency import price, read_profile
-from slm_orchestration.inference.side_tables import read_side_table
-from slm_orchestration.inference.store import read_outcomes
 from slm_orchestration.models.prices import read_prices
-from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, Recorded
-from slm_orchestration.routing.reads import PAID, side_tables
-from slm_orchestration.routing.router import NotRecorded
-from slm_orchestration.routing.sampled_answers import recorded_samples
+from slm_orchestration.outcomes.latency import price, read_profile
+from slm_orchestration.outcomes.side_tables import read_side_table
+from slm_orchestration.outcomes.store import read_outcomes
+from slm_orchestration.routing.access import PAID, side_tables
+from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix, Recorded, recorded_samples
 from slm_orchestration.routing.strategy import RoutedStrategy, Strategy
 
 

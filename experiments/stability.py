@@ -18,8 +18,8 @@ from omegaconf import DictConfig
 from experiments.audit import drawn
 from experiments.config import entry
 from experiments.grade import chosen_models, load_tasks, require_sandbox
-from slm_orchestration.inference.agreement import agreement
 from slm_orchestration.models.model import Completion, StreamingModel
+from slm_orchestration.outcomes.audit import agreement
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task
 

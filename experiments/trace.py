@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.inputs import configuration_hash
 from experiments.results import Results, configuration_of, read_results, run_folders, run_of
-from slm_orchestration import files, tables
-from slm_orchestration.inference.store import recorded_identity
+from slm_orchestration import artifacts, tables
+from slm_orchestration.outcomes.store import recorded_identity
 from slm_orchestration.report.numbers import Number
 from slm_orchestration.report.paper import GENERATED
 
@@ -98,7 +98,7 @@ def _origins(inputs: Mapping[str, str], run: Path) -> list[tuple[str, str]]:
     """Return the tasks and outcomes that a run read, as they still lie there, and the weights behind the outcomes."""
     links, weights = [], []
     for path, checksum in inputs.items():
-        if not Path(path).exists() or files.sha256(Path(path)) != checksum:
+        if not Path(path).exists() or artifacts.sha256(Path(path)) != checksum:
             raise ValueError(f"{path}: not the file that {run} read, whose sha256 was {checksum}; run it again")
         metadata = tables.read_metadata(Path(path))
         kind = "outcomes" if "identity" in metadata else "tasks"
@@ -113,4 +113,4 @@ def _weights(metadata: dict[str, str]) -> str:
 
 
 def _sha(path: Path) -> str:
-    return f"sha256 {files.sha256(path)}"
+    return f"sha256 {artifacts.sha256(path)}"

@@ -14,8 +14,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.config import entry
-from slm_orchestration.routing.guarantee_simulation import simulate
 from slm_orchestration.routing.operating_point import GuaranteedRetention
+from slm_orchestration.studies.guarantee import simulate
 
 REPETITIONS = 500
 

@@ -17,10 +17,9 @@ from joblib import Parallel, cpu_count, delayed
 from omegaconf import DictConfig
 
 from experiments.config import entry
-from slm_orchestration import files
-from slm_orchestration.statistics import simulation, validation
-from slm_orchestration.statistics.simulation import Population
-from slm_orchestration.statistics.validation import Found
+from slm_orchestration import artifacts
+from slm_orchestration.statistics import validation
+from slm_orchestration.statistics.validation import Found, Population
 
 # At 30 groups the bands need not hold: estimates of fewer groups than summaries.FEWEST_GROUPS say so.
 GROUPS = (200, 30)
@@ -35,7 +34,7 @@ def main(cfg: DictConfig) -> None:
     with Parallel(n_jobs=cpu_count()) as parallel:
         for groups in GROUPS:
             for clustered in (False, True):
-                whole = simulation.population(clustered=clustered, seed=cfg.seed)
+                whole = validation.population(clustered=clustered, seed=cfg.seed)
                 chunks = [range(first, min(first + _CHUNK, settings.simulations))
                           for first in range(0, settings.simulations, _CHUNK)]  # fmt: skip
                 found = parallel(delayed(_samples)(whole, groups, chunk, int(cfg.seed)) for chunk in chunks)
@@ -48,7 +47,7 @@ def main(cfg: DictConfig) -> None:
     tables.append(validation.rates(families).assign(tasks="independent", groups=GROUPS[0]))
     print(_text(tables[-1]))
     frame = pd.concat(tables, ignore_index=True)
-    files.write_text(path, frame.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
+    artifacts.write_text(path, frame.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
     print(f"table: {path}, after {time.perf_counter() - start:.0f} s")
 
 

@@ -24,7 +24,7 @@ from experiments.code_hash import code_sha256
 from experiments.config import entry
 from experiments.inputs import recorded_files
 from experiments.results import run_folders
-from slm_orchestration import files, tables
+from slm_orchestration import artifacts, tables
 from slm_orchestration.report import reference
 from slm_orchestration.report.reference import Difference
 
@@ -62,7 +62,7 @@ def accept(cfg: DictConfig) -> None:
     folder = Path(cfg.paths.expected)
     folder.mkdir(parents=True, exist_ok=True)
     for name in TABLES:
-        with files.replacing(folder / f"{name}.parquet") as temporary:
+        with artifacts.replacing(folder / f"{name}.parquet") as temporary:
             shutil.copyfile(_table(cfg, name), temporary)
     tables.write(_choices(cfg), tables.CHOICES, folder / "choices.parquet", metadata={})
     made = {
@@ -72,7 +72,7 @@ def accept(cfg: DictConfig) -> None:
         "inputs": _inputs(cfg),
         "files": _files(cfg),
     }
-    files.write_text(folder / "reference.json", json.dumps(made, indent=1, sort_keys=True) + "\n")
+    artifacts.write_text(folder / "reference.json", json.dumps(made, indent=1, sort_keys=True) + "\n")
     print(f"reference: {len(_files(cfg))} files and {len(TABLES) + 1} tables, {folder}")
 
 
@@ -140,7 +140,7 @@ def _code() -> str:
 
 def _inputs(cfg: DictConfig) -> dict[str, str]:
     read = [*recorded_files(cfg), Path(cfg.paths.profile), Path(cfg.paths.overhead)]
-    return {f"{path.parent.name}/{path.name}": files.sha256(path) for path in read if path.exists()}
+    return {f"{path.parent.name}/{path.name}": artifacts.sha256(path) for path in read if path.exists()}
 
 
 def _table(cfg: DictConfig, name: str) -> Path:

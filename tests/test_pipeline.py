@@ -7,7 +7,7 @@ from omegaconf import DictConfig, open_dict
 
 from experiments import analyze, collect, prepare, report, run, trace
 from experiments.config import load_config
-from slm_orchestration import files, tables
+from slm_orchestration import artifacts, tables
 from slm_orchestration.tasks.task import from_table
 from tests.experiments.by_hand import configured
 
@@ -50,7 +50,7 @@ def test_real_answers_become_a_paper(tmp_path, capsys):
     report.main(cfg)
     links = dict(trace.chain(cfg, "adaptive.retention", report.describe))
     assert links["run"].startswith(f"{tmp_path / 'results' / 'adaptive'}, configuration ")
-    assert files.sha256(tmp_path / "outcomes" / "smollm2-135m.parquet") in links["outcomes"]
+    assert artifacts.sha256(tmp_path / "outcomes" / "smollm2-135m.parquet") in links["outcomes"]
     assert links["weights"] == f"smollm2-135m sha256 {cfg.pool.models[0].weights.sha256}"
     estimates = tables.read(tmp_path / "results" / "estimates.parquet", tables.ESTIMATES)
     quality = estimates.query("metric == 'quality' and domain == 'overall'").set_index("strategy")["estimate"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from slm_orchestration.orchestration.orchestrator import AdaptiveOrchestrator
-    from slm_orchestration.orchestration.result import Decision, Result
+    from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator
+    from slm_orchestration.serving.result import Decision, Result
 
 __all__ = ["AdaptiveOrchestrator", "Decision", "Result"]
 
@@ -14,11 +14,11 @@ __all__ = ["AdaptiveOrchestrator", "Decision", "Result"]
 def __getattr__(name: str) -> Any:
     # Imported when asked for, so that reading tables and drawing figures never load what the models need.
     if name == "AdaptiveOrchestrator":
-        from slm_orchestration.orchestration.orchestrator import AdaptiveOrchestrator
+        from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator
 
         return AdaptiveOrchestrator
     if name in ("Decision", "Result"):
-        from slm_orchestration.orchestration import result
+        from slm_orchestration.serving import result
 
         return getattr(result, name)
     raise AttributeError(f"module 'slm_orchestration' has no attribute {name!r}")

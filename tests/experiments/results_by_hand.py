@@ -13,8 +13,8 @@ from omegaconf import DictConfig, open_dict
 from experiments.inputs import configuration_hash
 from experiments.results import configuration_of
 from experiments.run import TABLES
-from slm_orchestration import files, tables
-from slm_orchestration.inference.store import describe, write_outcomes
+from slm_orchestration import artifacts, tables
+from slm_orchestration.outcomes.store import describe, write_outcomes
 from slm_orchestration.tasks.task import to_table
 from tests.experiments.by_hand import make_outcome, make_task
 from tests.figures import tables_by_hand as by_hand
@@ -29,7 +29,7 @@ def write_results(cfg: DictConfig) -> None:
     results = Path(cfg.paths.results)
     _write_suite(cfg)
     read = [Path(cfg.paths.tasks), *(Path(cfg.paths.outcomes) / f"{model}.parquet" for model in MODELS)]
-    asked = yaml.safe_dump({"routing": "by hand", "inputs": {str(path): files.sha256(path) for path in read}})
+    asked = yaml.safe_dump({"routing": "by hand", "inputs": {str(path): artifacts.sha256(path) for path in read}})
     made = {
         "decisions": by_hand.decisions(),
         "curves": by_hand.curves(),
@@ -39,12 +39,12 @@ def write_results(cfg: DictConfig) -> None:
         about = {"configuration": configuration_hash(asked)}
         frame = getattr(by_hand, name)()
         tables.write(frame, TABLES[name], results / f"all/{name}.parquet", metadata=about)
-    files.write_text(results / "all/config.yaml", asked)
+    artifacts.write_text(results / "all/config.yaml", asked)
     analyzed = {"configuration": configuration_of(results)}
     tables.write(by_hand.estimates(), tables.ESTIMATES, results / "estimates.parquet", metadata=analyzed)
     tables.write(by_hand.comparisons(), tables.COMPARISONS, results / "comparisons.parquet", metadata=analyzed)
     tables.write(by_hand.measured(), tables.ESTIMATES, results / "measured.parquet", metadata=analyzed)
-    files.write_text(results / "hull.json", json.dumps(by_hand.HULL))
+    artifacts.write_text(results / "hull.json", json.dumps(by_hand.HULL))
 
 
 def _write_suite(cfg: DictConfig) -> None:

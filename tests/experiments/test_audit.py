@@ -8,7 +8,7 @@ from omegaconf import open_dict
 from experiments import audit, collect, forgeries
 from slm_orchestration import tables
 from slm_orchestration.artifacts import ArtifactError
-from slm_orchestration.inference import store
+from slm_orchestration.outcomes import store
 from tests.experiments.by_hand import configured, write_suite
 
 

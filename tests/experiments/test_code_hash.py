@@ -7,9 +7,9 @@ from experiments.config import load_config
 
 
 def test_a_sweep_depends_on_statistics_schemas_and_every_router():
-    found = set(imported_modules(("experiments.run", "slm_orchestration.routing.knn")))
+    found = set(imported_modules(("experiments.run", "slm_orchestration.routing.routers.knn")))
     assert {"slm_orchestration.statistics.intervals", "slm_orchestration.statistics.grid"} <= found
-    assert {"slm_orchestration.schemas.replayed", "slm_orchestration.routing.knn"} <= found
+    assert {"slm_orchestration.tables.schemas", "slm_orchestration.routing.routers.knn"} <= found
 
 
 def test_the_code_of_a_router_of_ones_own_counts(tmp_path, monkeypatch):

@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slm_orchestration.inference.imported import Imported, read_imported
+from slm_orchestration.outcomes.imported.reader import Imported, read_imported
 from slm_orchestration.routing import replay
-from slm_orchestration.routing.imported_pool import matrix
-from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.access import lacking
+from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix, matrix
 from slm_orchestration.routing.replay import Replayed
-from slm_orchestration.routing.requirements import lacking
-from slm_orchestration.routing.router import NotRecorded
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy
 from tests.experiments.test_strategies_on_anything import GRID, ROUTINGS, WORDS, _strategy, made_up
 

@@ -13,12 +13,11 @@ from omegaconf import OmegaConf
 
 from experiments.config import CONF
 from slm_orchestration.routing import replay
-from slm_orchestration.routing.curve_metrics import Resampling, Sweep, changes_on_grid, curve_metrics, pair_score
-from slm_orchestration.routing.exact import changes, curve
 from slm_orchestration.routing.operating_point import Retention
-from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, Recorded
-from slm_orchestration.routing.router import NotRecorded
+from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix, Recorded
 from slm_orchestration.routing.strategy import FittedRoutedStrategy
+from slm_orchestration.routing.sweep import changes, curve
+from slm_orchestration.studies.curve_metrics import Resampling, Sweep, changes_on_grid, curve_metrics, pair_score
 
 ROUTINGS = sorted(path.stem for path in (CONF / "routing").glob("*.yaml"))
 WORDS = ["prime", "apple", "why", "17", "def f(x):", "{}", "tree", "größer", "total", "\n"]

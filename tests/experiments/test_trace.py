@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from experiments import report
 from experiments.results import read_results
 from experiments.trace import asked_for, chain
-from slm_orchestration import files
+from slm_orchestration import artifacts
 from slm_orchestration.report import paper
 from tests.experiments.by_hand import configured
 from tests.experiments.results_by_hand import MODELS, write_results
@@ -44,7 +44,7 @@ def test_ten_numbers_that_the_paper_prints_lead_to_outcomes_and_weights(cfg: Dic
         assert found["number"][0].startswith(f"{name} = {printed[name]['text']}")
         assert len(found["outcomes"]) == len(found["weights"]) == len(MODELS)
         for path, _, checksum in map(str.split, found["outcomes"]):
-            assert files.sha256(Path(path)) == checksum
+            assert artifacts.sha256(Path(path)) == checksum
 
 
 def test_a_cell_names_its_row_its_table_and_the_run_of_its_strategy(cfg: DictConfig):
@@ -52,7 +52,7 @@ def test_a_cell_names_its_row_its_table_and_the_run_of_its_strategy(cfg: DictCon
     results = Path(cfg.paths.results)
     assert found["row"] == ["strategy=adaptive, domain=overall, metric=cost_saving"]
     assert found["table"] == [
-        f"{results / 'estimates.parquet'} sha256 {files.sha256(results / 'estimates.parquet')}",
+        f"{results / 'estimates.parquet'} sha256 {artifacts.sha256(results / 'estimates.parquet')}",
     ]
     [made] = found["run"]
     assert re.fullmatch(rf"{results / 'all'}, configuration [0-9a-f]{{12}}", made)

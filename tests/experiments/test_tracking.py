@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from experiments import tracking
 from experiments.config import load_config
 from slm_orchestration import tables
-from slm_orchestration.schemas import CURVES
+from slm_orchestration.tables import CURVES
 
 TAGS = {"configuration": "abc123", "outcomes.small": "sha256 of the small model's outcomes"}
 

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from slm_orchestration.figures import style
 from slm_orchestration.figures.cost_quality import cost_quality
-from slm_orchestration.figures.strategies import against_mixture, in_print_order, is_contender, label
+from slm_orchestration.figures.naming import against_mixture, in_print_order, is_contender, label
 from tests.figures import tables_by_hand as by_hand
 
 

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from slm_orchestration.inference.agreement import agreement, chance_to_meet
+from slm_orchestration.outcomes.audit import agreement, chance_to_meet
 
 RECORDED = pd.DataFrame({"task_id": list("abcd"), "answer": ["A", "B", "7", "8"], "quality": [1.0, 0.0, 1.0, 0.0]})
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slm_orchestration.inference.batching import plan
+from slm_orchestration.outcomes.collect import plan
 
 
 def test_tasks_of_like_length_share_a_batch_up_to_the_budget():

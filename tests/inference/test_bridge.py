@@ -8,8 +8,8 @@ import pytest
 
 from experiments.config import load_config
 from experiments.prepare import configured
-from slm_orchestration.inference.bridge import bridge, same_question
-from slm_orchestration.inference.imported import ImportedError, read_imported
+from slm_orchestration.outcomes.imported.bridge import bridge, same_question
+from slm_orchestration.outcomes.imported.reader import ImportedError, read_imported
 from slm_orchestration.tasks.dataset import Drafted, read
 from slm_orchestration.tasks.task import Task, to_table
 

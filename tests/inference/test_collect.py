@@ -4,12 +4,18 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from slm_orchestration.inference import store
-from slm_orchestration.inference.collect import Settings, collect, regrade
-from slm_orchestration.inference.journal import Answer, ConfigurationChanged, Journal, checksum
-from slm_orchestration.inference.store import OutcomesError, read_outcomes
 from slm_orchestration.models.model import CallError
 from slm_orchestration.models.scripted import ScriptedModel
+from slm_orchestration.outcomes import store
+from slm_orchestration.outcomes.collect import Settings, collect, regrade
+from slm_orchestration.outcomes.store import (
+    Answer,
+    ConfigurationChanged,
+    Journal,
+    OutcomesError,
+    checksum,
+    read_outcomes,
+)
 from slm_orchestration.tasks.task import Task
 
 # Each prompt has two words and one is to be written, so that two tasks fill a batch.

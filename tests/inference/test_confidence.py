@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from slm_orchestration.inference.confidence import calibrate_confidence
+from slm_orchestration.outcomes.confidence import calibrate_confidence
 from slm_orchestration.statistics.grid import on_grid
 
 

@@ -13,9 +13,17 @@ from experiments import extras
 from experiments.config import load_config
 from experiments.extras import record_extras
 from slm_orchestration import tables
-from slm_orchestration.inference.extras import Drawing, in_order, sampled_answers, standing, state_rows, tasks_sha256
-from slm_orchestration.inference.side_tables import read_side_table, write_side_table
 from slm_orchestration.models.scripted import ScriptedModel
+from slm_orchestration.outcomes.side_tables import (
+    Drawing,
+    in_order,
+    read_side_table,
+    sampled_answers,
+    standing,
+    state_rows,
+    tasks_sha256,
+    write_side_table,
+)
 from tests.models.test_local import TASKS
 
 TASKS = [replace(task, reference='["A"]') for task in TASKS]

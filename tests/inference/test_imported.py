@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from slm_orchestration.inference.imported import ImportedError, Selection, read_imported
-from slm_orchestration.inference.imported_rows import SPLITS
+from slm_orchestration.outcomes.imported.reader import ImportedError, Selection, read_imported
+from slm_orchestration.outcomes.imported.rows import SPLITS
 
 SHARED = Path(os.environ.get("SLM_ORCHESTRATION_SHARED") or Path(__file__).parents[2].parent / "shared")
 ROUTELLM = SHARED / "external" / "routellm"

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from slm_orchestration.inference import store
-from slm_orchestration.inference.collect import Settings, collect
-from slm_orchestration.inference.journal import ConfigurationChanged
-from slm_orchestration.inference.store import OutcomesError
 from slm_orchestration.models.scripted import ScriptedModel
+from slm_orchestration.outcomes import store
+from slm_orchestration.outcomes.collect import Settings, collect
+from slm_orchestration.outcomes.store import ConfigurationChanged, OutcomesError
 from tests.inference.test_collect import ANSWERS, exact, make_task
 
 TASKS = [make_task(number) for number in range(24)]

@@ -1,7 +1,7 @@
 import pytest
 
-from slm_orchestration.inference.journal import Answer, ConfigurationChanged, Journal
 from slm_orchestration.models.model import Completion
+from slm_orchestration.outcomes.store import Answer, ConfigurationChanged, Journal
 
 IDENTITY = {"weights_sha256": "one"}
 FIRST = Answer("first", "11", Completion("Zürich\n", 3, 2, 0.5, {"logprob_sum": -1.0}, "stop"))

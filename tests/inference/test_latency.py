@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
-from slm_orchestration.inference.latency import fit, measure, price, read_profile, write_profile
 from slm_orchestration.models.prices import read_prices, usd_per_second
 from slm_orchestration.models.scripted import ScriptedModel
+from slm_orchestration.outcomes.latency import fit, measure, price, read_profile, write_profile
 from tests.inference.test_collect import TASKS
 
 

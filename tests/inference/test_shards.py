@@ -1,11 +1,9 @@
 import pytest
 
-from slm_orchestration.inference import store
-from slm_orchestration.inference.collect import collect
-from slm_orchestration.inference.journal import ConfigurationChanged
-from slm_orchestration.inference.shards import Shard, merge, parsed
-from slm_orchestration.inference.store import OutcomesError
 from slm_orchestration.models.scripted import ScriptedModel
+from slm_orchestration.outcomes import store
+from slm_orchestration.outcomes.collect import collect
+from slm_orchestration.outcomes.store import ConfigurationChanged, OutcomesError, Shard, merge, parsed
 from tests.inference.test_collect import ANSWERS, SETTINGS, exact, make_task
 
 TASKS = [make_task(number) for number in range(10)]

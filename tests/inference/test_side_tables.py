@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slm_orchestration.inference.side_tables import read_side_table, write_side_table
-from slm_orchestration.inference.store import OutcomesError
+from slm_orchestration.outcomes.side_tables import read_side_table, write_side_table
+from slm_orchestration.outcomes.store import OutcomesError
 
 STATES = pd.DataFrame(
     {

@@ -4,7 +4,7 @@ import hashlib
 import pytest
 
 from slm_orchestration.artifacts import ArtifactError
-from slm_orchestration.models import conversion
+from slm_orchestration.models import weights as storage
 from slm_orchestration.models.weights import LocalFile, Weights
 from tests.local_index import index, left_in_cache  # noqa: F401
 
@@ -24,19 +24,19 @@ def test_a_file_is_converted_once(weights, monkeypatch):
         made.append(path.name)
         (folder / "model.safetensors").write_bytes(path.read_bytes().upper())
 
-    monkeypatch.setattr(conversion, "_convert", convert)
-    first, second = conversion.converted(weights), conversion.converted(weights)
+    monkeypatch.setattr(storage, "_convert", convert)
+    first, second = storage.converted(weights), storage.converted(weights)
     assert first == second
     assert (first / "model.safetensors").read_bytes() == b"WEIGHTS"
     assert made == ["model.gguf"]
 
 
 def test_a_converted_file_that_was_changed_afterwards_is_named(weights, monkeypatch):
-    monkeypatch.setattr(conversion, "_convert", lambda _, folder: (folder / "model.safetensors").write_bytes(b"1"))
-    folder = conversion.converted(weights)
+    monkeypatch.setattr(storage, "_convert", lambda _, folder: (folder / "model.safetensors").write_bytes(b"1"))
+    folder = storage.converted(weights)
     (folder / "model.safetensors").write_bytes(b"2")
     with pytest.raises(ArtifactError, match=r"model\.safetensors is missing or was changed .*; remove "):
-        conversion.converted(weights)
+        storage.converted(weights)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
@@ -45,8 +45,8 @@ def test_a_conversion_that_ends_early_leaves_nothing_half_made(weights, monkeypa
         (folder / "config.json").write_text("{}")
         raise error
 
-    monkeypatch.setattr(conversion, "_convert", convert)
+    monkeypatch.setattr(storage, "_convert", convert)
     expected = ArtifactError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected, match="free some space" if isinstance(error, OSError) else None):
-        conversion.converted(weights)
+        storage.converted(weights)
     assert left_in_cache() == []

@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from slm_orchestration.inference.collect import Settings, collect
-from slm_orchestration.inference.store import read_outcomes
 from slm_orchestration.models.endpoint import EndpointModel
 from slm_orchestration.models.model import CallError
+from slm_orchestration.outcomes.collect import Settings, collect
+from slm_orchestration.outcomes.store import read_outcomes
 from tests.inference.test_collect import exact, make_task
 from tests.models.test_local import TASKS
 

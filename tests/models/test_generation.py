@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from slm_orchestration.models.generation import (
+from slm_orchestration.models.local.decode import (
     ALONE,
     Bounds,
     Prompt,

@@ -8,9 +8,8 @@ from hydra.utils import instantiate
 from transformers import AutoModelForCausalLM
 
 from experiments.config import load_config
-from slm_orchestration.models import conversion
-from slm_orchestration.models.device import resolved_device, resolved_dtype
-from slm_orchestration.models.local import LocalModel
+from slm_orchestration.models import weights
+from slm_orchestration.models.local.model import LocalModel, resolved_device, resolved_dtype
 from slm_orchestration.models.model import CallError
 from slm_orchestration.tasks.task import Task
 
@@ -40,7 +39,7 @@ def smallest() -> LocalModel:
 @pytest.fixture(scope="module")
 def plain(smallest):
     """The same weights as transformers loads them."""
-    return AutoModelForCausalLM.from_pretrained(conversion.converted(smallest.weights), dtype=torch.float32).eval()
+    return AutoModelForCausalLM.from_pretrained(weights.converted(smallest.weights), dtype=torch.float32).eval()
 
 
 @pytest.mark.real

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from slm_orchestration.models.packed import PackedLinear, pack
+from slm_orchestration.models.local.cpu_kernels import PackedLinear, pack
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
 
@@ -60,7 +60,7 @@ def test_packing_takes_the_memory_of_one_wide_copy_and_no_more(tmp_path):
     program = f"""
 import torch
 from safetensors.torch import load_file
-from slm_orchestration.models.packed import pack
+from slm_orchestration.models.local.cpu_kernels import pack
 peak = lambda: int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
 layers = torch.nn.Sequential(*(torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False)) for _ in range(32)))
 pack(torch.nn.Sequential(torch.nn.Linear(64, 64)), torch.float32)  # what a first call needs is not counted

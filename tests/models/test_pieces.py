@@ -4,7 +4,7 @@ from itertools import accumulate
 
 import pytest
 
-from slm_orchestration.models.pieces import text_pieces
+from slm_orchestration.models.local.model import text_pieces
 
 
 def decode(written):

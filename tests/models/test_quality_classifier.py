@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from slm_orchestration.models.quality_classifier import QualityClassifier
+from slm_orchestration.models.encoder import QualityClassifier
 
 SUMS = [f"What is {number} plus {number * 7 % 50}?" for number in range(16)]
 CAPITALS = [f"Which city is the capital of country {number}?" for number in range(16)]

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slm_orchestration.models.reading import Portion, portions, shared_tokens
+from slm_orchestration.models.local.prefill import Portion, portions, shared_tokens
 
 LONG = list(range(10))
 

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
-from slm_orchestration.inference.latency import COLUMNS, write_profile
 from slm_orchestration.models.scripted import ScriptedModel
-from slm_orchestration.orchestration.orchestrator import AdaptiveOrchestrator
-from slm_orchestration.orchestration.pool import Pool
+from slm_orchestration.outcomes.latency import COLUMNS, write_profile
+from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator
+from slm_orchestration.serving.pool import Pool
 from tests.experiments.by_hand import MODELS, write_suite
 
 NAMES = tuple(MODELS)

@@ -7,11 +7,10 @@ import time
 from contextlib import contextmanager
 
 from slm_orchestration.models.model import CallError
-from slm_orchestration.orchestration.gateway import Bounds, Gateway
-from slm_orchestration.orchestration.gateway_responses import Refused
-from slm_orchestration.orchestration.gateway_schema import Reply
-from slm_orchestration.orchestration.gateway_server import doors, server
-from slm_orchestration.orchestration.resilience import Admission
+from slm_orchestration.serving.gateway.app import Bounds, Gateway
+from slm_orchestration.serving.gateway.openai_api import Refused, Reply
+from slm_orchestration.serving.gateway.server import doors, server
+from slm_orchestration.serving.resilience import Admission
 
 
 class Echo:

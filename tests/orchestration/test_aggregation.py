@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from experiments.aggregation import alone, interval, summary, together
-from slm_orchestration.orchestration.aggregation import Candidate, best, first, majority, passes, weighted
-from slm_orchestration.orchestration.requests import as_task
+from slm_orchestration.serving.orchestrator import as_task
+from slm_orchestration.studies.votes import Candidate, best, first, majority, passes, weighted
 from tests.routing.tables_by_hand import matrix
 
 FREE = as_task("What is 6 times 7?", max_tokens=8)

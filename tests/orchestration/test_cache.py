@@ -8,12 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slm_orchestration.orchestration.cache import AnswerCache, CacheSettings
-from slm_orchestration.orchestration.cache_guard import difference
-from slm_orchestration.orchestration.cache_pairs import adversarial_pairs, paraphrases
-from slm_orchestration.orchestration.cache_threshold import Budget, cache_threshold, calibrated, rates
-from slm_orchestration.orchestration.cache_vectors import HashedNgrams
-from slm_orchestration.orchestration.requests import as_task
+from slm_orchestration.serving.cache.cache import AnswerCache, CacheSettings
+from slm_orchestration.serving.cache.similarity import HashedNgrams, difference
+from slm_orchestration.serving.cache.threshold import (
+    Budget,
+    adversarial_pairs,
+    cache_threshold,
+    calibrated,
+    paraphrases,
+    rates,
+)
+from slm_orchestration.serving.orchestrator import as_task
 from tests.orchestration.pool_by_hand import SMALL, orchestrator, scripted
 
 QUESTION = "Is Alice taller than Bob if Bob is 180 cm tall?"

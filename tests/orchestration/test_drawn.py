@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from slm_orchestration import tables
-from slm_orchestration.inference.confidence import calibrate_confidence
-from slm_orchestration.inference.side_tables import read_side_table
-from slm_orchestration.inference.store import read_outcomes
 from slm_orchestration.models.model import Completion, TaskError
 from slm_orchestration.models.scripted import ScriptedModel
-from slm_orchestration.orchestration.drawn import with_recorded_samples
-from slm_orchestration.orchestration.orchestrator import AdaptiveOrchestrator
-from slm_orchestration.orchestration.pool import REPOSITORY, Pool
+from slm_orchestration.outcomes.confidence import calibrate_confidence
+from slm_orchestration.outcomes.side_tables import read_side_table
+from slm_orchestration.outcomes.store import read_outcomes
 from slm_orchestration.routing.outcome_matrix import outcome_matrix
+from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator
+from slm_orchestration.serving.pool import REPOSITORY, Pool
+from slm_orchestration.serving.sampling import with_recorded_samples
 from slm_orchestration.tasks.task import from_table
 from tests.orchestration.pool_by_hand import orchestrator, scripted
 

@@ -5,10 +5,10 @@ import time
 import pytest
 
 from slm_orchestration.models.model import CallError, TaskError
-from slm_orchestration.orchestration import faults
-from slm_orchestration.orchestration.faults import FaultyModel, Scene
-from slm_orchestration.orchestration.resilience import GuardedCall
-from slm_orchestration.orchestration.result import Result
+from slm_orchestration.serving.resilience import GuardedCall
+from slm_orchestration.serving.result import Result
+from slm_orchestration.studies import faults
+from slm_orchestration.studies.faults import FaultyModel, Scene
 from tests.orchestration.by_hand import task
 from tests.orchestration.pool_by_hand import NAMES, orchestrator
 

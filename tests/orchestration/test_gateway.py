@@ -11,9 +11,9 @@ import openai
 import pytest
 from starlette.responses import PlainTextResponse
 
-from slm_orchestration.orchestration.gateway import Bounds
-from slm_orchestration.orchestration.gateway_door import CHAT, RECEIVED, Door
-from slm_orchestration.orchestration.gateway_schema import Chat
+from slm_orchestration.serving.gateway.admission import CHAT, RECEIVED, Door
+from slm_orchestration.serving.gateway.app import Bounds
+from slm_orchestration.serving.gateway.openai_api import Chat
 from tests.orchestration.serving import Echo, serving
 
 USER = [{"role": "user", "content": "to be or not"}]

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from slm_orchestration.orchestration.gateway_schema import openapi
+from slm_orchestration.serving.gateway.openai_api import openapi
 from tests.orchestration.serving import Echo, serving
 
 EXAMPLES = 5

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from slm_orchestration import tables
-from slm_orchestration.inference.confidence import calibrate_confidence
-from slm_orchestration.inference.store import read_outcomes
 from slm_orchestration.models.model import Completion
+from slm_orchestration.outcomes.confidence import calibrate_confidence
+from slm_orchestration.outcomes.store import read_outcomes
 from slm_orchestration.routing.outcome_matrix import outcome_matrix
 from slm_orchestration.tasks.task import from_table
 from tests.orchestration.pool_by_hand import NAMES, orchestrator

@@ -5,10 +5,11 @@ import asyncio
 import numpy as np
 import pytest
 
-from slm_orchestration.orchestration.load import (
+from slm_orchestration.studies.load import (
     ANSWERED,
     FAILED,
     LOST,
+    LoadClient,
     Measured,
     arrivals,
     closed_loop,
@@ -16,7 +17,6 @@ from slm_orchestration.orchestration.load import (
     summary,
     windows,
 )
-from slm_orchestration.orchestration.load_client import LoadClient
 from tests.orchestration.serving import serving
 
 

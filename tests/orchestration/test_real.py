@@ -3,7 +3,7 @@
 import pytest
 
 from slm_orchestration import AdaptiveOrchestrator, Result, tables
-from slm_orchestration.orchestration.pool import REPOSITORY
+from slm_orchestration.serving.pool import REPOSITORY
 from slm_orchestration.tasks.task import from_table
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from slm_orchestration.models.model import CallError, Completion, TaskError
 from slm_orchestration.models.scripted import ScriptedModel
-from slm_orchestration.orchestration.breaker import Breaker
-from slm_orchestration.orchestration.resilience import (
+from slm_orchestration.serving.resilience import (
     Admission,
+    Breaker,
     BreakerOpen,
     Guard,
     GuardedCall,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slm_orchestration.orchestration.settings import ModelSettings, Settings, read_settings
+from slm_orchestration.serving.settings import ModelSettings, Settings, read_settings
 
 
 def test_a_yaml_file_and_a_mapping_say_the_same(tmp_path):

@@ -11,10 +11,10 @@ from hydra.utils import instantiate
 from experiments.config import load_config
 from slm_orchestration.models.model import CallError, Completion
 from slm_orchestration.models.scripted import ScriptedModel
-from slm_orchestration.orchestration.gateway import Bounds
-from slm_orchestration.orchestration.gateway_backend import OrchestratorBackend
-from slm_orchestration.orchestration.resilience import GuardedCall, Protection
-from slm_orchestration.orchestration.result import Result
+from slm_orchestration.serving.gateway.app import Bounds
+from slm_orchestration.serving.gateway.backend import OrchestratorBackend
+from slm_orchestration.serving.resilience import GuardedCall, Protection
+from slm_orchestration.serving.result import Result
 from tests.orchestration.pool_by_hand import LARGE, SMALL, orchestrator, scripted
 from tests.orchestration.serving import serving
 

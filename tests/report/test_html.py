@@ -3,7 +3,7 @@ import hashlib
 import json
 import re
 
-from slm_orchestration.report.html import render
+from slm_orchestration.report.page import render
 
 HOSTILE = "</script><script>alert(1)</script> %%plotly%%"
 

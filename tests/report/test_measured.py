@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from slm_orchestration.report.claims import Claim, evaluate
-from slm_orchestration.report.measured import counted, from_faults, from_load
+from slm_orchestration.report.facts import counted, from_faults, from_load
 from tests.figures import tables_by_hand as by_hand
 
 OUTCOMES = pd.DataFrame(

@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 from experiments import report
 from experiments.page import write_page
 from experiments.results import Results, read_results
-from slm_orchestration.report import page_data
 from slm_orchestration.report.numbers import format_metric
+from slm_orchestration.report.page import MEASURES
 from tests.experiments.by_hand import configured
 from tests.experiments.results_by_hand import HOSTILE, write_results
 
@@ -62,8 +62,7 @@ def cells(page, table: str) -> list[list[str]]:
 def as_tabled(results: Results, strategy: str, threshold: float) -> list[list[str]]:
     rows = results.curves.query("strategy == @strategy and threshold == @threshold").set_index("domain")
     return [
-        [domain, str(rows.at[domain, "tasks"])]
-        + [format_metric(name, rows.at[domain, name]) for name in page_data.MEASURES]
+        [domain, str(rows.at[domain, "tasks"])] + [format_metric(name, rows.at[domain, name]) for name in MEASURES]
         for domain in ("overall", "code", "logic")
     ]
 

@@ -3,9 +3,8 @@ from pathlib import Path
 import pytest
 
 from slm_orchestration.report.numbers import Number
-from slm_orchestration.report.paper import compile_paper, write_generated
-from slm_orchestration.report.source import refuse_typed_numbers, typed_numbers
-from slm_orchestration.report.tables import PrintedTable
+from slm_orchestration.report.paper import compile_paper, refuse_typed_numbers, typed_numbers, write_generated
+from slm_orchestration.report.printed_tables import PrintedTable
 
 MAIN = Path(__file__).parents[2] / "paper" / "main.typ"
 SOURCE = """#let generated = sys.inputs.at("generated")

@@ -1,9 +1,9 @@
 import pandas as pd
 
-from slm_orchestration.report import facts, numbers, tables
+from slm_orchestration.report import facts, numbers, printed_tables
 from slm_orchestration.report.claims import Claim, evaluate
 from slm_orchestration.report.numbers import Source
-from slm_orchestration.report.tables import PrintedTable
+from slm_orchestration.report.printed_tables import PrintedTable
 from tests.figures import tables_by_hand as by_hand
 
 SOURCE = Source("estimates.parquet", "0123456789ab")
@@ -22,7 +22,7 @@ def named() -> dict[str, numbers.Number]:
 
 
 def test_the_summary_says_what_each_strategy_keeps_saves_and_gains():
-    table = tables.summary(named(), by_hand.estimates())
+    table = printed_tables.summary(named(), by_hand.estimates())
     adaptive = ("adaptive", "60.0\u00a0%", "0.875 [0.787, 0.962]", "2.00×", "2.00×", "+0.170 [+0.050, +0.300]")
     assert table.rows[0] == (*adaptive, "beats the mixture")
     assert [row[0] for row in table.rows] == [
@@ -33,13 +33,13 @@ def test_the_summary_says_what_each_strategy_keeps_saves_and_gains():
 
 
 def test_the_comparisons_hold_the_primary_test_of_quality_only():
-    table = tables.comparisons(named(), by_hand.comparisons(), by_hand.estimates())
+    table = printed_tables.comparisons(named(), by_hand.comparisons(), by_hand.estimates())
     assert [row[:2] for row in table.rows] == [("adaptive", "large"), ("adaptive", "mixture")]
     assert table.rows[0][2:] == ("−0.100 [−0.200, −0.010]", "−2.50", "0.001", "−0.40")
 
 
 def test_the_domains_say_how_many_tasks_they_have():
-    table = tables.domains(named(), by_hand.estimates())
+    table = printed_tables.domains(named(), by_hand.estimates())
     assert table.header == ("domain", "tasks", "small", "large")
     assert table.rows[0] == ("code", "5", "0.400 [0.200, 1.000]", "0.800 [0.400, 1.000]")
 
@@ -50,7 +50,7 @@ def test_a_claim_is_printed_with_what_was_measured_and_why_it_was_not():
         Claim("load", "10,000 requests/s", "load", "needs a load test", strategy="gateway", metric="rate", target=1e4),
     ]
     evaluated = evaluate(claims, by_hand.estimates(), by_hand.comparisons())
-    table = tables.claims(named() | facts.of_claims(evaluated, SOURCE), evaluated)
+    table = printed_tables.claims(named() | facts.of_claims(evaluated, SOURCE), evaluated)
     assert table.rows[0] == ("50 %", "share", "60.0\u00a0% [54.0\u00a0%, 66.0\u00a0%]", "–", "supported", "")
     assert table.rows[1] == ("10,000 requests/s", "load", "–", "–", "not testable here", "needs a load test")
 
@@ -87,21 +87,21 @@ def test_simulated_rates_stand_by_population_and_those_off_their_band_are_marked
         ("rejection", "paired_t, quality", 0.05, "inside", "alone", 200),
     ]  # fmt: skip
     simulated = pd.DataFrame(rows, columns=["rate_of", "statistic", "rate", "band", "tasks", "groups"])
-    table = tables.validation(simulated)
+    table = printed_tables.validation(simulated)
     assert table.header == ("rate of", "statistic", "alone, 200", "alone, 30")
     assert table.rows == (("coverage", "cost usd", "94.8", "92.0 !"), ("rejection", "paired t, quality", "5.0", "–"))
     assert table.rules == (1,)
 
 
 def test_markdown_has_a_rule_below_its_header_and_keeps_bars_in_cells():
-    table = tables.PrintedTable("t", ("a", "b"), "lr", (("x|y", "1"),))
-    assert tables.markdown(table) == "| a | b |\n| --- | ---: |\n| x&#124;y | 1 |"
+    table = printed_tables.PrintedTable("t", ("a", "b"), "lr", (("x|y", "1"),))
+    assert printed_tables.markdown(table) == "| a | b |\n| --- | ---: |\n| x&#124;y | 1 |"
 
 
 def test_cells_are_escaped_for_typst_and_latex():
     table = PrintedTable("t", ("a_b", "c"), "lr", (('say "x"\\', "50 % & −1 < 2"), ("~", "#$")), (1,))
-    assert '"say \\"x\\"\\\\", "50 % & −1 < 2",' in tables.typst(table)
-    latex = tables.latex(table)
+    assert '"say \\"x\\"\\\\", "50 % & −1 < 2",' in printed_tables.typst(table)
+    latex = printed_tables.latex(table)
     assert r"a\_b & c \\" in latex
     assert r"50 \% \& $-$1 $<$ 2 \\" in latex
     assert "\\addlinespace\n\\textasciitilde{} & \\#\\$ \\\\" in latex
@@ -109,4 +109,4 @@ def test_cells_are_escaped_for_typst_and_latex():
 
 def test_the_terminal_shows_aligned_columns():
     table = PrintedTable("t", ("name", "n"), "lr", (("a", "1"), ("bcdef", "100")))
-    assert tables.text(table) == "name     n\na        1\nbcdef  100"
+    assert printed_tables.text(table) == "name     n\na        1\nbcdef  100"

@@ -4,11 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slm_orchestration.inference.imported import ImportedError, Selection, read_imported
-from slm_orchestration.inference.imported_new import read_new
-from slm_orchestration.routing.advice import Target, advise
-from slm_orchestration.routing.advice_text import drift_text, verdict
-from slm_orchestration.routing.drift import alarms
+from slm_orchestration.outcomes.imported.reader import ImportedError, Selection, read_imported, read_new
+from slm_orchestration.studies.advice import Target, advise, verdict
+from slm_orchestration.studies.drift import alarms, drift_text
 
 TARGET = Target(resamples=300)
 

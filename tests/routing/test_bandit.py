@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from slm_orchestration.routing.bandit import Bandit, LinearArms
-from slm_orchestration.routing.prompt_vectors import LatentSemantics
+from slm_orchestration.routing.features import LatentSemantics
+from slm_orchestration.routing.routers.bandit import Bandit, LinearArms
 from slm_orchestration.statistics.grid import on_grid
 from tests.routing.tables_by_hand import matrix
 

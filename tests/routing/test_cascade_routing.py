@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from slm_orchestration.routing.cascade_routing import CascadeRouting, larger_of
-from slm_orchestration.routing.rules import Terms, Utility
+from slm_orchestration.routing import sweep
+from slm_orchestration.routing.rules import CascadeRouting, Terms, Utility, larger_of
 from slm_orchestration.routing.strategy import RoutedStrategy
 from slm_orchestration.statistics.grid import STEP
 from tests.routing.known import Known
@@ -41,10 +41,9 @@ def test_numbers_that_are_certain_have_the_larger_as_their_larger():
 def test_without_readable_answers_it_is_plain_utility():
     quality = np.random.default_rng(0).random((50, 3))
     terms, grid = Terms(COST, frozenset()), np.linspace(0, 1, 21)
-    plans = (
-        CascadeRouting(depth=3).calibrated(lambda called: quality, terms).choose(lambda called: quality, terms, grid)
-    )
-    plain = Utility().choose(lambda called: quality, terms, grid)
+    rule = CascadeRouting(depth=3).calibrated(lambda called: quality, terms)
+    plans = sweep.choose(rule, lambda called: quality, terms, grid)
+    plain = sweep.choose(Utility(), lambda called: quality, terms, grid)
     assert (plans.served == plain.served).all()
     assert (plans.called.sum(axis=2) == 1).all()
 
@@ -62,8 +61,8 @@ def test_planning_ahead_calls_two_uncertain_models_where_looking_one_call_ahead_
     # .9·.726 - .1·.2 = .633, against .9·.8 - .1·1 = .62 for the large model and .44 for a small one alone.
     quality, terms = np.array([[0.5, 0.5, 0.8]]), Terms(np.array([0.1, 0.1, 1.0]), frozenset({0, 1}))
     spread = (0.4, 0.4, 0.0)
-    ahead = CascadeRouting(depth=3, spread=spread).choose(lambda called: quality, terms, np.array([0.1]))
-    greedy = CascadeRouting(depth=1, spread=spread).choose(lambda called: quality, terms, np.array([0.1]))
+    ahead = sweep.choose(CascadeRouting(depth=3, spread=spread), lambda called: quality, terms, np.array([0.1]))
+    greedy = sweep.choose(CascadeRouting(depth=1, spread=spread), lambda called: quality, terms, np.array([0.1]))
     assert ahead.called[0, 0, 0]
     assert greedy.called[0, 0].tolist() == [False, False, True]
 

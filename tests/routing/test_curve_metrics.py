@@ -8,12 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slm_orchestration.routing import exact
-from slm_orchestration.routing.curve_metrics import Resampling, Sweep, changes_on_grid, curve_metrics, pair_score
+from slm_orchestration.routing import sweep
 from slm_orchestration.routing.replay import Overhead, replay
 from slm_orchestration.routing.rules import Utility
 from slm_orchestration.routing.strategy import RoutedStrategy
 from slm_orchestration.statistics import curves
+from slm_orchestration.studies.curve_metrics import (
+    Resampling,
+    SweptStrategy,
+    changes_on_grid,
+    curve_metrics,
+    pair_score,
+)
 from tests.routing.known import Known
 from tests.routing.tables_by_hand import matrix
 
@@ -24,19 +30,19 @@ FEW = Resampling(resamples=200, seed=0, level=0.95)
 def _sweep(quality, predicted):
     outcomes = matrix(quality)
     fitted = RoutedStrategy("s", Known(np.array(predicted)), Utility()).fit(outcomes, outcomes)
-    found = exact.changes(fitted, outcomes, overhead=Overhead())
+    found = fitted.changes(outcomes, overhead=Overhead())
     half = np.full(len(quality), 0.5)
-    return Sweep("s", outcomes, outcomes, found, found, pair_score(fitted, outcomes), (half, 8 * half)), fitted
+    return SweptStrategy("s", outcomes, outcomes, found, found, pair_score(fitted, outcomes), (half, 8 * half)), fitted
 
 
-def _by_metric(sweep):
-    return curve_metrics(sweep, FEW).set_index("metric")
+def _by_metric(swept):
+    return curve_metrics(swept, FEW).set_index("metric")
 
 
 def test_a_pair_whose_metrics_a_reader_can_add_up():
     # twenty times: the router asks first for the task that the large model alone answers, then for the other
-    sweep, _ = _sweep([[1, 1], [0, 1]] * 20, [[0.9, 1.0], [0.1, 1.0]] * 20)
-    found = _by_metric(sweep)
+    swept, _ = _sweep([[1, 1], [0, 1]] * 20, [[0.9, 1.0], [0.1, 1.0]] * 20)
+    found = _by_metric(swept)
     # PGR is 0, 1, 1 at shares 0, .5, 1: area .25 + .5
     assert found.loc["apgr", "estimate"] == pytest.approx(0.75)
     assert found.loc["cpt_50", "estimate"] == pytest.approx(0.25)
@@ -51,8 +57,8 @@ def test_a_pair_whose_metrics_a_reader_can_add_up():
 
 
 def test_equal_models_leave_apgr_undetermined():
-    sweep, _ = _sweep([[1, 0], [0, 1]] * 20, [[0.9, 1.0], [0.1, 1.0]] * 20)
-    found = _by_metric(sweep)
+    swept, _ = _sweep([[1, 0], [0, 1]] * 20, [[0.9, 1.0], [0.1, 1.0]] * 20)
+    found = _by_metric(swept)
     assert np.isnan(found.loc["apgr", "estimate"])
     assert found.loc["apgr", "method"].startswith("undetermined")
 
@@ -60,11 +66,11 @@ def test_equal_models_leave_apgr_undetermined():
 def test_a_curve_on_a_grid_meets_the_exact_one_where_the_grid_is_fine():
     rng = np.random.default_rng(0)
     quality = np.column_stack([rng.random(50) < 0.4, rng.random(50) < 0.5, rng.random(50) < 0.9]).astype(float)
-    sweep, fitted = _sweep(quality.tolist(), rng.random((50, 3)).tolist())
+    swept, fitted = _sweep(quality.tolist(), rng.random((50, 3)).tolist())
     grid = np.linspace(0, 1, 20_001)
-    replayed = replay("s", fitted.choose(sweep.evaluation, grid)["s"], sweep.evaluation, overhead=Overhead())
-    coarse = exact.curve(changes_on_grid(replayed))
-    fine = exact.curve(sweep.on_evaluation)
+    replayed = replay("s", fitted.choose(swept.evaluation, grid)["s"], swept.evaluation, overhead=Overhead())
+    coarse = sweep.curve(changes_on_grid(replayed))
+    fine = sweep.curve(swept.on_evaluation)
     assert coarse["quality"][-1] == pytest.approx(fine["quality"][-1])
     at = np.searchsorted(fine.threshold, coarse.threshold, side="right") - 1
     assert coarse["cost_usd"] == pytest.approx(fine["cost_usd"][at])
@@ -73,8 +79,8 @@ def test_a_curve_on_a_grid_meets_the_exact_one_where_the_grid_is_fine():
 def test_intervals_hold_the_estimate_and_equal_seeds_give_equal_tables():
     rng = np.random.default_rng(1)
     quality = np.column_stack([rng.random(200) < 0.4, rng.random(200) < 0.8]).astype(float)
-    sweep, _ = _sweep(quality.tolist(), rng.random((200, 2)).tolist())
-    one, two = curve_metrics(sweep, FEW), curve_metrics(sweep, FEW)
+    swept, _ = _sweep(quality.tolist(), rng.random((200, 2)).tolist())
+    one, two = curve_metrics(swept, FEW), curve_metrics(swept, FEW)
     assert one.equals(two)
     for metric in ("apgr", "aiq", "ibc_lift", "routing_auc"):
         found = one.set_index("metric").loc[metric]
@@ -84,10 +90,10 @@ def test_intervals_hold_the_estimate_and_equal_seeds_give_equal_tables():
 def test_the_interval_of_a_metric_of_means_is_that_of_the_same_tasks_drawn_again():
     rng = np.random.default_rng(2)
     quality = np.column_stack([rng.random(200) < 0.4, rng.random(200) < 0.8]).astype(float)
-    sweep, _ = _sweep(quality.tolist(), rng.random((200, 2)).tolist())
+    swept, _ = _sweep(quality.tolist(), rng.random((200, 2)).tolist())
     paid = rng.lognormal(0, 1, 200)
-    sweep = replace(sweep, point=(quality[:, 1], paid / 1000))
-    found = curve_metrics(sweep, Resampling(2000, 0, 0.95)).set_index("metric").loc["arena_score"]
+    swept = replace(swept, point=(quality[:, 1], paid / 1000))
+    found = curve_metrics(swept, Resampling(2000, 0, 0.95)).set_index("metric").loc["arena_score"]
     drawn = [(quality[rows, 1].mean(), paid[rows].mean() / 1000) for rows in rng.integers(0, 200, (2000, 200))]
     low, high = np.quantile([curves.arena_score(*means) for means in drawn], [0.025, 0.975])
     assert found["estimate"] == pytest.approx(curves.arena_score(quality[:, 1].mean(), paid.mean() / 1000))

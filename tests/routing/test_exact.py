@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from slm_orchestration.routing import exact
-from slm_orchestration.routing.adaptive import AdaptiveRouter
-from slm_orchestration.routing.cascade_routing import CascadeRouting
-from slm_orchestration.routing.confidence import ConfidenceRouter
-from slm_orchestration.routing.prompt_vectors import LatentSemantics, TaskAnalysis
+from slm_orchestration.routing import sweep
+from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis
 from slm_orchestration.routing.replay import Overhead, replay
-from slm_orchestration.routing.rules import Cascade, Utility
+from slm_orchestration.routing.routers.adaptive import AdaptiveRouter
+from slm_orchestration.routing.routers.confidence import ConfidenceRouter
+from slm_orchestration.routing.rules import Cascade, CascadeRouting, Utility
 from slm_orchestration.routing.strategy import RoutedStrategy
 from tests.routing.known import Known
 from tests.routing.tables_by_hand import matrix
@@ -28,8 +27,8 @@ def test_two_tasks_whose_changes_a_reader_can_add_up():
     # task 0: gain .125 -> (1-t)·.125 = t·.9 -> t = .125/1.025; task 1: gain .875 -> t = .875/1.775
     outcomes = matrix([[1, 1], [0, 1]])
     router = Known(np.array([[0.875, 1.0], [0.125, 1.0]]))
-    found = exact.changes(RoutedStrategy("s", router, Utility()).fit(outcomes, outcomes), outcomes, overhead=Overhead())
-    curve = exact.curve(found)
+    found = RoutedStrategy("s", router, Utility()).fit(outcomes, outcomes).changes(outcomes, overhead=Overhead())
+    curve = sweep.curve(found)
     assert curve.threshold == pytest.approx([0.0, 0.125 / 1.025, 0.875 / 1.775])
     assert curve["quality"] == pytest.approx([1.0, 1.0, 0.5])
     assert curve["cost_usd"] == pytest.approx([10.0, 5.5, 1.0])
@@ -52,7 +51,7 @@ def test_two_tasks_whose_changes_a_reader_can_add_up():
 def test_the_exact_curve_meets_every_replayed_threshold(router, rule):
     outcomes, overhead = _random_matrix(60), Overhead(latency_s=0.01, cost_usd=0.02)
     fitted = RoutedStrategy("s", router, rule).fit(outcomes, outcomes)
-    curve = exact.curve(exact.changes(fitted, outcomes, overhead=overhead))
+    curve = sweep.curve(fitted.changes(outcomes, overhead=overhead))
     grid = np.linspace(0.0013, 0.9991, 237)  # none is a multiple of 1/4096, where a choice may change
     replayed = replay("s", fitted.choose(outcomes, grid)["s"], outcomes, overhead=overhead)
     piece = np.searchsorted(curve.threshold, grid, side="right") - 1
@@ -65,4 +64,4 @@ def test_the_exact_curve_meets_every_replayed_threshold(router, rule):
 def test_tasks_that_change_at_the_same_threshold_make_one_point():
     outcomes = matrix([[0, 1]] * 5)
     fitted = RoutedStrategy("s", Known(np.tile([0.1, 1.0], (5, 1))), Utility()).fit(outcomes, outcomes)
-    assert len(exact.curve(exact.changes(fitted, outcomes, overhead=Overhead())).threshold) == 2
+    assert len(sweep.curve(fitted.changes(outcomes, overhead=Overhead())).threshold) == 2

@@ -8,11 +8,10 @@ import pytest
 
 from slm_orchestration.figures.between_within import between_within
 from slm_orchestration.figures.feasibility_map import feasibility_map
-from slm_orchestration.inference.imported import read_imported
-from slm_orchestration.routing.feasibility import feasibility
-from slm_orchestration.routing.imported_pool import matrix
-from slm_orchestration.routing.learned import conformed, learned, prompts_of
-from slm_orchestration.routing.recorded_pairs import pair_of
+from slm_orchestration.outcomes.imported.reader import read_imported
+from slm_orchestration.routing.outcome_matrix import matrix
+from slm_orchestration.studies.feasibility import feasibility
+from slm_orchestration.studies.learning import conformed, learned, pair_of, prompts_of
 
 
 @pytest.fixture(scope="module")

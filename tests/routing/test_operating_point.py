@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from slm_orchestration.routing.guarantee_simulation import simulate
 from slm_orchestration.routing.operating_point import Fixed, GuaranteedBudget, GuaranteedRetention, Retention
 from slm_orchestration.routing.references import one_model_each
 from slm_orchestration.routing.replay import Overhead, replay
+from slm_orchestration.studies.guarantee import simulate
 from tests.routing.tables_by_hand import matrix
 
 # the large model is right on all four tasks, the small one on the first three

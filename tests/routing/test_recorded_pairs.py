@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from slm_orchestration.routing.recorded_pairs import area_gain, cut_that_keeps, split_covariance
 from slm_orchestration.statistics.curves import apgr, deferral_curve
-from slm_orchestration.statistics.refits import overlap_corrected
+from slm_orchestration.statistics.sensitivity import overlap_corrected
+from slm_orchestration.studies.learning import area_gain, cut_that_keeps, split_covariance
 
 
 def test_calling_the_dear_model_on_one_dataset_gains_between_datasets_only():

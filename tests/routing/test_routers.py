@@ -4,20 +4,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slm_orchestration.routing.adaptive import AdaptiveRouter
-from slm_orchestration.routing.answer_scorer import AnswerScorerRouter
-from slm_orchestration.routing.bradley_terry import BradleyTerryRouter
-from slm_orchestration.routing.confidence import ConfidenceRouter
-from slm_orchestration.routing.domain_table import DomainTableRouter
-from slm_orchestration.routing.features import FEATURES, analyse, complexity
-from slm_orchestration.routing.heuristic import HeuristicRouter
-from slm_orchestration.routing.knn import NearestTasksRouter, nearest_rows
-from slm_orchestration.routing.length import LengthRouter
-from slm_orchestration.routing.matrix_factorization import MatrixFactorizationRouter
-from slm_orchestration.routing.prompt_vectors import LatentSemantics, SentenceEmbeddings, TaskAnalysis, unit_length
+from slm_orchestration.routing.features import (
+    FEATURES,
+    LatentSemantics,
+    SentenceEmbeddings,
+    TaskAnalysis,
+    analyse,
+    complexity,
+    unit_length,
+)
+from slm_orchestration.routing.outcome_matrix import NotRecorded
 from slm_orchestration.routing.quality_model import QualityModel
-from slm_orchestration.routing.regression import BoostedTrees, RegressionRouter
-from slm_orchestration.routing.router import NotRecorded
+from slm_orchestration.routing.routers.adaptive import AdaptiveRouter
+from slm_orchestration.routing.routers.answer_scorer import AnswerScorerRouter
+from slm_orchestration.routing.routers.bradley_terry import BradleyTerryRouter
+from slm_orchestration.routing.routers.confidence import ConfidenceRouter
+from slm_orchestration.routing.routers.domain_table import DomainTableRouter
+from slm_orchestration.routing.routers.heuristic import HeuristicRouter
+from slm_orchestration.routing.routers.knn import NearestTasksRouter, nearest_rows
+from slm_orchestration.routing.routers.length import LengthRouter
+from slm_orchestration.routing.routers.matrix_factorization import MatrixFactorizationRouter
+from slm_orchestration.routing.routers.regression import BoostedTrees, RegressionRouter
 from slm_orchestration.routing.rules import Cascade, Utility
 from slm_orchestration.routing.strategy import RoutedStrategy, fit_table, guarded
 from slm_orchestration.statistics.grid import STEP, on_grid

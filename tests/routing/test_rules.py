@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from slm_orchestration.routing import sweep
 from slm_orchestration.routing.rules import Cascade, Terms, Utility
 
 THRESHOLDS = np.linspace(0, 1, 11)
@@ -12,7 +13,7 @@ RELATIVE_COST = np.array([0.1, 0.3, 1.0])
 
 def _choose(rule, quality, *, thresholds=THRESHOLDS, readable=frozenset()):
     predict = quality if callable(quality) else lambda called: np.array(quality, dtype=float)
-    return rule.choose(predict, Terms(RELATIVE_COST, readable), np.array(thresholds))
+    return sweep.choose(rule, predict, Terms(RELATIVE_COST, readable), np.array(thresholds))
 
 
 def test_utility_at_threshold_0_takes_the_best_model_and_at_1_the_cheapest():

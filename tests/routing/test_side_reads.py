@@ -6,14 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from slm_orchestration.routing.hidden_state import HiddenStateRouter
-from slm_orchestration.routing.outcome_matrix import Recorded
-from slm_orchestration.routing.reads import fit_table, guarded, side_tables
+from slm_orchestration.routing.access import fit_table, guarded, side_tables
+from slm_orchestration.routing.outcome_matrix import NotRecorded, Recorded
 from slm_orchestration.routing.replay import Overhead, replay
-from slm_orchestration.routing.router import NotRecorded
+from slm_orchestration.routing.routers.hidden_state import HiddenStateRouter
+from slm_orchestration.routing.routers.self_consistency import SelfConsistencyRouter, agreement
+from slm_orchestration.routing.routers.self_verification import SelfVerificationRouter
 from slm_orchestration.routing.rules import Cascade, Utility
-from slm_orchestration.routing.self_consistency import SelfConsistencyRouter, agreement
-from slm_orchestration.routing.self_verification import SelfVerificationRouter
 from slm_orchestration.routing.strategy import RoutedStrategy
 from tests.routing.tables_by_hand import matrix
 

@@ -95,7 +95,7 @@ def test_a_dominated_model_that_no_one_chooses_changes_no_decision():
 
 
 def test_permuting_tasks_permutes_decisions():
-    from slm_orchestration.routing.confidence import ConfidenceRouter
+    from slm_orchestration.routing.routers.confidence import ConfidenceRouter
 
     order = np.array([2, 0, 1])
     fitted = RoutedStrategy("c", ConfidenceRouter(), Cascade()).fit(OUTCOMES, OUTCOMES)

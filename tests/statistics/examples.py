@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from slm_orchestration.statistics.panel import Panel, References, references
-from slm_orchestration.statistics.panel import panel as make_panel
+from slm_orchestration.statistics.strategy_matrix import Panel, References, references
+from slm_orchestration.statistics.strategy_matrix import panel as make_panel
 
 MODELS = ["tiny", "mid", "big"]
 

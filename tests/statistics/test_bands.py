@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from slm_orchestration.statistics.bands import simultaneous, threshold_bands
-from slm_orchestration.statistics.intervals import UndefinedStatistic
+from slm_orchestration.statistics.intervals import UndefinedStatistic, simultaneous, threshold_bands
 from slm_orchestration.statistics.resampling import Design, Draws
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from slm_orchestration.statistics import curve_resampling, curves
-from slm_orchestration.statistics.curve_resampling import CostCurve, area_over_cost, pair_curve, resample_measures
+from slm_orchestration.statistics import curves
+from slm_orchestration.statistics import curves as curve_resampling
+from slm_orchestration.statistics.curves import CostCurve, area_over_cost, pair_curve, resample_measures
 from slm_orchestration.statistics.resampling import Design
 
 ONE_STRATUM = Design(np.arange(30), np.zeros(30, dtype=np.int64))

@@ -3,12 +3,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from slm_orchestration.statistics import heterogeneity
+from slm_orchestration.statistics import sensitivity
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 
 
 def test_the_mixed_model_is_rs_analysis_of_variance_where_datasets_are_of_one_size(oracles):
-    effect = heterogeneity.mixed_effects(np.array(oracles["warpbreaks"]), np.repeat(np.arange(6), 9), level=0.95)
+    effect = sensitivity.mixed_effects(np.array(oracles["warpbreaks"]), np.repeat(np.arange(6), 9), level=0.95)
     mean, error = oracles["mixed_mean_and_error"]
     assert effect.estimate == pytest.approx(mean, rel=1e-6)
     assert (effect.high - effect.low) / (2 * stats.norm.ppf(0.975)) == pytest.approx(error, rel=1e-4)
@@ -18,7 +18,7 @@ def test_the_mixed_model_is_rs_analysis_of_variance_where_datasets_are_of_one_si
 
 def test_without_differences_between_datasets_the_mixed_model_is_the_paired_test():
     differences = np.tile([-1.0, 0.0, 1.0, 2.0, 0.0], 20)
-    effect = heterogeneity.mixed_effects(differences, np.arange(100) // 5, level=0.95)
+    effect = sensitivity.mixed_effects(differences, np.arange(100) // 5, level=0.95)
     assert effect.estimate == pytest.approx(0.4)
     error = differences.std(ddof=1) / 10  # statsmodels stops a little short of the boundary
     assert effect.high - effect.estimate == pytest.approx(1.96 * error, rel=0.05)
@@ -29,35 +29,33 @@ def test_datasets_that_differ_make_the_interval_wider():
     dataset = np.repeat(np.arange(10), 30)
     alike, differing = rng.normal(size=300), rng.normal(size=300) + rng.normal(0, 1, size=10)[dataset]
     widths = [effect.high - effect.low for effect in (
-        heterogeneity.mixed_effects(values, dataset, level=0.95) for values in (alike, differing)
+        sensitivity.mixed_effects(values, dataset, level=0.95) for values in (alike, differing)
     )]  # fmt: skip
     assert widths[1] > 3 * widths[0]
 
 
 def test_a_mixed_model_of_one_dataset_or_of_no_spread_is_refused():
     with pytest.raises(UndefinedStatistic, match="at least 2 datasets, got 1"):
-        heterogeneity.mixed_effects(np.arange(4.0), np.zeros(4, dtype=int), level=0.95)
+        sensitivity.mixed_effects(np.arange(4.0), np.zeros(4, dtype=int), level=0.95)
     with pytest.raises(UndefinedStatistic, match="do not vary"):
-        heterogeneity.mixed_effects(np.full(4, 0.5), np.array([0, 0, 1, 1]), level=0.95)
+        sensitivity.mixed_effects(np.full(4, 0.5), np.array([0, 0, 1, 1]), level=0.95)
 
 
 def test_tau_and_i2_are_those_of_dersimonian_and_laird_in_r(oracles):
-    found = heterogeneity.between_domains(np.array(oracles["effects"]), np.array(oracles["variances"]))
+    found = sensitivity.between_domains(np.array(oracles["effects"]), np.array(oracles["variances"]))
     assert found == pytest.approx(tuple(oracles["tau_and_i2"]), rel=1e-10)
 
 
 def test_domains_without_a_variance_are_left_out_and_two_must_remain():
     effects, variances = np.array([0.1, 0.3, 0.9]), np.array([0.01, 0.02, 0.0])
-    assert heterogeneity.between_domains(effects, variances) == heterogeneity.between_domains(
-        effects[:2], variances[:2]
-    )
+    assert sensitivity.between_domains(effects, variances) == sensitivity.between_domains(effects[:2], variances[:2])
     with pytest.raises(UndefinedStatistic, match="2 domains whose effect varies, got 1"):
-        heterogeneity.between_domains(effects[1:], variances[1:])
+        sensitivity.between_domains(effects[1:], variances[1:])
 
 
 def test_the_permutation_over_domains_nears_the_share_of_all_orders():
     # Two domains of two tasks: of the 6 ways to deal out 0, 0, 1, 1 two separate the zeros from the ones.
-    p = heterogeneity.domain_permutation(
+    p = sensitivity.domain_permutation(
         np.array([[0.0], [0.0], [1.0], [1.0]]), np.array([0, 0, 1, 1]), permutations=6000, seed=0
     )
     assert p[0] == pytest.approx(2 / 6, abs=0.02)
@@ -67,7 +65,7 @@ def test_the_permutation_over_domains_does_not_depend_on_the_order_of_tasks_and_
     rng = np.random.default_rng(0)
     values, domain, order = rng.normal(size=(60, 2)), rng.integers(0, 3, size=60), rng.permutation(60)
     first, again, shuffled = (
-        heterogeneity.domain_permutation(*both, permutations=999, seed=1)
+        sensitivity.domain_permutation(*both, permutations=999, seed=1)
         for both in ((values, domain), (values, domain), (values[order], domain[order]))
     )
     assert np.array_equal(first, again)
@@ -75,22 +73,22 @@ def test_the_permutation_over_domains_does_not_depend_on_the_order_of_tasks_and_
 
 
 def test_differences_that_do_not_vary_have_no_p_over_domains():
-    p = heterogeneity.domain_permutation(np.ones((4, 1)), np.array([0, 0, 1, 1]), permutations=9, seed=0)
+    p = sensitivity.domain_permutation(np.ones((4, 1)), np.array([0, 0, 1, 1]), permutations=9, seed=0)
     assert np.isnan(p[0])
 
 
 def test_the_interval_over_refits_is_nadeau_and_bengios(oracles):
     differences = np.subtract(oracles["after"], oracles["before"])
-    effect = heterogeneity.over_refits(differences, test_over_training=0.5, level=0.95)
+    effect = sensitivity.over_refits(differences, test_over_training=0.5, level=0.95)
     assert (effect.low, effect.high) == pytest.approx(tuple(oracles["refit_interval_half"]), rel=1e-10)
     with pytest.raises(UndefinedStatistic, match="at least 2 refits, got 1"):
-        heterogeneity.over_refits(np.array([1.0]), test_over_training=0.5, level=0.95)
+        sensitivity.over_refits(np.array([1.0]), test_over_training=0.5, level=0.95)
     with pytest.raises(UndefinedStatistic, match="defined in every refit"):
-        heterogeneity.over_refits(np.array([1.0, np.nan]), test_over_training=0.5, level=0.95)
+        sensitivity.over_refits(np.array([1.0, np.nan]), test_over_training=0.5, level=0.95)
 
 
 def test_groups_count_once_with_their_mean():
-    means, codes = heterogeneity.group_means(
+    means, codes = sensitivity.group_means(
         np.array([[1.0], [3.0], [5.0]]), np.array([0, 0, 1]), pd.Series(["b", "b", "a"])
     )
     assert means.tolist() == [[2.0], [5.0]] and codes.tolist() == [1, 0]

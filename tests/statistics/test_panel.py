@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from slm_orchestration.statistics.panel import panel, references
+from slm_orchestration.statistics.strategy_matrix import panel, references
 from tests.statistics.examples import make_decisions, make_tasks, pool
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slm_orchestration.statistics.intervals import UndefinedStatistic
-from slm_orchestration.statistics.ranks import rank_intervals, winner
+from slm_orchestration.statistics.sensitivity import rank_intervals, winner
 
 
 def around(*centres: float, spread: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 from slm_orchestration import tables
-from slm_orchestration.statistics.panel import panel
-from slm_orchestration.statistics.resampled import resample
-from slm_orchestration.statistics.robustness import robustness, with_datasets_as_units
+from slm_orchestration.statistics.bootstrap import resample
+from slm_orchestration.statistics.sensitivity import robustness, with_datasets_as_units
+from slm_orchestration.statistics.strategy_matrix import panel
 from tests.statistics.examples import make_decisions, make_tasks, pool
 
 

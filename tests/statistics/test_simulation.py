@@ -1,24 +1,24 @@
 import numpy as np
 import pytest
 
-from slm_orchestration.statistics import simulation, validation
+from slm_orchestration.statistics import validation
 
 
 @pytest.fixture(scope="module")
 def clustered():
-    return simulation.population(clustered=True, seed=1)
+    return validation.population(clustered=True, seed=1)
 
 
 def test_the_twin_equals_the_dearest_model_in_every_mean_but_not_on_every_task(clustered):
     for values in clustered.values.values():
-        large, twin = (values[:, simulation.STRATEGIES.index(name)] for name in ("always_large", "twin"))
+        large, twin = (values[:, validation.STRATEGIES.index(name)] for name in ("always_large", "twin"))
         assert large.mean() == pytest.approx(twin.mean(), rel=1e-12)
     quality = clustered.values["quality"]
     assert np.mean(quality[:, 0] != quality[:, -1]) > 0.2
 
 
 def test_samples_hold_whole_groups_of_all_datasets(clustered):
-    panel, curve = simulation.sample(clustered, 40, np.random.default_rng(0))
+    panel, curve = validation.sample(clustered, 40, np.random.default_rng(0))
     assert panel.tasks["group"].nunique() == 40
     assert panel.tasks.groupby("dataset")["group"].nunique().tolist() == [10] * 4
     assert curve.shape == (len(panel.tasks), 9)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from slm_orchestration.statistics.bootstrap import Ratios, Studentised, absolute_pivots, standard_errors
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.resampling import Design, Draws
-from slm_orchestration.statistics.studentised import Ratios, Studentised, standard_errors, strays
 
 ONE_STRATUM = Design(np.arange(5), np.zeros(5, int))
 
@@ -14,7 +14,9 @@ def mean_of(*values, logarithmic=False) -> Ratios:
 
 
 def made(ratios, design, resamples=500) -> Studentised:
-    drawn = np.concatenate([strays(ratios, weights, design) for _, weights in Draws(design, resamples, 0).blocks()])
+    drawn = np.concatenate(
+        [absolute_pivots(ratios, weights, design) for _, weights in Draws(design, resamples, 0).blocks()]
+    )
     return Studentised(ratios.observed, standard_errors(ratios, design), drawn, ratios.logarithmic)
 
 
@@ -28,9 +30,9 @@ def test_the_standard_error_of_a_mean_is_the_textbooks_and_relative_for_a_logari
 def test_a_resample_is_measured_in_its_own_standard_error():
     # Four of five tasks are drawn, each of weight 5/4: 1, 1, 2, 4 has mean 2 and its error is sqrt(2 / 4).
     weights = np.array([[2], [1], [0], [1], [0]]) * 5 / 4
-    assert strays(mean_of(1, 2, 3, 4, 10), weights, ONE_STRATUM) == pytest.approx(abs(2 - 4) / np.sqrt(2 / 4))
+    assert absolute_pivots(mean_of(1, 2, 3, 4, 10), weights, ONE_STRATUM) == pytest.approx(abs(2 - 4) / np.sqrt(2 / 4))
     relative = np.sqrt(2 / 4) / 2
-    found = strays(mean_of(1, 2, 3, 4, 10, logarithmic=True), weights, ONE_STRATUM)
+    found = absolute_pivots(mean_of(1, 2, 3, 4, 10, logarithmic=True), weights, ONE_STRATUM)
     assert found == pytest.approx(np.log(4 / 2) / relative)
 
 
@@ -39,7 +41,7 @@ def test_the_error_of_a_ratio_is_that_of_its_residuals_in_each_resample():
     design, above, below = Design(np.arange(40), np.arange(40) % 4), rng.lognormal(size=40), rng.lognormal(size=40)
     ratios = Ratios(above[:, None], below[:, None], logarithmic=False)
     _, weights = next(Draws(design, 3, 1).blocks())
-    for resample, found in enumerate(strays(ratios, weights, design)[:, 0]):
+    for resample, found in enumerate(absolute_pivots(ratios, weights, design)[:, 0]):
         w = weights[:, resample]
         ratio, variance = (w @ above) / (w @ below), 0.0
         for stratum in range(4):
@@ -52,14 +54,14 @@ def test_the_error_of_a_ratio_is_that_of_its_residuals_in_each_resample():
 
 def test_a_resample_without_spread_of_its_own_strays_infinitely():
     weights = np.array([[4], [0], [0], [0], [0]]) * 5 / 4
-    assert strays(mean_of(1, 2, 3, 4, 10), weights, ONE_STRATUM)[0, 0] == np.inf
+    assert absolute_pivots(mean_of(1, 2, 3, 4, 10), weights, ONE_STRATUM)[0, 0] == np.inf
 
 
 def test_small_strata_are_centred_at_the_samples_mean():
     design = Design(np.arange(4), np.array([0, 0, 1, 1]))
     weights = np.array([[2.0], [0.0], [2.0], [0.0]])
     # Each stratum's one draw, 1 from its mean, weighs 2: variance 2² + 2², over 4 tasks.
-    assert strays(mean_of(0, 2, 4, 6), weights, design) == pytest.approx(1 / (np.sqrt(8) / 4))
+    assert absolute_pivots(mean_of(0, 2, 4, 6), weights, design) == pytest.approx(1 / (np.sqrt(8) / 4))
 
 
 def test_equal_sides_have_no_interval():

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slm_orchestration.statistics.panel import panel
-from slm_orchestration.statistics.resampled import resample
-from slm_orchestration.statistics.summaries import summarise
+from slm_orchestration.statistics.bootstrap import resample
+from slm_orchestration.statistics.estimates import summarise
+from slm_orchestration.statistics.strategy_matrix import panel
 from tests.statistics.examples import make_decisions, make_tasks, pool, small_panel
 
 COSTS = {"always_tiny": 1.0, "always_mid": 2.0, "always_big": 4.0, "guess": 0.0, "router": 2.0}

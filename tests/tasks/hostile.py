@@ -94,7 +94,7 @@ def square(x):
     "a deep message": _WRITE_TO_PIPES.format("b'[' * 60000 + b'\\n'") + SQUARE,
     "a patched encoder": """
 import sys
-sys.modules['slm_orchestration.tasks.literals']._pack = lambda value: {'Agreeable': []}
+sys.modules['slm_orchestration.tasks.sandbox.wire']._pack = lambda value: {'Agreeable': []}
 def square(x):
     return 9
 """,

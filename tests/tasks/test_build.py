@@ -5,12 +5,11 @@ import json
 import pandas as pd
 import pytest
 
-from slm_orchestration.tasks.build import Suite, chosen, collect, overview, shared_groups
 from slm_orchestration.tasks.cards import cards
 from slm_orchestration.tasks.dataset import Dataset
 from slm_orchestration.tasks.forms import Free
-from slm_orchestration.tasks.pilot import COLUMNS
 from slm_orchestration.tasks.sources.local import LocalRows
+from slm_orchestration.tasks.suite import COLUMNS, Suite, chosen, collect, overview, shared_groups
 
 FORM = Free(scorer="exact", instruction="", question="{question}", reference="{answer}", reference_as="accepted")
 

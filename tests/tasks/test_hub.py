@@ -9,7 +9,7 @@ from experiments.config import load_config
 from experiments.prepare import configured
 from slm_orchestration.tasks.dataset import Drafted, read
 from slm_orchestration.tasks.scoring import score
-from slm_orchestration.tasks.sources.hub import HubRows
+from slm_orchestration.tasks.sources.local import HubRows
 from tests.tasks.reference_answers import right_answer
 
 datasets = pytest.importorskip("datasets")

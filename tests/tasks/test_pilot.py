@@ -1,7 +1,6 @@
 import pytest
 
-from slm_orchestration.tasks.pilot import baselines, judged, wanted
-from slm_orchestration.tasks.splits import pilot
+from slm_orchestration.tasks.suite import baselines, judged, pilot, wanted
 from slm_orchestration.tasks.task import Task
 
 

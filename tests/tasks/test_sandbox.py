@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from slm_orchestration.tasks import confinement, sandbox
-from slm_orchestration.tasks.candidate import longest_program
-from slm_orchestration.tasks.sandbox import Job, Limits, SandboxUnavailable, Verdict, run_tests
+from slm_orchestration.tasks import sandbox
+from slm_orchestration.tasks.sandbox import Job, Limits, SandboxUnavailable, Verdict, confinement, run_tests
+from slm_orchestration.tasks.sandbox.candidate_process import longest_program
 from tests.tasks.hostile import ESCAPES, EXHAUSTING, LIES, SQUARE
 
 CHECK = "def check(candidate):\n    assert candidate(3) == 9\n    assert candidate(4) == 16\n"

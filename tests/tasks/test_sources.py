@@ -12,11 +12,10 @@ from slm_orchestration.tasks.dataset import Dataset, Drafted, Refused, read
 from slm_orchestration.tasks.forms import Choice, Free
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.sources import wheels
-from slm_orchestration.tasks.sources.generated import ReasoningGym
-from slm_orchestration.tasks.sources.hub import HubRows
-from slm_orchestration.tasks.sources.local import LocalRows
+from slm_orchestration.tasks.sources.local import HubRows, LocalRows
+from slm_orchestration.tasks.sources.reasoning_gym import ReasoningGym
 from slm_orchestration.tasks.sources.recorded import RecordedNumbers
-from slm_orchestration.tasks.sources.records import CHANGES, RecordTasks
+from slm_orchestration.tasks.sources.synthetic_tables import CHANGES, RecordTasks
 from tests.tasks.reference_answers import right_answer
 
 WHEEL = Wheel("carrier", "1.0", "0" * 64)

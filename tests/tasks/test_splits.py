@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from slm_orchestration.tasks.splits import Plan, select, split_of
+from slm_orchestration.tasks.suite import Plan, select, split_of
 from slm_orchestration.tasks.task import Task
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.style import FAINT, INK, SOFT
 
 _ORDER = ("oracle", "domain_table_given", "domain_table_predicted", "logistic", "knn", "matrix_factorization",
@@ -63,7 +63,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, right: float) -> None:
     axes.axvline(0, color=SOFT, linewidth=0.6)
     axes.grid(axis="x", color=FAINT, linewidth=0.4)
     axes.set_axisbelow(True)
-    axes.set_yticks(range(len(names)), [strategies.label(name) for name in names])
+    axes.set_yticks(range(len(names)), [naming.label(name) for name in names])
 
 
 def _short(model: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.labels import Label, beside
 from slm_orchestration.figures.style import FAINT, SOFT
 
@@ -20,25 +20,25 @@ def cost_of_error(estimates: pd.DataFrame) -> Figure:
 
     `w` is the price of a wrong answer, in mean costs of the dearest model; below 1 a choice is the cheaper one.
     """
-    cost, quality = (strategies.metric(estimates, name)["estimate"] for name in ("cost_usd", "quality"))
-    constants = strategies.constants(estimates)
-    names = [*constants[:-1], *strategies.contenders(estimates)[:_STRATEGIES], "oracle"]
+    cost, quality = (naming.metric(estimates, name)["estimate"] for name in ("cost_usd", "quality"))
+    constants = naming.constants(estimates)
+    names = [*constants[:-1], *naming.contenders(estimates)[:_STRATEGIES], "oracle"]
     prices = np.geomspace(0.1, 1000.0, _STEPS)
     with style.look():
         figure = Figure(figsize=(style.COLUMN_WIDTH, 2.3))
         axes = figure.add_axes((0.13, 0.17, 0.52, 0.78))
         axes.set(
             xscale="log",
-            xlabel=f"Price of a wrong answer (calls of {strategies.label(constants[-1])})",
+            xlabel=f"Price of a wrong answer (calls of {naming.label(constants[-1])})",
             ylabel="Total cost over the dearest model's",
         )
         axes.axhline(1.0, color=SOFT, linewidth=0.8, label="dearest")
-        labels = [Label(prices[-1], 1.0, strategies.label(constants[-1]), SOFT)]
+        labels = [Label(prices[-1], 1.0, naming.label(constants[-1]), SOFT)]
         for name in [name for name in names if name in cost.index]:
             ratio = relative_total((cost[name], quality[name]), (cost[constants[-1]], quality[constants[-1]]), prices)
-            tone, dashes = (SOFT, (0, (3, 1))) if strategies.is_constant(name) else (style.colour(name), "-")
+            tone, dashes = (SOFT, (0, (3, 1))) if naming.is_constant(name) else (style.colour(name), "-")
             axes.plot(prices, ratio, color=tone, linestyle=dashes, label=f"total:{name}")
-            labels.append(Label(prices[-1], float(ratio[-1]), strategies.label(name), tone))
+            labels.append(Label(prices[-1], float(ratio[-1]), naming.label(name), tone))
         axes.set_xlim(prices[0], prices[-1])
         axes.set_ylim(bottom=0.0)
         axes.grid(color=FAINT, linewidth=0.3)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.labels import Label, beside
 from slm_orchestration.figures.style import FAINT, INK, SOFT
 
@@ -34,7 +34,7 @@ def cost_quality(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Sequence[s
         figure = Figure(figsize=(style.COLUMN_WIDTH, 2.9))
         axes = figure.add_axes((0.125, 0.16, 0.5, 0.81))
         labels = [_mixture(axes, points, hull)]
-        contenders = strategies.contenders(estimates)
+        contenders = naming.contenders(estimates)
         named = [name for place, name in enumerate(contenders) if place < _NAMED or name == _CLAIMED]
         others = [name for name in contenders if name not in named]
         _dots(axes, points.loc[others])
@@ -42,8 +42,8 @@ def cost_quality(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Sequence[s
             if len(contenders) <= _CURVES_TOGETHER:
                 _curve(axes, curves, name, scale)
             _cross(axes, points.T[name], name)
-        references = [name for name in strategies.REFERENCES if name in points.index and name != "mixture"]
-        landmarks = references + strategies.constants(estimates)
+        references = [name for name in naming.REFERENCES if name in points.index and name != "mixture"]
+        landmarks = references + naming.constants(estimates)
         for name in landmarks:
             _landmark(axes, points.T[name], name)
         labels += [_label(points, name) for name in named + landmarks]
@@ -59,22 +59,22 @@ def cost_quality_panels(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Seq
     """Draw each strategy's whole curve over its thresholds in a panel of its own, on the plane of `cost_quality`."""
     scale, unit = _unit(estimates)
     points = _points(estimates, scale)
-    names = strategies.contenders(estimates)
+    names = naming.contenders(estimates)
     with style.look():
         figure, panels = style.panels(len(names), height=1.3)
         for axes, name in zip(panels, names, strict=True):
             _mixture(axes, points, hull)
-            for constant in strategies.constants(estimates):
+            for constant in naming.constants(estimates):
                 _landmark(axes, points.T[constant], constant)
             if "oracle" in points.index:
                 _landmark(axes, points.T["oracle"], "oracle")
             _curve(axes, curves, name, scale)
             _cross(axes, points.T[name], name)
             axes.grid(color=FAINT, linewidth=0.3)
-            axes.set_title(strategies.label(name), color=style.colour(name), pad=3)
+            axes.set_title(naming.label(name), color=style.colour(name), pad=3)
         if panels:
             _limits(panels[0], points, names)
-            reach = strategies.overall(curves).query("strategy in @names")["cost_usd"].max() * scale
+            reach = naming.overall(curves).query("strategy in @names")["cost_usd"].max() * scale
             panels[0].set_xlim(right=max(panels[0].get_xlim()[1], 1.03 * reach))
         figure.supxlabel(f"Mean cost {unit}", fontsize=7)
         figure.supylabel("Mean quality", fontsize=7)
@@ -83,7 +83,7 @@ def cost_quality_panels(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Seq
 
 def _unit(estimates: pd.DataFrame) -> tuple[float, str]:
     """Return by what to multiply dollars per task so that the dearest point reads well, and the name of that unit."""
-    dearest = strategies.metric(estimates, "cost_usd")["estimate"].max()
+    dearest = naming.metric(estimates, "cost_usd")["estimate"].max()
     units = ((1.0, "per task"), (1e3, "per 1,000 tasks"), (1e6, "per million tasks"))
     factor, words = next((unit for unit in units if dearest * unit[0] >= 0.1), units[-1])
     return factor, f"{words} (USD)"
@@ -91,8 +91,8 @@ def _unit(estimates: pd.DataFrame) -> tuple[float, str]:
 
 def _points(estimates: pd.DataFrame, scale: float) -> pd.DataFrame:
     """Return per strategy cost, quality and the ends of both intervals, in the plane's units."""
-    cost = strategies.metric(estimates, "cost_usd")[["estimate", "low", "high"]] * scale
-    quality = strategies.metric(estimates, "quality")[["estimate", "low", "high"]]
+    cost = naming.metric(estimates, "cost_usd")[["estimate", "low", "high"]] * scale
+    quality = naming.metric(estimates, "quality")[["estimate", "low", "high"]]
     return cost.add_prefix("cost_").join(quality.add_prefix("quality_"), how="inner")
 
 
@@ -102,7 +102,7 @@ def _mixture(axes: Axes, points: pd.DataFrame, hull: Sequence[str]) -> Label:
     The line starts at guess, which costs nothing, and is flat beyond its dearest model, as gain_over_mixture has it.
     """
     start = ["guess"] if "guess" in points.index else []
-    vertices = points.loc[start + [strategies.CONSTANT + name for name in hull if name != "guess"]]
+    vertices = points.loc[start + [naming.CONSTANT + name for name in hull if name != "guess"]]
     cost, quality = vertices["cost_estimate"].tolist(), vertices["quality_estimate"].tolist()
     beyond = max(points[["cost_estimate", "cost_high"]].max(axis=None), cost[-1])
     axes.plot(
@@ -119,7 +119,7 @@ def _mixture(axes: Axes, points: pd.DataFrame, hull: Sequence[str]) -> Label:
 
 
 def _curve(axes: Axes, curves: pd.DataFrame, name: str, scale: float) -> None:
-    curve = strategies.overall(curves)
+    curve = naming.overall(curves)
     curve = curve[curve["strategy"] == name].sort_values("threshold")
     axes.plot(
         curve["cost_usd"] * scale,
@@ -169,8 +169,8 @@ def _arms(point: pd.Series, metric: str) -> np.ndarray | None:
 
 def _label(points: pd.DataFrame, name: str) -> Label:
     point = points.T[name]
-    tone = SOFT if name in strategies.REFERENCES and name != "oracle" else style.colour(name)
-    return Label(point["cost_estimate"], point["quality_estimate"], strategies.label(name), tone)
+    tone = SOFT if name in naming.REFERENCES and name != "oracle" else style.colour(name)
+    return Label(point["cost_estimate"], point["quality_estimate"], naming.label(name), tone)
 
 
 def _limits(axes: Axes, points: pd.DataFrame, contenders: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.style import FAINT, SOFT
 
 
@@ -15,13 +15,11 @@ def deferral(curves: pd.DataFrame, estimates: pd.DataFrame, operating_points: pd
 
     Dashed is random escalation, from the cheapest model to the dearest; the mark is the operating point.
     """
-    overall = strategies.overall(curves)
+    overall = naming.overall(curves)
     overall = overall.assign(escalated=1 - overall["small_share"])
-    ends = strategies.metric(estimates, "quality")["estimate"][
-        [strategies.constants(estimates)[place] for place in (0, -1)]
-    ]
+    ends = naming.metric(estimates, "quality")["estimate"][[naming.constants(estimates)[place] for place in (0, -1)]]
     chosen = overall.merge(operating_points[["strategy", "threshold"]], on=["strategy", "threshold"])
-    names = [name for name in strategies.contenders(estimates) if name in set(overall["strategy"])]
+    names = [name for name in naming.contenders(estimates) if name in set(overall["strategy"])]
     with style.look():
         figure, panels = style.panels(len(names), height=1.15)
         for axes, name in zip(panels, names, strict=True):
@@ -40,4 +38,4 @@ def _curve(axes: Axes, curve: pd.DataFrame, point: pd.DataFrame, name: str) -> N
     axes.plot(point["escalated"], point["quality"], label=f"point:{name}", **style.point(name))
     axes.grid(color=FAINT, linewidth=0.3)
     axes.set_axisbelow(True)
-    axes.set_title(strategies.label(name), color=style.colour(name), pad=3)
+    axes.set_title(naming.label(name), color=style.colour(name), pad=3)

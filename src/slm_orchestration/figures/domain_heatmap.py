@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.style import FAINT, INK, SOFT
 
 # The colours span these retentions; a cell's number is right whatever its colour. Text turns white beyond _DARK from 1.
@@ -36,7 +36,7 @@ def domain_heatmap(estimates: pd.DataFrame) -> Figure:
                 _cell(axes, (column, row), cells.T[(name, domain)] if (name, domain) in cells.index else None)
         axes.set_xticks(
             range(len(names)),
-            [strategies.label(name) for name in names],
+            [naming.label(name) for name in names],
             rotation=35,
             ha="left",
             rotation_mode="anchor",
@@ -57,14 +57,14 @@ def _cells(estimates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _domains(cells: pd.DataFrame) -> list[str]:
-    names = sorted(set(cells.index.get_level_values("domain")) - {strategies.OVERALL})
-    return [strategies.OVERALL, *names]
+    names = sorted(set(cells.index.get_level_values("domain")) - {naming.OVERALL})
+    return [naming.OVERALL, *names]
 
 
 def _columns(estimates: pd.DataFrame) -> list[str]:
     """Return contenders and constants, but for the dearest model, whose retention is 1 by definition."""
-    dearest = strategies.constants(estimates)[-1]
-    return strategies.contenders(estimates) + [name for name in strategies.constants(estimates) if name != dearest]
+    dearest = naming.constants(estimates)[-1]
+    return naming.contenders(estimates) + [name for name in naming.constants(estimates) if name != dearest]
 
 
 def _row_label(cells: pd.DataFrame, domain: str) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.style import FAINT, INK, SOFT
 
 
@@ -15,12 +15,12 @@ def forest(estimates: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
 
     Beside it stands the p-value of the paired t-test against the mixture, corrected over strategies.
     """
-    gains = strategies.metric(estimates, "gain_over_mixture")
+    gains = naming.metric(estimates, "gain_over_mixture")
     gains = gains[gains["estimate"].notna()]
-    ranked = [name for name in strategies.contenders(estimates) if name in gains.index]
+    ranked = [name for name in naming.contenders(estimates) if name in gains.index]
     below = [name for name in ("domain_table_given", "oracle", "oracle_permuted", "random") if name in gains.index]
     names = ranked + below
-    corrected = strategies.corrected_p(comparisons)
+    corrected = naming.corrected_p(comparisons)
     with style.look():
         figure = Figure(figsize=(style.COLUMN_WIDTH, 0.55 + 0.165 * len(names)), layout="constrained")
         axes = figure.add_subplot()
@@ -30,7 +30,7 @@ def forest(estimates: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
         axes.axvline(0.0, color=INK, linewidth=0.6, zorder=1)
         if ranked and below:
             axes.axhline(len(ranked) - 0.5, color=FAINT, linewidth=0.6)
-        axes.set_yticks(range(len(names)), [strategies.label(name) for name in names])
+        axes.set_yticks(range(len(names)), [naming.label(name) for name in names])
         for tick, name in zip(axes.get_yticklabels(), names, strict=True):
             tick.set_color(style.colour(name))
         axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="Gain over the mixture (quality)")
@@ -49,7 +49,7 @@ def _row(axes: Axes, gain: pd.Series, name: str, row: int) -> None:
 
 
 def _verdict(axes: Axes, gain: pd.Series, p_adjusted: float | None, row: int) -> None:
-    verdict = strategies.against_mixture(gain["low"], gain["high"], p_adjusted)
+    verdict = naming.against_mixture(gain["low"], gain["high"], p_adjusted)
     tested = "" if p_adjusted is None else ", p < 0.001" if p_adjusted < 0.001 else f", p = {p_adjusted:.3f}"
     axes.annotate(
         verdict + tested,
@@ -57,6 +57,6 @@ def _verdict(axes: Axes, gain: pd.Series, p_adjusted: float | None, row: int) ->
         xycoords=("axes fraction", "data"),
         fontsize=5.8,
         va="center",
-        color=INK if verdict in (strategies.BEATS, strategies.SHORT) else SOFT,
+        color=INK if verdict in (naming.BEATS, naming.SHORT) else SOFT,
         annotation_clip=False,
     )

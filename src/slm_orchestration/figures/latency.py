@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.labels import Label, beside
 from slm_orchestration.figures.style import FAINT, SOFT
 
@@ -23,7 +23,7 @@ def latency_ecdf(served: pd.DataFrame, estimates: pd.DataFrame) -> Figure:
     `served` holds DECISIONS at the operating points. A quantile is the least time within which that share is answered.
     """
     present = set(served["strategy"])
-    names = [*strategies.constants(estimates), *strategies.contenders(estimates)[:_STRATEGIES]]
+    names = [*naming.constants(estimates), *naming.contenders(estimates)[:_STRATEGIES]]
     with style.look():
         figure = Figure(figsize=(style.COLUMN_WIDTH, 2.3))
         axes = figure.add_axes((0.13, 0.17, 0.52, 0.78))
@@ -53,7 +53,7 @@ def quantiles(latency_s: pd.Series) -> list[float]:
 def _line(axes: Axes, latency_s: pd.Series, name: str) -> Label:
     values = np.sort(latency_s.to_numpy(dtype=float))
     shares = np.arange(1, values.size + 1) / values.size
-    constant = strategies.is_constant(name)
+    constant = naming.is_constant(name)
     tone, dashes = (SOFT, (0, (3, 1))) if constant else (style.colour(name), "-")
     axes.step(values, shares, where="post", color=tone, linestyle=dashes, label=f"latency:{name}")
     axes.plot(
@@ -66,4 +66,4 @@ def _line(axes: Axes, latency_s: pd.Series, name: str) -> Label:
         label=f"quantiles:{name}",
     )
     place = int(_LABELLED * values.size)
-    return Label(float(values[place]), float(shares[place]), strategies.label(name), tone)
+    return Label(float(values[place]), float(shares[place]), naming.label(name), tone)

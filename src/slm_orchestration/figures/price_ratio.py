@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.labels import Label, beside
 from slm_orchestration.figures.style import FAINT, INK, SOFT
 
@@ -24,8 +24,8 @@ def price_ratio(served: pd.DataFrame, outcomes: pd.DataFrame, estimates: pd.Data
     `served` holds DECISIONS at the operating points, `outcomes` their tasks. The vertical line is the recorded ratio.
     """
     present = set(served["strategy"])
-    names = [name for name in [*strategies.contenders(estimates)[:_STRATEGIES], "oracle"] if name in present]
-    ordered = [name.removeprefix(strategies.CONSTANT) for name in strategies.constants(estimates)]
+    names = [name for name in [*naming.contenders(estimates)[:_STRATEGIES], "oracle"] if name in present]
+    ordered = [name.removeprefix(naming.CONSTANT) for name in naming.constants(estimates)]
     recorded = _recorded_ratio(outcomes, ordered)
     with style.look():
         figure = Figure(figsize=(style.COLUMN_WIDTH, 2.2))
@@ -41,7 +41,7 @@ def price_ratio(served: pd.DataFrame, outcomes: pd.DataFrame, estimates: pd.Data
         for name in names:
             saved = savings(served[served["strategy"] == name], outcomes, ordered, RATIOS)
             axes.plot(RATIOS, saved, color=style.colour(name), label=f"saving:{name}")
-            labels.append(Label(RATIOS[-1], float(saved[-1]), strategies.label(name), style.colour(name)))
+            labels.append(Label(RATIOS[-1], float(saved[-1]), naming.label(name), style.colour(name)))
         axes.set(xlim=(RATIOS[0], RATIOS[-1]), xticks=_TICKS, xticklabels=[f"{tick:g}" for tick in _TICKS])
         axes.set_ylim(bottom=0.0)
         axes.minorticks_off()

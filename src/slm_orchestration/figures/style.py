@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from slm_orchestration.figures import strategies
-from slm_orchestration.files import replacing
+from slm_orchestration.artifacts import replacing
+from slm_orchestration.figures import naming
 
 COLUMN_WIDTH = 3.4
 TEXT_WIDTH = 7.0
@@ -106,14 +106,14 @@ def look() -> Iterator[None]:
 
 def colour(strategy: str) -> str:
     """Return a strategy's colour, the same in every figure; one that is not known gets its own from its name."""
-    if strategies.is_constant(strategy):
+    if naming.is_constant(strategy):
         return INK
     return _COLOURS.get(strategy) or _SPARE_COLOURS[_number(strategy) % len(_SPARE_COLOURS)]
 
 
 def marker(strategy: str) -> str:
     """Return a strategy's marker, so that no figure rests on colour alone."""
-    if strategies.is_constant(strategy):
+    if naming.is_constant(strategy):
         return "o"
     return _MARKERS.get(strategy) or _SPARE_MARKERS[_number(strategy) % len(_SPARE_MARKERS)]
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from slm_orchestration.figures import strategies, style
+from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.style import FAINT, INK, SOFT
 
 # Four measures on one scale: three relative to the dearest model, and a share.
@@ -26,16 +26,16 @@ def threshold_sweep(curves: pd.DataFrame, estimates: pd.DataFrame, operating_poi
 
     The vertical line is the operating threshold, chosen on calibration tasks.
     """
-    swept = relative(curves, dearest=strategies.constants(estimates)[-1])
+    swept = relative(curves, dearest=naming.constants(estimates)[-1])
     chosen = operating_points.set_index("strategy")["threshold"]
-    names = [name for name in strategies.contenders(estimates) if name in set(swept["strategy"])]
+    names = [name for name in naming.contenders(estimates) if name in set(swept["strategy"])]
     with style.look():
         figure, panels = style.panels(len(names), height=1.25)
         for axes, name in zip(panels, names, strict=True):
             _sweep(axes, swept[swept["strategy"] == name])
             if name in chosen.index and pd.notna(chosen[name]):
                 axes.axvline(chosen[name], color=INK, linewidth=0.6, zorder=1, label="operating threshold")
-            axes.set_title(strategies.label(name), pad=3)
+            axes.set_title(naming.label(name), pad=3)
         if panels:
             top = swept.loc[swept["strategy"].isin(names), list(_MEASURES)].to_numpy(dtype=float).max()
             panels[0].set(xlim=(0, 1), ylim=(0, 1.05 * top))
@@ -47,7 +47,7 @@ def threshold_sweep(curves: pd.DataFrame, estimates: pd.DataFrame, operating_poi
 
 def relative(curves: pd.DataFrame, *, dearest: str) -> pd.DataFrame:
     """Return the swept overall curves with quality, cost and latency divided by those of the strategy `dearest`."""
-    overall = strategies.overall(curves)
+    overall = naming.overall(curves)
     unit = overall[overall["strategy"] == dearest].iloc[0]
     swept = overall[overall["threshold"].notna()].sort_values(["strategy", "threshold"], kind="stable").copy()
     for measure in ("quality", "cost_usd", "latency_s"):

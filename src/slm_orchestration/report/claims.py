@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import pandas as pd
 
-from slm_orchestration.figures import strategies
+from slm_orchestration.figures import naming
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 NOT_TESTABLE, VACUOUS, NO_VERDICT = "not testable here", "met, vacuous", "no verdict"
@@ -140,7 +140,7 @@ def _decide(claim: Claim, estimates: pd.DataFrame, strategy: str) -> str:
 def _reported(claim: Claim, comparisons: pd.DataFrame) -> list[dict[str, object]]:
     """A p-value or an effect size whose metric the claim does not name is reported for each, without a verdict."""
     asked = (comparisons["strategy"] == claim.strategy) & (comparisons["domain"] == claim.domain)
-    against_dearest = asked & comparisons["baseline"].str.startswith(strategies.CONSTANT)
+    against_dearest = asked & comparisons["baseline"].str.startswith(naming.CONSTANT)
     rows = comparisons[against_dearest & comparisons["test"].isin(claim.tests) & comparisons[claim.metric].notna()]
     if rows.empty:
         return [_result(claim, NOT_TESTABLE, claim.experiment)]

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pandas as pd
 
-from slm_orchestration.figures import strategies
+from slm_orchestration.figures import naming
 from slm_orchestration.report import claims
 from slm_orchestration.report.numbers import Number, Source, decimal, format_metric, interval, p_value, percent, signed
-from slm_orchestration.report.tables import claim_stem
+from slm_orchestration.report.printed_tables import claim_stem
 
 Facts = dict[str, Number]
 # References that the mixture is not made of: whether they beat it says what routing could reach.
@@ -41,17 +41,17 @@ _SIZES = {
 def counts(estimates: pd.DataFrame, source: Source) -> Facts:
     """Return how many tasks, domains, models and strategies there are, and the level of the intervals."""
     facts: Facts = {}
-    dearest = strategies.constants(estimates)[-1]
+    dearest = naming.constants(estimates)[-1]
     tasks = estimates[(estimates["strategy"] == dearest) & (estimates["metric"] == "quality")].set_index("domain")[
         "tasks"
     ]
     for domain, count in tasks.items():
-        name = "count.tasks" if domain == strategies.OVERALL else f"count.tasks.{domain}"
+        name = "count.tasks" if domain == naming.OVERALL else f"count.tasks.{domain}"
         _put_cell(facts, name, decimal(count, 0), source, (dearest, str(domain), "quality", "tasks"))
-    parts = set(estimates["domain"]) - {strategies.OVERALL}
+    parts = set(estimates["domain"]) - {naming.OVERALL}
     _put(facts, "count.domains", decimal(len(parts), 0), source, "distinct domains")
-    _put(facts, "count.models", decimal(len(strategies.constants(estimates)), 0), source, "constant strategies")
-    _put(facts, "count.contenders", decimal(len(strategies.contenders(estimates)), 0), source, "competing strategies")
+    _put(facts, "count.models", decimal(len(naming.constants(estimates)), 0), source, "constant strategies")
+    _put(facts, "count.contenders", decimal(len(naming.contenders(estimates)), 0), source, "competing strategies")
     level = estimates["level"].iloc[0]
     _put(facts, "level", f"{decimal(100 * level, 0)}\u00a0%", source, "level")
     return facts
@@ -63,18 +63,18 @@ def verdicts(estimates: pd.DataFrame, corrected: pd.Series, source: Source) -> F
     `corrected` holds the corrected p of the strategies that were tested.
     """
     facts: Facts = {}
-    gains = strategies.metric(estimates, "gain_over_mixture")
+    gains = naming.metric(estimates, "gain_over_mixture")
     standing: dict[str, list[str]] = {}
     for name, gain in gains.iterrows():
-        judged = strategies.is_contender(str(name)) or name in _JUDGED_REFERENCES
-        said = strategies.against_mixture(gain["low"], gain["high"], corrected.get(name)) if judged else "reference"
-        cell = (str(name), strategies.OVERALL, "gain_over_mixture", "low, high")
+        judged = naming.is_contender(str(name)) or name in _JUDGED_REFERENCES
+        said = naming.against_mixture(gain["low"], gain["high"], corrected.get(name)) if judged else "reference"
+        cell = (str(name), naming.OVERALL, "gain_over_mixture", "low, high")
         _put_cell(facts, f"{name}.verdict", said, source, cell)
-    for name in strategies.contenders(estimates):
+    for name in naming.contenders(estimates):
         if name in gains.index:
-            standing.setdefault(facts[f"{name}.verdict"].text, []).append(strategies.label(name))
+            standing.setdefault(facts[f"{name}.verdict"].text, []).append(naming.label(name))
     origin = "strategies whose gain_over_mixture is shown to be above 0, below 0, or neither (interval and corrected p)"
-    for word, key in ((strategies.BEATS, "beating"), (strategies.SHORT, "short"), (strategies.UNDECIDED, "undecided")):
+    for word, key in ((naming.BEATS, "beating"), (naming.SHORT, "short"), (naming.UNDECIDED, "undecided")):
         names = standing.get(word, [])
         _put(facts, f"words.{key}", _listed(names) or "none", source, origin)
         _put(facts, f"count.{key}", decimal(len(names), 0), source, origin)
@@ -84,13 +84,13 @@ def verdicts(estimates: pd.DataFrame, corrected: pd.Series, source: Source) -> F
 
 def names(estimates: pd.DataFrame, source: Source) -> Facts:
     """Return the names of the cheapest and the dearest model and of the strategy with the largest estimated gain."""
-    constants, ranked = strategies.constants(estimates), strategies.contenders(estimates)
+    constants, ranked = naming.constants(estimates), naming.contenders(estimates)
     facts: Facts = {}
-    _put(facts, "model.cheapest", strategies.label(constants[0]), source, "least mean cost")
-    _put(facts, "model.dearest", strategies.label(constants[-1]), source, "greatest mean cost")
-    _put(facts, "model.list", _listed([strategies.label(name) for name in constants]), source, "by mean cost")
+    _put(facts, "model.cheapest", naming.label(constants[0]), source, "least mean cost")
+    _put(facts, "model.dearest", naming.label(constants[-1]), source, "greatest mean cost")
+    _put(facts, "model.list", _listed([naming.label(name) for name in constants]), source, "by mean cost")
     if ranked:
-        _put(facts, "leader", strategies.label(ranked[0]), source, "greatest estimate of gain_over_mixture")
+        _put(facts, "leader", naming.label(ranked[0]), source, "greatest estimate of gain_over_mixture")
         _put(facts, "leader.strategy", ranked[0], source, "greatest estimate of gain_over_mixture")
     return facts
 
@@ -128,9 +128,7 @@ def of_claims(evaluated: pd.DataFrame, source: Source) -> Facts:
 
 
 def _sentence(standing: dict[str, list[str]]) -> str:
-    beating, short, undecided = (
-        standing.get(word, []) for word in (strategies.BEATS, strategies.SHORT, strategies.UNDECIDED)
-    )
+    beating, short, undecided = (standing.get(word, []) for word in (naming.BEATS, naming.SHORT, naming.UNDECIDED))
     parts = [
         f"{_listed(beating)} {'beats' if len(beating) == 1 else 'beat'} the mixture"
         if beating
@@ -142,7 +140,7 @@ def _sentence(standing: dict[str, list[str]]) -> str:
         named = len(undecided) <= _NAMED or not (beating or short)
         who = _listed(undecided) if named else "the others"
         parts.append(f"for {who} neither is shown")
-    if alike := standing.get(strategies.NO_INTERVAL):
+    if alike := standing.get(naming.NO_INTERVAL):
         parts.append(f"for {_listed(alike)} no interval can be formed, as on these tasks the gain does not vary")
     return "; ".join(parts)
 
@@ -184,3 +182,68 @@ def under_other_names(numbers: Mapping[str, Number], strategy: str, alias: str) 
             missing = Number(f"{strategy}.{name}", blank, None, "", f"no strategy {strategy}", "")
             found[f"{alias}.{name}"] = replace(numbers.get(f"{strategy}.{name}", missing), name=f"{alias}.{name}")
     return found
+
+
+# ========== What claims are tested against beside estimates: exact counts, and measurements of the gateway under load and faults.
+#
+# Each becomes rows of ESTIMATES, so that a claim names a strategy and a metric whatever it is about. What was not
+# measured has no row, and the claim is then not testable here.
+#
+LEVEL = 0.95
+# The gateway while faults are injected, and the row of FAULTS in which it defends itself by every means.
+FAULTY, PROTECTED = "gateway_with_faults", "all"
+_COLUMNS = {
+    "requests_per_second": ("achieved_rps", "achieved_low", "achieved_high"),
+    "latency_p50_s": ("p50_s", "p50_low", "p50_high"),
+    "latency_p99_s": ("p99_s", "p99_low", "p99_high"),
+}
+
+
+def counted(outcomes: pd.DataFrame, models: list[str]) -> pd.DataFrame:
+    """Return the exact counts of tasks that every one of `models` has an outcome for, and of their domains.
+
+    A failed call, whose quality is null, is no outcome. A count has no sampling error: its interval is itself.
+    """
+    graded = outcomes[outcomes["quality"].notna() & outcomes["model"].isin(models)]
+    by_task = graded.groupby("task_id")["model"].nunique()
+    answered = by_task.index[by_task == len(models)]
+    domains = graded.loc[graded["task_id"].isin(answered), "domain"].nunique()
+    rows = [
+        {"metric": metric, "estimate": float(count), "low": float(count), "high": float(count)}
+        for metric, count in (("tasks", len(answered)), ("domains", domains))
+    ]
+    return _estimates(pd.DataFrame(rows), strategy="pool", tasks=len(answered), method="counted")
+
+
+def from_load(load: pd.DataFrame) -> pd.DataFrame:
+    """Return throughput and latencies of every path of LOAD, each at the load of its highest throughput.
+
+    Latencies are those under that same load: a system is not fast at one load and large at another.
+    """
+    frames = []
+    for path, rows in load.groupby("path"):
+        best = rows.iloc[int(rows["achieved_rps"].to_numpy(float).argmax())]
+        values = [
+            {"metric": metric} | dict(zip(("estimate", "low", "high"), best[list(columns)], strict=True))
+            for metric, columns in _COLUMNS.items()
+        ]
+        method = f"{best['mode']} load of {best['level']:g}, interval over windows"
+        frames.append(_estimates(pd.DataFrame(values), strategy=str(path), tasks=int(best["requests"]), method=method))
+    return pd.concat(frames, ignore_index=True)
+
+
+def from_faults(faults: pd.DataFrame) -> pd.DataFrame:
+    """Return the availability with all protections under the worst kind of fault, at the lowest rate injected."""
+    mild = faults[(faults["protection"] == PROTECTED) & (faults["rate"] == faults["rate"].min())]
+    if mild.empty:
+        return pd.DataFrame()
+    worst = mild.sort_values(["availability", "fault"]).iloc[0]
+    row = {"metric": "availability"} | dict(
+        zip(("estimate", "low", "high"), worst[["availability", "low", "high"]], strict=True)
+    )
+    method = f"Wilson score, calls that {worst['fault']}: the worst of {mild['fault'].nunique()} faults at this rate"
+    return _estimates(pd.DataFrame([row]), strategy=FAULTY, tasks=int(worst["requests"]), method=method)
+
+
+def _estimates(frame: pd.DataFrame, *, strategy: str, tasks: int, method: str) -> pd.DataFrame:
+    return frame.assign(strategy=strategy, domain="overall", level=LEVEL, tasks=tasks, method=method)

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from threadpoolctl import threadpool_info
 
-from slm_orchestration import files
+from slm_orchestration import artifacts
 
 # Two numbers are equal within a relative 1e-9; near 0, where sums of rounded terms cancel, within 1e-12.
 RTOL, ATOL = 1e-9, 1e-12
@@ -47,7 +47,7 @@ def checksums(folders: Mapping[str, Path], patterns: Iterable[str]) -> dict[str,
         for pattern in patterns
         for path in folder.glob(pattern)
     }
-    return {name: files.sha256(found[name]) for name in sorted(found)}
+    return {name: artifacts.sha256(found[name]) for name in sorted(found)}
 
 
 def different_files(found: Mapping[str, str], expected: Mapping[str, str]) -> list[str]:

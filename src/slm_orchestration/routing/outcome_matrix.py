@@ -10,7 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from slm_orchestration.outcomes.confidence import calibrate_confidence
+from slm_orchestration.outcomes.imported.reader import Imported
+
+PAID = ("cost_usd", "latency_s", "device_s")
 ANSWER_COLUMNS = ["answer", "confidence", "signals", "completion_tokens", "finish_reason"]
+
+
+class NotRecorded(ValueError):
+    """A router reads what these outcomes do not hold; the message says what is missing and how to record it."""
 
 
 @dataclass(frozen=True)
@@ -111,3 +119,33 @@ def outcome_matrix(
         answers=table[["model", *ANSWER_COLUMNS]],
         cost_unit=cost_unit,
     )
+
+
+# ========== Imported outcomes side by side, as strategies and replay want them.
+def matrix(imported: Imported) -> OutcomeMatrix:
+    """Return the outcomes of all tasks of `imported`, with confidence calibrated on fit tasks where there is one."""
+    return outcome_matrix(
+        calibrate_confidence(imported.outcomes),
+        imported.tasks,
+        imported.models,
+        small=imported.small,
+        cost_unit=imported.cost_unit,
+    )
+
+
+# ========== Recorded samples in the order of tasks, as routers read them.
+def recorded_samples(table: pd.DataFrame, task_ids: pd.Series, model: str, count: int) -> Recorded:
+    """Return the first `count` answers of each task in SAMPLES, and what they took together; choices have none.
+
+    Raises NotRecorded where a task has fewer.
+    """
+    first = table.sort_values(["task_id", "repeat"]).groupby("task_id").head(count).groupby("task_id")
+    drawn = first[list(PAID)].sum().assign(answers=first["answer"].agg(list))
+    short = drawn.index[drawn["answers"].map(len) < count]
+    if len(short):
+        raise NotRecorded(f"{model} has fewer than {count} samples of {len(short)} tasks, first {short[0]!r}")
+    mine = drawn.reindex(task_ids)
+    values = np.empty(len(mine), dtype=object)
+    for row, given in enumerate(mine["answers"]):
+        values[row] = given if isinstance(given, list) else []
+    return Recorded(values, *mine[list(PAID)].fillna(0.0).to_numpy(float).T)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.rules import GUESS, Choices
 from slm_orchestration.routing.strategy import relative_cost
-from slm_orchestration.routing.walk import GUESS, Choices
 
 _NO_THRESHOLD = np.array([np.nan])
 
@@ -31,6 +32,8 @@ class Constant:
 @dataclass(frozen=True)
 class Guess:
     """The zero-cost answer: the majority label of choice tasks, the empty answer otherwise."""
+
+    reads: ClassVar[frozenset[str]] = frozenset({"guess"})
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> Guess:
         return self

@@ -10,22 +10,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from slm_orchestration.routing import walk
+from slm_orchestration.routing import sweep
+from slm_orchestration.routing.access import Reads, fit_table, guarded, paid_reads, readable_answers
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.routing.reads import fit_table, guarded, paid_reads, readable_answers
+from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.router import Router, Tunable
-from slm_orchestration.routing.walk import Choices, Piece, Reads, Rule, Terms
-
-__all__ = [
-    "FittedRoutedStrategy",
-    "FittedStrategy",
-    "RoutedStrategy",
-    "Strategy",
-    "fit_table",
-    "guarded",
-    "readable_answers",
-    "relative_cost",
-]
+from slm_orchestration.routing.rules import Choices, Rule, Terms
+from slm_orchestration.routing.sweep import Changes, Piece
 
 
 class Strategy(Protocol):
@@ -74,12 +65,16 @@ class FittedRoutedStrategy:
 
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
         """Return the choices at all thresholds; the router is asked once per set of paid answers."""
-        choices = walk.choose(self.rule, guarded(self.router, outcomes), self.terms(outcomes), thresholds)
+        choices = sweep.choose(self.rule, guarded(self.router, outcomes), self.terms(outcomes), thresholds)
         return {self.name: replace(choices, reads=self.reads(outcomes))}
 
     def pieces(self, outcomes: OutcomeMatrix) -> Iterator[list[Piece]]:
         """Yield what is done with each task at every threshold in [0, 1], a block of tasks at a time."""
-        yield from walk.pieces(self.rule, guarded(self.router, outcomes), self.terms(outcomes))
+        yield from sweep.pieces(self.rule, guarded(self.router, outcomes), self.terms(outcomes))
+
+    def changes(self, outcomes: OutcomeMatrix, *, overhead: Overhead) -> Changes:
+        """Return every change of choice over thresholds from 0 to 1."""
+        return sweep.changes(self.pieces(outcomes), outcomes, reads=self.reads(outcomes), overhead=overhead)
 
     def reads(self, outcomes: OutcomeMatrix) -> Reads | None:
         """Return what the router's reads cost beside the calls."""

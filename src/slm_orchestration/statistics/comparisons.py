@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from slm_orchestration import tables
-from slm_orchestration.statistics import paired
+from slm_orchestration.statistics import paired_tests
+from slm_orchestration.statistics.bootstrap import FROM_DEAREST, Resampled, Studentised, studentised_interval
+from slm_orchestration.statistics.estimates import bootstrap_interval
 from slm_orchestration.statistics.intervals import UndefinedStatistic, jackknife_influence
 from slm_orchestration.statistics.metrics import without_rounding
-from slm_orchestration.statistics.mixing import MIXTURE, mix, mixed_mean
-from slm_orchestration.statistics.panel import Panel
-from slm_orchestration.statistics.resampled import FROM_DEAREST, Resampled
-from slm_orchestration.statistics.studentised import Studentised, studentised_interval
-from slm_orchestration.statistics.summaries import bootstrap_interval
+from slm_orchestration.statistics.mixture import MIXTURE, mix, mixed_mean
+from slm_orchestration.statistics.strategy_matrix import Panel
 
 Floats = NDArray[np.float64]
 
@@ -87,7 +86,7 @@ def _against_dearest(panel: Panel, part: Resampled, metric: str, *, seed: int, l
     rows = _tests(part, sides, sides[0] - sides[1], gaps, seed=seed, level=level)
     rows = _studentise(rows, part.studentised[FROM_DEAREST][metric], others, level)
     if metric == "quality" and np.isin(values, (0.0, 1.0)).all():
-        won, p, g = paired.mcnemar_exact(sides[0] - sides[1], part.domain.design)
+        won, p, g = paired_tests.mcnemar_exact(sides[0] - sides[1], part.domain.design)
         rows.append(
             rows[0].assign(test="mcnemar_exact", statistic=won, p_value=p, effect_size=g, effect_name="cohen_g")
         )
@@ -126,18 +125,18 @@ def _above_margin(panel: Panel, part: Resampled, margin: float, *, level: float)
     gaps = [side.quality - margin * side.quality[:, [dearest]] for side in (part.observed, part.drawn, part.left_out)]
     differences = values - margin * values[:, [dearest]]
     design, guess = part.domain.design, panel.references.guess
-    statistic, p = paired.one_sided_t(differences, design)
+    statistic, p = paired_tests.one_sided_t(differences, design)
     above_guess = values[:, [dearest]] - (0.0 if guess is None else values[:, [panel.column(guess)]])
-    if not paired.one_sided_t(above_guess, design)[1][0] < (1 - level) / 2:
+    if not paired_tests.one_sided_t(above_guess, design)[1][0] < (1 - level) / 2:
         # Keeping most of a quality that is no better than guessing would mean nothing.
         statistic, p = np.full_like(p, np.nan), np.full_like(p, np.nan)
     row = _intervals(part, gaps, level).assign(
         test="non_inferiority",
         statistic=statistic,
         p_value=p,
-        effect_size=paired.cohen_d_z(differences),
+        effect_size=paired_tests.cohen_d_z(differences),
         effect_name="cohen_d_z",
-        detectable=paired.detectable(differences, design, alpha=(1 - level) / 2, sides=1),
+        detectable=paired_tests.detectable(differences, design, alpha=(1 - level) / 2, sides=1),
     )
     return _label([row], part, ABOVE_MARGIN, panel.references.dearest, panel.strategies)
 
@@ -147,15 +146,15 @@ def _within_margin(panel: Panel, part: Resampled, margin: float, *, level: float
     values = panel.values["quality"][part.domain.rows]
     dearest = panel.column(panel.references.dearest)
     baseline, design = values[:, [dearest]], part.domain.design
-    statistic, p = paired.equivalence(values - margin * baseline, (2 - margin) * baseline - values, design)
+    statistic, p = paired_tests.equivalence(values - margin * baseline, (2 - margin) * baseline - values, design)
     gaps = [side.quality - side.quality[:, [dearest]] for side in (part.observed, part.drawn, part.left_out)]
     row = _intervals(part, gaps, level).assign(
         test="equivalence",
         statistic=statistic,
         p_value=p,
-        effect_size=paired.cohen_d_z(values - baseline),
+        effect_size=paired_tests.cohen_d_z(values - baseline),
         effect_name="cohen_d_z",
-        detectable=paired.detectable(values - baseline, design, alpha=(1 - level) / 2, sides=1),
+        detectable=paired_tests.detectable(values - baseline, design, alpha=(1 - level) / 2, sides=1),
     )
     return _label([row], part, WITHIN_MARGIN, panel.references.dearest, panel.strategies)
 
@@ -165,14 +164,16 @@ def _tests(
 ) -> list[pd.DataFrame]:
     """One frame per test, strategies as rows. `differences` have the mean `gaps[0]` and its first-order spread."""
     design, resamples = part.domain.design, len(gaps[1])
-    ends = _intervals(part, gaps, level).assign(detectable=paired.detectable(differences, design, alpha=1 - level))
-    statistic, p = paired.paired_t(differences, design)
-    flipped = paired.sign_flips(differences, design, flips=resamples, seed=seed)
-    strayed = paired.centred_bootstrap(gaps[0][0], gaps[1].T)
+    ends = _intervals(part, gaps, level).assign(
+        detectable=paired_tests.detectable(differences, design, alpha=1 - level)
+    )
+    statistic, p = paired_tests.paired_t(differences, design)
+    flipped = paired_tests.sign_flips(differences, design, flips=resamples, seed=seed)
+    strayed = paired_tests.centred_bootstrap(gaps[0][0], gaps[1].T)
     tests = (
-        ("paired_t", statistic, p, "cohen_d_z", paired.cohen_d_z(differences)),
-        ("permutation", np.nan, flipped, "cohen_d_av", paired.cohen_d_av(*sides)),
-        ("bootstrap", np.nan, strayed, "hedges_g_av", paired.hedges_g_av(*sides)),
+        ("paired_t", statistic, p, "cohen_d_z", paired_tests.cohen_d_z(differences)),
+        ("permutation", np.nan, flipped, "cohen_d_av", paired_tests.cohen_d_av(*sides)),
+        ("bootstrap", np.nan, strayed, "hedges_g_av", paired_tests.hedges_g_av(*sides)),
     )
     return [
         ends.assign(test=name, statistic=value, p_value=chance, effect_name=unit, effect_size=effect)

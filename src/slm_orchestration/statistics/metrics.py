@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slm_orchestration.statistics.panel import References
+from slm_orchestration.statistics.strategy_matrix import References
 
 Floats = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from slm_orchestration.statistics import paired
+from slm_orchestration.statistics import paired_tests
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.power import detectable_difference, pairs_needed
 from slm_orchestration.statistics.resampling import Design
@@ -30,7 +30,7 @@ class Recorded:
 
     def spread(self, retention: float) -> tuple[float, float]:
         """Return the deviation, per group, of q_r - retention · q_L, and the tasks per group."""
-        error, groups = paired.standard_error((self.strategy - retention * self.dearest)[:, None], self.design)
+        error, groups = paired_tests.standard_error((self.strategy - retention * self.dearest)[:, None], self.design)
         if not error[0] > 0:
             raise UndefinedStatistic("qualities that do not vary tell nothing about how many tasks are needed")
         return float(error[0]) * math.sqrt(groups), len(self.strategy) / groups

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import special
 
-from slm_orchestration.statistics import heterogeneity, paired
-from slm_orchestration.statistics.bands import simultaneous
-from slm_orchestration.statistics.comparisons import holm
-from slm_orchestration.statistics.panel import Panel
-from slm_orchestration.statistics.ranks import rank_intervals
-from slm_orchestration.statistics.resampled import FROM_DEAREST, Resampled, resample
-from slm_orchestration.statistics.resampling import Design, Draws, group_sums
-from slm_orchestration.statistics.simulation import STRATEGIES, Population, sample
-from slm_orchestration.statistics.studentised import (
+from slm_orchestration.statistics import paired_tests, sensitivity
+from slm_orchestration.statistics.bootstrap import (
+    FROM_DEAREST,
     Ratios,
+    Resampled,
     Studentised,
+    absolute_pivots,
+    resample,
     standard_errors,
-    strays,
     studentised_interval,
 )
-from slm_orchestration.statistics.summaries import summarise
+from slm_orchestration.statistics.comparisons import holm
+from slm_orchestration.statistics.estimates import summarise
+from slm_orchestration.statistics.intervals import simultaneous
+from slm_orchestration.statistics.metrics import METRICS, Means
+from slm_orchestration.statistics.resampling import Design, Draws, group_sums
+from slm_orchestration.statistics.sensitivity import rank_intervals
+from slm_orchestration.statistics.strategy_matrix import COLUMNS, Panel, References, references
 
 Floats = NDArray[np.float64]
 Found = dict[tuple[str, str], bool | None]
@@ -65,9 +69,11 @@ def family_errors(numbers: Iterable[int], *, strategies: int, tasks: int, resamp
     for number in numbers:
         skewed = np.random.default_rng([seed, number]).standard_exponential((tasks, strategies)) - 1
         ratios = Ratios(skewed, np.ones_like(skewed), logarithmic=False)
-        drawn = [strays(ratios, weights, design) for _, weights in Draws(design, resamples, seed + number).blocks()]
+        drawn = [
+            absolute_pivots(ratios, weights, design) for _, weights in Draws(design, resamples, seed + number).blocks()
+        ]
         made = Studentised(ratios.observed, standard_errors(ratios, design), np.concatenate(drawn), False)
-        tests = {"paired_t": paired.paired_t(skewed, design)[1], "bootstrap": made.p_of_zero()}
+        tests = {"paired_t": paired_tests.paired_t(skewed, design)[1], "bootstrap": made.p_of_zero()}
         found.append(
             {
                 (FAMILY, f"Holm over {strategies} tests, {name}"): bool((holm(p) <= ALPHA).any())
@@ -144,15 +150,120 @@ def _null_tests(
     twin, large, router = (panel.column(name) for name in ("twin", "always_large", "router"))
     for metric in ("quality", "cost_usd"):
         differences = panel.values[metric][:, [twin]] - panel.values[metric][:, [large]]
-        yield f"paired_t, {metric}", float(paired.paired_t(differences, design)[1][0])
-        yield f"permutation, {metric}", float(paired.sign_flips(differences, design, flips=flips, seed=seed)[0])
+        yield f"paired_t, {metric}", float(paired_tests.paired_t(differences, design)[1][0])
+        yield f"permutation, {metric}", float(paired_tests.sign_flips(differences, design, flips=flips, seed=seed)[0])
         if metric == "quality":
-            yield f"mcnemar_exact, {metric}", float(paired.mcnemar_exact(differences, design)[1][0])
-            means, dataset = heterogeneity.group_means(differences, design.group, panel.tasks["dataset"])
-            p = heterogeneity.domain_permutation(means, dataset, permutations=199, seed=seed)
+            yield f"mcnemar_exact, {metric}", float(paired_tests.mcnemar_exact(differences, design)[1][0])
+            means, dataset = sensitivity.group_means(differences, design.group, panel.tasks["dataset"])
+            p = sensitivity.domain_permutation(means, dataset, permutations=199, seed=seed)
             yield "permutation of domains", float(p[0])
     quality, margin = panel.values["quality"], whole.truth["retention"]
     below = quality[:, [router]] - margin * quality[:, [large]]
     above = (2 - margin) * quality[:, [large]] - quality[:, [router]]
-    yield "non_inferiority, at its margin", float(paired.one_sided_t(below, design)[1][0])
-    yield "equivalence, at its margin", float(paired.equivalence(below, above, design)[1][0])
+    yield "non_inferiority, at its margin", float(paired_tests.one_sided_t(below, design)[1][0])
+    yield "equivalence, at its margin", float(paired_tests.equivalence(below, above, design)[1][0])
+
+
+# ========== Do the intervals cover and the tests hold their level? The real code, run on samples of a population that is known.
+#
+# The population has datasets that differ, tasks that hang together in groups, skewed costs and latencies, right/wrong
+# quality, a router that knows a little, and a twin of the dearest model: each group stands in it twice, the second time
+# with model and twin exchanged, so that they differ in no mean although they differ on most tasks.
+#
+DATASETS, GROUPS_PER_DATASET = 4, 4000
+MODELS = ["small", "large"]
+STRATEGIES = ["always_large", "always_small", "guess", "router", "twin"]
+# Shares of tasks that the curve's strategy sends to the large model, the same tasks and more at each.
+SHARES = np.linspace(0.1, 0.9, 9)
+
+
+@dataclass(frozen=True)
+class Population:
+    """`values[column]` is tasks × strategies; the tasks of group g are first[g] … first[g] + size[g] - 1.
+
+    `curve` is tasks × SHARES: the quality of sending that share of tasks to the large model.
+    """
+
+    values: dict[str, Floats]
+    curve: Floats
+    dataset: NDArray[np.int64]
+    first: NDArray[np.int64]
+    size: NDArray[np.int64]
+    references: References
+
+    @cached_property
+    def true_quality(self) -> Floats:
+        """Mean quality of each strategy."""
+        return np.asarray(self.values["quality"].mean(axis=0))
+
+    @cached_property
+    def true_curve(self) -> Floats:
+        """Mean quality at each of SHARES."""
+        return np.asarray(self.curve.mean(axis=0))
+
+    @cached_property
+    def truth(self) -> dict[str, float]:
+        """What each metric of the router is over the whole population."""
+        means = {name: values.mean(axis=0, keepdims=True) for name, values in self.values.items()}
+        whole = Means(STRATEGIES, self.references, **means)
+        found = {name: float(metric(whole)[0, STRATEGIES.index("router")]) for name, metric in METRICS.items()}
+        medians = np.quantile(self.values["latency_s"], 0.5, axis=0, method="inverted_cdf")
+        found["latency_reduction_p50"] = float(medians[0] / medians[STRATEGIES.index("router")])
+        found["cost_saving_ceiling"] = 1 / (1 - found["small_share"])
+        return found
+
+
+def population(*, clustered: bool, seed: int) -> Population:
+    """Return a population of groups of one task, or, clustered, of one to four tasks that share their difficulty."""
+    rng = np.random.default_rng(seed)
+    groups = DATASETS * GROUPS_PER_DATASET
+    size = rng.integers(1, 5, size=groups) if clustered else np.ones(groups, dtype=np.int64)
+    group = np.repeat(np.arange(groups), size)
+    dataset = np.arange(groups) % DATASETS
+    shared = rng.normal(0, 1.5 if clustered else 0.0, size=groups) + np.linspace(-1, 1, DATASETS)[dataset]
+    ease = shared[group] + rng.normal(0, 1, size=group.size)
+    values = _answers(ease, rng)
+    swapped = [STRATEGIES.index(name) for name in ("twin", "always_small", "guess", "router", "always_large")]
+    both = {name: np.vstack([column, column[:, swapped]]) for name, column in values.items()}
+    first_right, then_right = values["quality"][:, [1]], values["quality"][:, [0]]
+    curve = np.where(rng.random((group.size, 1)) < SHARES, then_right, first_right)
+    sizes = np.tile(size, 2)
+    first = np.append(0, np.cumsum(sizes)[:-1])
+    return Population(both, np.tile(curve, (2, 1)), np.tile(dataset, 2), first, sizes, references(MODELS, MODELS))
+
+
+def sample(whole: Population, groups: int, rng: np.random.Generator) -> tuple[Panel, Floats]:
+    """Return a panel of groups drawn from the population, equally many of each dataset, and their curve."""
+    chosen = np.concatenate(
+        [
+            rng.choice(np.flatnonzero(whole.dataset == dataset), size=count)
+            for dataset, count in enumerate(np.bincount(np.arange(groups) % DATASETS, minlength=DATASETS))
+        ]
+    )
+    size = whole.size[chosen]
+    within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+    rows = np.repeat(whole.first[chosen], size) + within
+    tasks = pd.DataFrame(
+        {
+            "task_id": np.arange(rows.size),
+            "domain": "all",
+            "dataset": np.repeat(whole.dataset[chosen], size),
+            "group": np.repeat(np.arange(chosen.size), size),
+        }
+    )
+    values = {name: whole.values[name][rows] for name in COLUMNS}
+    return Panel(tasks, STRATEGIES, values, whole.references), whole.curve[rows]
+
+
+def _answers(ease: Floats, rng: np.random.Generator) -> dict[str, Floats]:
+    """Quality, cost, latency and small share of each strategy on tasks of the given ease."""
+    chance = np.column_stack([special.expit(ease + shift) for shift in (1.0, 0.0, -2.5, 1.0)])
+    right = (rng.random(chance.shape) < chance).astype(float)
+    length = rng.lognormal(0, 0.8, size=(ease.size, 1))
+    cost = length * np.array([8.0, 1.0, 0.0, 8.0]) * rng.lognormal(0, 0.3, size=chance.shape) * 1e-6
+    latency = 0.1 + cost * 1e5
+    escalated = rng.random(ease.size) < special.expit(-ease)
+    small = np.tile([0.0, 1.0, 1.0, 0.0], (ease.size, 1))
+    tables = dict(zip(COLUMNS, (right, cost, latency, small, cost * 1e4), strict=True))
+    routed = {name: np.where(escalated, table[:, 0], table[:, 1]) for name, table in tables.items()}
+    return {name: np.column_stack([table[:, :3], routed[name], table[:, 3]]) for name, table in tables.items()}

@@ -1,0 +1,249 @@
+"""The printed tables: which numbers stand in which row. Cells are texts of `numbers`; nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from slm_orchestration.figures import naming
+from slm_orchestration.report.numbers import UNDEFINED, Number, decimal, interval, times
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PrintedTable:
+    """A table as text; `align` has l or r per column, and a rule stands above each row numbered in `rules`."""
+
+    name: str
+    header: Row
+    align: str
+    rows: tuple[Row, ...]
+    rules: tuple[int, ...] = ()
+
+
+def summary(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTable:
+    """Return what each strategy keeps and saves: contenders by gain, then the constants, then the other references."""
+    names = naming.in_print_order(estimates, estimates["strategy"].unique())
+    groups = [_group(name) for name in names]
+    rows = tuple(
+        (
+            naming.label(name),
+            _text(numbers, f"{name}.small_share"),
+            _with_interval(numbers, f"{name}.retention"),
+            _text(numbers, f"{name}.cost_saving"),
+            _text(numbers, f"{name}.latency_reduction"),
+            _with_interval(numbers, f"{name}.gain_over_mixture"),
+            _text(numbers, f"{name}.verdict"),
+        )
+        for name in names
+    )
+    header = (
+        "strategy",
+        "small share",
+        "retention",
+        "cost saving",
+        "latency reduction",
+        "gain over the mixture",
+        "verdict",
+    )
+    rules = tuple(row for row in range(1, len(names)) if groups[row] != groups[row - 1])
+    return PrintedTable("summary", header, "lrrrrrl", rows, rules)
+
+
+def models(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTable:
+    """Return the pool: what each model gives and takes alone."""
+    rows = tuple(
+        (
+            naming.label(name),
+            _with_interval(numbers, f"{name}.quality"),
+            _text(numbers, f"{name}.cost_usd"),
+            _text(numbers, f"{name}.latency_s"),
+        )
+        for name in naming.constants(estimates)
+    )
+    return PrintedTable("models", ("model", "quality", "USD per million tasks", "seconds per task"), "lrrr", rows)
+
+
+def domains(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTable:
+    """Return the mean quality of each model in each domain, with the number of tasks."""
+    constants = naming.constants(estimates)
+    names = sorted(set(estimates["domain"]) - {naming.OVERALL})
+    rows = tuple(
+        (
+            name.replace("_", " "),
+            _text(numbers, f"count.tasks.{name}"),
+            *(_with_interval(numbers, f"{model}.{name}.quality") for model in constants),
+        )
+        for name in names
+    )
+    header = ("domain", "tasks", *(naming.label(name) for name in constants))
+    return PrintedTable("domains", header, "lr" + "r" * len(constants), rows)
+
+
+def comparisons(numbers: Mapping[str, Number], frame: pd.DataFrame, estimates: pd.DataFrame) -> PrintedTable:
+    """Return the primary test of mean quality of every contender against each baseline, over all domains."""
+    rows: list[Row] = []
+    rules: list[int] = []
+    overall = naming.overall(frame)
+    quality = overall[(overall["metric"] == "quality") & (overall["test"] == "paired_t")]
+    for baseline in sorted(quality["baseline"].unique()):
+        if rows:
+            rules.append(len(rows))
+        present = set(quality.loc[quality["baseline"] == baseline, "strategy"])
+        for name in [name for name in naming.contenders(estimates) if name in present]:
+            stem = f"{name}.against.{baseline}.quality.paired_t"
+            difference = f"{_text(numbers, f'{stem}.difference')} {_ends(numbers, stem)}".strip()
+            tested = [_text(numbers, f"{stem}.{column}") for column in ("statistic", "p_adjusted", "effect_size")]
+            # Where a strategy does what its baseline does on every task, there is nothing to test.
+            tested = ["–" if text == UNDEFINED else text for text in tested]
+            rows.append((naming.label(name), naming.label(baseline), difference, *tested))
+    header = ("strategy", "baseline", "difference in quality", "t", "p (Holm)", "d")
+    return PrintedTable("comparisons", header, "llrrrr", tuple(rows), tuple(rules))
+
+
+def claims(numbers: Mapping[str, Number], evaluated: pd.DataFrame) -> PrintedTable:
+    """Return the published claims with what was measured, the arithmetic ceiling and the verdict."""
+    rows: list[Row] = []
+    for row in evaluated.to_dict("records"):
+        stem = claim_stem(row["claim"], row["verdict"], row["reading"])
+        measured = _with_interval(numbers, f"{stem}.estimate") if f"{stem}.estimate" in numbers else "–"
+        ceiling = times(row["ceiling"]) if pd.notna(row["ceiling"]) else "–"
+        reading = _words(row["reading"])
+        rows.append(
+            (
+                row["quote"],
+                reading,
+                measured,
+                ceiling,
+                _text(numbers, f"{stem}.verdict"),
+                row["reason"].replace("_", " "),
+            )
+        )
+    return PrintedTable("claims", ("claim", "reading", "measured", "ceiling", "verdict", "why"), "llrrll", tuple(rows))
+
+
+def validation(simulated: pd.DataFrame) -> PrintedTable:
+    """Return the simulated rates of intervals and tests, a statistic per row, in percent; ! marks those off their band.
+
+    Columns are the populations; a rate of samples in which the statistic was defined.
+    """
+    populations = simulated[["tasks", "groups"]].drop_duplicates()
+    cells = {
+        (row["rate_of"], row["statistic"], row["tasks"], row["groups"]): decimal(100 * row["rate"], 1)
+        + ("" if row["band"] == "inside" else " !")
+        for row in simulated.to_dict("records")
+    }
+    named = simulated[["rate_of", "statistic"]].drop_duplicates()
+    rows: list[Row] = []
+    rules: list[int] = []
+    for kind, statistic in named.itertuples(index=False):
+        if rows and rows[-1][0] != kind:
+            rules.append(len(rows))
+        rates = [cells.get((kind, statistic, *which), "–") for which in populations.itertuples(index=False)]
+        rows.append((kind, statistic.replace("_", " "), *rates))
+    header = ("rate of", "statistic", *(f"{tasks}, {groups}" for tasks, groups in populations.itertuples(index=False)))
+    return PrintedTable("validation", header, "ll" + "r" * len(populations), tuple(rows), tuple(rules))
+
+
+def claim_stem(claim: str, verdict: str, reading: str) -> str:
+    """Return how the numbers of an evaluated claim are named; one reported per comparison names the comparison too."""
+    comparison = "." + reading.replace(", ", ".").replace(" ", "_") if verdict == "no verdict" else ""
+    return f"claim.{claim}{comparison}"
+
+
+def text(table: PrintedTable) -> str:
+    """Return a table for the terminal."""
+    lines = [table.header, *table.rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(table.header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if side == "l" else cell.rjust(width)
+            for cell, width, side in zip(line, widths, table.align, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def markdown(table: PrintedTable) -> str:
+    """Return a table as Markdown, without a last line break."""
+    rules = tuple({"l": "---", "r": "---:"}[side] for side in table.align)
+    lines = [table.header, rules, *table.rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+
+
+def _words(reading: str) -> str:
+    for code, words in (("_usd,", ","), ("_s,", ","), ("paired_t", "paired t-test"), ("cohen_", "Cohen’s ")):
+        reading = reading.replace(code, words)
+    return reading
+
+
+def _group(name: str) -> int:
+    return 0 if naming.is_contender(name) else 1 if naming.is_constant(name) else 2
+
+
+def _text(numbers: Mapping[str, Number], name: str) -> str:
+    return numbers[name].text if name in numbers else "–"
+
+
+def _with_interval(numbers: Mapping[str, Number], name: str) -> str:
+    return (
+        f"{_text(numbers, name)} {_text(numbers, f'{name}.interval') if f'{name}.interval' in numbers else ''}".strip()
+    )
+
+
+def _ends(numbers: Mapping[str, Number], stem: str) -> str:
+    return interval(_text(numbers, f"{stem}.low"), _text(numbers, f"{stem}.high"))
+
+
+def typst(table: PrintedTable) -> str:
+    """Return a table as Typst code, to be included where it stands in the paper."""
+    side = {"l": "left", "r": "right"}
+    lines = [
+        "#table(",
+        f"  columns: {len(table.header)},",
+        f"  align: ({', '.join(side[letter] for letter in table.align)},),",
+        f"  table.header({', '.join(_typst_string(cell) for cell in table.header)}),",
+        "  table.hline(stroke: 0.5pt),",
+    ]
+    for number, row in enumerate(table.rows):
+        if number in table.rules:
+            lines.append("  table.hline(stroke: 0.25pt),")
+        lines.append(f"  {', '.join(_typst_string(cell) for cell in row)},")
+    return "\n".join([*lines, ")", ""])
+
+
+def latex(table: PrintedTable) -> str:
+    """Return a table as a LaTeX tabular with the rules of booktabs."""
+    lines = [f"\\begin{{tabular}}{{{table.align}}}", "\\toprule", _latex_row(table.header), "\\midrule"]
+    for number, row in enumerate(table.rows):
+        if number in table.rules:
+            lines.append("\\addlinespace")
+        lines.append(_latex_row(row))
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def _typst_string(cell: str) -> str:
+    return '"' + cell.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "−": "$-$",
+    "×": r"$\times$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "<": r"$<$",
+    ">": r"$>$",
+    "–": "--",
+    "\u00a0": "~",
+    "’": "'",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+} | {letter: f"\\{letter}" for letter in "%&_#${}"}
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join("".join(_LATEX.get(letter, letter) for letter in cell) for cell in cells) + r" \\"

@@ -1,0 +1,1 @@
+"""The routers: one module each, and one file of conf/routing."""

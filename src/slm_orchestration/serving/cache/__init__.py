@@ -1,0 +1,1 @@
+"""The live cache: exact and semantic, with a threshold that keeps false hits within a budget."""

@@ -1,0 +1,296 @@
+"""What an orchestrator knows before its first request: fitted on recorded outcomes, kept by their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import sklearn
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+import slm_orchestration
+from slm_orchestration import artifacts, tables
+from slm_orchestration.artifacts import cache_folder
+from slm_orchestration.models.prices import read_prices, usd_per_second
+from slm_orchestration.outcomes.confidence import Calibration, calibrate_confidence, fit_calibration
+from slm_orchestration.outcomes.latency import read_profile
+from slm_orchestration.outcomes.side_tables import Drawing
+from slm_orchestration.outcomes.store import outcomes_path, read_outcomes
+from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis, Vectors, analyse, complexity
+from slm_orchestration.routing.operating_point import Retention
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matrix
+from slm_orchestration.routing.replay import Overhead, overhead, read_overhead, replay
+from slm_orchestration.routing.strategy import FittedRoutedStrategy, RoutedStrategy
+from slm_orchestration.serving.cache.similarity import encoder_named
+from slm_orchestration.serving.cache.threshold import Budget, cache_threshold, text_pairs
+from slm_orchestration.serving.expectation import Expectation, fit_expectation
+from slm_orchestration.serving.pool import REPOSITORY, Pool, strategy_named
+from slm_orchestration.serving.sampling import with_recorded_samples
+from slm_orchestration.serving.settings import Settings
+from slm_orchestration.tasks.task import from_table
+
+_LOG = logging.getLogger(__name__)
+_GRID = np.linspace(0, 1, 41)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted strategy with its threshold, and what to expect of each model."""
+
+    strategy: FittedRoutedStrategy
+    threshold: float
+    rule: str
+    models: tuple[str, ...]
+    small: frozenset[str]
+    calibration: Calibration
+    expectation: Expectation
+    analyst: Analyst
+    router_usd_per_s: float
+    cache_threshold: float | None
+    drawings: Mapping[str, Drawing]  # of the models whose samples the router reads
+
+
+@dataclass(frozen=True)
+class Records:
+    """Where the recorded outcomes, their tasks, the latency profile and the price table lie."""
+
+    outcomes: Path
+    tasks: Path
+    profile: Path
+    overhead: Path
+    prices: Path
+
+
+def records(outcomes: Path | None, tasks: Path | None) -> Records:
+    """Return where everything lies; by default the committed outcomes of the medium suite.
+
+    The profile lies beside the folder of outcomes. The packaged tasks are built when they are not there yet, as
+    `python -m experiments.prepare` does; ValueError names what is missing otherwise.
+    """
+    folder = Path(outcomes) if outcomes is not None else REPOSITORY / "data" / "outcomes" / "medium"
+    path = Path(tasks) if tasks is not None else REPOSITORY / "data" / "tasks" / f"{folder.name}.parquet"
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder}: no such folder of outcomes; give `outcomes=` a folder that experiments.collect made"
+        )
+    if not path.is_file():
+        _prepare(path, folder.name, packaged=outcomes is None and tasks is None)
+    beside = folder.parent / "latency_profile.csv", folder.parent / "router_overhead.csv"
+    return Records(folder, path, *beside, REPOSITORY / "data" / "prices.csv")
+
+
+def fitted(pool: Pool, where: Records, settings: Settings) -> Fitted:
+    """Return what was fitted on the same tables by the same code before, or fit it now and keep it."""
+    path = cache_folder() / "fitted" / f"{_key(pool, where, settings)}.pickle"
+    if path.is_file():
+        try:
+            return pickle.loads(path.read_bytes())
+        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, ValueError, LookupError) as error:
+            _LOG.warning("%s cannot be read (%s); fitting again", path, error)
+    fresh = fit(pool, where, settings)
+    try:
+        with artifacts.replacing(path) as temporary:
+            temporary.write_bytes(pickle.dumps(fresh, protocol=5))
+    except OSError as error:
+        _LOG.warning("%s cannot be written (%s); the next start fits again", path, error)
+    return fresh
+
+
+def fit(pool: Pool, where: Records, settings: Settings) -> Fitted:
+    """Fit router, confidence, expectations and domains on fit tasks; choose the threshold on calibration tasks."""
+    table = tables.read(where.tasks, tables.TASKS)
+    raw = read_outcomes(where.outcomes, pool.names)
+    raw = raw[raw["task_id"].isin(table["task_id"])]
+    rows = table[["task_id", "domain", "dataset", "group", "split", "question"]].assign(guess_quality=0.0)
+    outcomes = outcome_matrix(calibrate_confidence(raw), rows, pool.names, small=sorted(pool.small))
+    unfitted = strategy_named(settings.routing_strategy, seed=settings.seed)
+    if not isinstance(unfitted, RoutedStrategy):
+        raise ValueError(f"routing_strategy={settings.routing_strategy}: it asks no router, so it cannot run live")
+    outcomes, drawings = with_recorded_samples(outcomes, unfitted.router, where.outcomes)
+    parts = outcomes.where("fit"), outcomes.where("calibration")
+    strategy = unfitted.fit(*parts)
+    prices = read_prices(where.prices)
+    paid, usd_per_s = _overhead(where, strategy.name, prices)
+    threshold, reason = _threshold(strategy, parts[1], settings, paid)
+    return Fitted(
+        strategy=strategy,
+        threshold=threshold,
+        rule=f"{settings.routing_strategy} at threshold {threshold:.3g}, {reason}",
+        models=pool.names,
+        small=pool.small,
+        calibration=fit_calibration(raw),
+        expectation=fit_expectation(
+            raw, from_table(table), pool.names, profile=read_profile(where.profile), prices=prices
+        ),
+        analyst=_analyst(strategy, parts[0].tasks, settings.seed),
+        router_usd_per_s=usd_per_s,
+        cache_threshold=_cache_threshold(table, settings) if settings.cache_enabled else None,
+        drawings=drawings,
+    )
+
+
+def _analyst(strategy: FittedRoutedStrategy, fit_tasks: pd.DataFrame, seed: int) -> Analyst:
+    """Return a fitted analyst; it reads the router's own vectors where these hold task analysis."""
+    router = strategy.router
+    vectors = getattr(router, "vectors", None)
+    if vectors is not None:
+        vectors = router.vectors = Remembered(vectors)  # type: ignore[attr-defined]
+    if vectors is None or not isinstance(vectors.vectors, TaskAnalysis):
+        vectors = Remembered(TaskAnalysis(LatentSemantics(32, seed))).fit(fit_tasks["question"])
+    return Analyst(vectors).fit(fit_tasks["question"], fit_tasks["domain"].tolist())
+
+
+def _overhead(where: Records, strategy: str, prices: pd.DataFrame) -> tuple[Overhead, float]:
+    profile = read_overhead(where.overhead)
+    if strategy not in profile.index:
+        return Overhead(), usd_per_second(prices, "cpu", 1)
+    rate = usd_per_second(prices, str(profile.loc[strategy, "device"]), int(str(profile.loc[strategy, "threads"])))
+    return overhead(profile, strategy, usd_per_s=rate), rate
+
+
+def _cache_threshold(tasks: pd.DataFrame, settings: Settings) -> float | None:
+    if settings.cache_threshold is not None:
+        return settings.cache_threshold if settings.cache_threshold < 1 else None
+    # Only questions are read here, and no outcome; so every split may be.
+    texts, groups = tasks["question"].tolist(), tasks["group"].tolist()
+    rng = np.random.default_rng(settings.seed)
+    pairs = text_pairs(texts, groups, encoder_named(settings.cache_encoder), rng=rng)
+    return cache_threshold(pairs, Budget(settings.false_hit_budget), guarded=True).value
+
+
+def _threshold(
+    strategy: FittedRoutedStrategy, calibration: OutcomeMatrix, settings: Settings, paid: Overhead
+) -> tuple[float, str]:
+    if settings.routing_threshold is not None:
+        return float(settings.routing_threshold), "as configured"
+    rule = Retention(0.95)
+    (choices,) = strategy.choose(calibration, _GRID).values()
+    chosen = rule.choose(replay(strategy.name, choices, calibration, overhead=paid), calibration)
+    return float(_GRID[chosen.position]), chosen.reason
+
+
+def _prepare(path: Path, suite: str, *, packaged: bool) -> None:
+    command = f"python -m experiments.prepare suite={suite}"
+    if not packaged or not (REPOSITORY / "experiments" / "prepare.py").is_file():
+        raise ValueError(f"{path}: no such tasks; `{command}` builds them, or give `tasks=` their table")
+    _LOG.warning("the tasks that the router is calibrated on are not built yet; running `%s`", command)
+    words = [sys.executable, *command.split()[1:]]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        raise ValueError(f"{path}: no such tasks, and `{command}` could not build them: {said}")
+
+
+def _key(pool: Pool, where: Records, settings: Settings) -> str:
+    digest = hashlib.sha256()
+    tables_read = [
+        where.tasks,
+        where.profile,
+        where.overhead,
+        where.prices,
+        *(outcomes_path(where.outcomes, n) for n in pool.names),
+        *(where.outcomes / "samples" / f"{n}.parquet" for n in pool.names),
+    ]
+    package = Path(slm_orchestration.__file__).parent
+    code = [
+        path for part in ("routing", "inference", "orchestration") for path in sorted((package / part).glob("*.py"))
+    ]
+    code.append(REPOSITORY / "conf" / "routing" / f"{settings.routing_strategy}.yaml")
+    for path in (*tables_read, *code):
+        digest.update(artifacts.sha256(path).encode() if path.is_file() else b"none")
+    asked = (settings, pool.names, sorted(pool.small))
+    digest.update(repr((asked, sys.version, sklearn.__version__, np.__version__, pd.__version__)).encode())
+    return digest.hexdigest()[:32]
+
+
+# ========== Task analysis of a request that no table holds: features, domain and complexity, and how long that took.
+@dataclass(frozen=True)
+class Analysis:
+    """What can be said of a request before any model is called; `domain` is the most probable one."""
+
+    domain: str
+    domain_probability: float
+    complexity: float
+    features: dict[str, float]
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.domain} (probability {self.domain_probability:.2f}), complexity {self.complexity:.2f}, "
+            f"{np.expm1(self.features['log_characters']):.0f} characters; analysed in {self.seconds * 1e3:.1f} ms"
+        )
+
+
+@dataclass
+class Analyst:
+    """Says what kind of request it is, from fitted vectors; the classifier of domains is fitted on fit tasks."""
+
+    vectors: Vectors
+
+    def fit(self, prompts: pd.Series, domains: Sequence[str]) -> Analyst:
+        """Fit the classifier of domains, one domain per prompt."""
+        self._domains = np.unique(domains)
+        features = self.vectors.transform(prompts)
+        self._classifier = LogisticRegression(max_iter=2000).fit(features, domains) if len(self._domains) > 1 else None
+        return self
+
+    def analyse(self, questions: Sequence[str]) -> list[Analysis]:
+        """Return one analysis per prompt; `seconds` is its share of the time that all took."""
+        started = time.perf_counter()
+        prompts = pd.Series(list(questions))
+        features = analyse(prompts)
+        scores = complexity(features)
+        probability = (
+            np.ones((len(prompts), 1))
+            if self._classifier is None
+            else self._classifier.predict_proba(self.vectors.transform(prompts))
+        )
+        best = probability.argmax(axis=1)
+        seconds = (time.perf_counter() - started) / max(len(prompts), 1)
+        return [
+            Analysis(
+                domain=str(self._domains[best[row]]),
+                domain_probability=float(probability[row, best[row]]),
+                complexity=float(scores[row]),
+                features=dict(zip(features.columns, features.iloc[row].tolist(), strict=True)),
+                seconds=seconds,
+            )
+            for row in range(len(prompts))
+        ]
+
+
+@dataclass
+class Remembered:
+    """Vectors of the texts that were asked for lately: a request is weighed several times and embedded once."""
+
+    vectors: Vectors
+    most: int = 4096
+    _known: dict[str, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
+
+    def fit(self, prompts: pd.Series) -> Self:
+        """Fit the vectors, and forget those of before."""
+        self.vectors.fit(prompts)
+        self._known = {}
+        return self
+
+    def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
+        """Return prompts × dimensions, as the vectors themselves would."""
+        texts, known = prompts.tolist(), self._known
+        found = {text: known.get(text) for text in texts}
+        if missing := [text for text, vector in found.items() if vector is None]:
+            found |= zip(missing, self.vectors.transform(pd.Series(missing)), strict=True)
+            if len(known) + len(missing) > self.most:
+                known = self._known = {}
+            known |= {text: found[text] for text in missing[: self.most]}
+        return np.array([found[text] for text in texts])

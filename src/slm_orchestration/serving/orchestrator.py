@@ -1,0 +1,238 @@
+"""AdaptiveOrchestrator: the adaptive router running live, on real models."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import threading
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from slm_orchestration.models.model import Completion, Model
+from slm_orchestration.serving.cache.cache import AnswerCache, answer_cached, exact_hit, opened
+from slm_orchestration.serving.execution import Call, Equipment, answer
+from slm_orchestration.serving.fit import Fitted, fitted, records
+from slm_orchestration.serving.pool import Pool, packaged_pool
+from slm_orchestration.serving.result import Decision, Result
+from slm_orchestration.serving.sampling import at_temperatures, consulting
+from slm_orchestration.serving.settings import Config, read_settings
+from slm_orchestration.serving.streaming import Listener, apieces, pieces
+from slm_orchestration.tasks.task import Task
+
+
+class AdaptiveOrchestrator:
+    """Answers tasks with the cheapest model that is good enough, and says why.
+
+    `config` is a mapping or a YAML file with the keys of `Settings`. `pool` is the packaged one by default; `outcomes`
+    is a folder of recorded outcomes of its models, on the tasks of the table `tasks`, on which the router is
+    calibrated: the committed ones by default. `call` is how models are called. Construction checks the configuration
+    and stores; the first task fits the router or reads it from the cache folder, and the first call of a model loads
+    its weights, downloading them if need be. Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        pool: Pool | None = None,
+        outcomes: Path | None = None,
+        tasks: Path | None = None,
+        call: Call | None = None,
+    ) -> None:
+        self.settings = read_settings(config)
+        self.pool = at_temperatures(packaged_pool() if pool is None else pool, self.settings)
+        self._outcomes, self._tasks = outcomes, tasks
+        self._call = OneAtATime() if call is None else call
+        self._fitted: Fitted | None = None
+        self._models: Sequence[Model] = ()
+        self._cache: AnswerCache | None = None
+        self._fitting = threading.Lock()
+        self._places = threading.BoundedSemaphore(self.settings.max_concurrent_tasks)
+        self._threads: ThreadPoolExecutor | None = None
+        self._closed = False
+
+    def prepare(self) -> Fitted:
+        """Fit the router, or read what was fitted before. Raises ValueError if outcomes or tasks are missing."""
+        with self._fitting:
+            if self._fitted is None:
+                ready = fitted(self.pool, records(self._outcomes, self._tasks), self.settings)
+                self._models = consulting(self.pool.models, ready.drawings, self.settings.routing_strategy)
+                self._cache = opened(ready, self.settings) if self.settings.cache_enabled else None
+                self._fitted = ready
+            return self._fitted
+
+    def process_task(self, task: Request) -> Result:
+        """Answer a text, a conversation of chat messages or a Task; what goes wrong stands in the result's `error`.
+
+        Raises ValueError if the task is none of these or is empty, and once the orchestrator is closed.
+        """
+        return self._process(task)
+
+    def process_batch(self, tasks: Sequence[Request]) -> list[Result]:
+        """Return one result per task, in order; a task that fails or is no task harms no other."""
+        results: list[Result | None] = [None] * len(tasks)
+        ready: list[tuple[int, Task]] = []
+        for place, task in enumerate(tasks):
+            try:
+                ready.append((place, as_task(task, max_tokens=self.settings.max_tokens)))
+            except ValueError as error:
+                results[place] = Result(None, None, 0.0, 0.0, Decision(), str(error))
+        most = self.settings.max_concurrent_tasks
+        for start in range(0, len(ready), most):
+            part = ready[start : start + most]
+            for (place, _), result in zip(part, self._answer([task for _, task in part]), strict=True):
+                results[place] = result
+        return [result for result in results if result is not None]
+
+    def cached_task(self, task: Request) -> Result | None:
+        """Return the answer to exactly this task if the cache holds it; waits for nothing, so needs no thread."""
+        if self._fitted is None or self._cache is None or self._closed:
+            return None
+        ready = as_task(task, max_tokens=self.settings.max_tokens)
+        return exact_hit(ready, self._fitted, self.settings, self._cache)
+
+    async def aprocess_task(self, task: Request) -> Result:
+        """Answer a task without blocking the event loop; at most `max_concurrent_tasks` are answered at once."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor(), self.process_task, task)
+
+    async def aprocess_batch(self, tasks: Sequence[Request]) -> list[Result]:
+        """Answer a batch without blocking the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor(), self.process_batch, tasks)
+
+    def stream_task(self, task: Request) -> Stream:
+        """Return the answer as pieces of text; its `result` is there once the pieces are used up.
+
+        They come as the model writes them if its answer is served whatever it is, else once it is served.
+        """
+        return Stream(self, task)
+
+    async def astream_task(self, task: Request) -> AsyncGenerator[str | Result, None]:
+        """Yield the pieces of the answer, then the result, without blocking the event loop; closing ends the writing.
+
+        Raises CallError if the answer breaks off.
+        """
+        async with aclosing(apieces(partial(self._process, task), self._executor())) as found:
+            async for piece in found:
+                yield piece
+
+    def close(self) -> None:
+        """Wait for running tasks and give the models' memory back; later tasks raise ValueError."""
+        self._closed = True
+        if self._threads is not None:
+            self._threads.shutdown(wait=True)
+        if self._cache is not None:
+            self._cache.close()
+        for model in self.pool.models:
+            release = getattr(model, "release", None)
+            if release is not None:
+                release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _process(self, task: Request, listener: Listener | None = None) -> Result:
+        ready = as_task(task, max_tokens=self.settings.max_tokens)
+        with self._places:
+            return self._answer([ready], listener)[0]
+
+    def _answer(self, tasks: list[Task], listener: Listener | None = None) -> list[Result]:
+        if self._closed:
+            raise ValueError("the orchestrator is closed")
+        equipment = Equipment(self.prepare(), self._models, self.settings, self._call, listener)
+        return answer(tasks, equipment) if self._cache is None else answer_cached(tasks, equipment, self._cache)
+
+    def _executor(self) -> ThreadPoolExecutor:
+        with self._fitting:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(self.settings.max_concurrent_tasks, thread_name_prefix="task")
+            return self._threads
+
+
+@dataclass
+class Stream:
+    """Pieces of an answer, and its `result` after the last of them. Raises CallError if the answer breaks off."""
+
+    orchestrator: AdaptiveOrchestrator
+    task: Request
+    result: Result | None = field(default=None, init=False)
+
+    def __iter__(self) -> Iterator[str]:
+        answer, threads = partial(self.orchestrator._process, self.task), self.orchestrator._executor()
+        with closing(pieces(answer, threads)) as found:
+            for piece in found:
+                if isinstance(piece, Result):
+                    self.result = piece
+                else:
+                    yield piece
+
+
+@dataclass
+class OneAtATime:
+    """Calls a model as it is, one call at a time unless the model says with `concurrent = True` that it takes more."""
+
+    _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False, repr=False)
+    _making: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def __call__(self, model: Model, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
+        if getattr(model, "concurrent", False):
+            return model.complete(tasks, seed=seed)
+        with self._making:
+            lock = self._locks.setdefault(model.name, threading.Lock())
+        with lock:
+            return model.complete(tasks, seed=seed)
+
+
+# ========== What a user may hand in as a task, and the task that comes of it.
+Request = str | Task | Sequence[Mapping[str, str]]
+_ROLES = ("system", "user", "assistant")
+
+
+def as_task(request: Request, *, max_tokens: int) -> Task:
+    """Return the task that a text, a conversation of chat messages or a ready task asks for.
+
+    The router reads the last message of the user. Raises ValueError on an empty request or an unknown role.
+    """
+    if isinstance(request, Task):
+        return request
+    messages = [{"role": "user", "content": request}] if isinstance(request, str) else _messages(request)
+    asked = [message["content"] for message in messages if message["role"] == "user"]
+    if not asked or not asked[-1].strip():
+        raise ValueError("a task is a text that is not empty, or chat messages of which the user's last is not empty")
+    digest = hashlib.sha256(json.dumps(messages, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:16]
+    return Task(
+        task_id=f"request/{digest}",
+        domain="",
+        dataset="request",
+        group=digest,
+        split="evaluation",
+        question=asked[-1],
+        messages=messages,
+        choices=None,
+        reference="",
+        scorer="exact",
+        max_tokens=max_tokens,
+    )
+
+
+def _messages(request: object) -> list[dict[str, str]]:
+    if not isinstance(request, Sequence) or isinstance(request, bytes):
+        raise ValueError(f"a task is a text, chat messages or a Task, not {type(request).__name__}")
+    messages = []
+    for message in request:
+        if not isinstance(message, Mapping) or not {"role", "content"} <= set(message):
+            raise ValueError("each chat message is a mapping with the keys role and content")
+        if message["role"] not in _ROLES:
+            raise ValueError(f"role={message['role']}: allowed is {', '.join(_ROLES)}")
+        if not isinstance(message["content"], str):
+            raise ValueError("the content of a chat message is a text")
+        messages.append({"role": message["role"], "content": message["content"]})
+    return messages

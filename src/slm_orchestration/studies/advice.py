@@ -1,0 +1,321 @@
+"""Does routing pay on my data? One answer from recorded outcomes, with what is certain about it.
+
+A few routers are fitted on fit tasks. Calibration tasks choose one of them and its threshold, certified by
+Learn-then-Test to keep the wanted share of the dearest model's quality; the certainty is divided among the routers, so
+that it holds for the chosen one. Evaluation tasks, which nothing was chosen on, then tell what came of it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from slm_orchestration.outcomes.imported.reader import Imported, without_pilot
+from slm_orchestration.routing import replay
+from slm_orchestration.routing.access import lacking
+from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis
+from slm_orchestration.routing.operating_point import GuaranteedRetention, Retention
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, matrix
+from slm_orchestration.routing.quality_model import QualityModel
+from slm_orchestration.routing.references import Constant, Mixture, upper_hull
+from slm_orchestration.routing.replay import Overhead, Replayed
+from slm_orchestration.routing.router import Router
+from slm_orchestration.routing.routers.confidence import ConfidenceRouter
+from slm_orchestration.routing.routers.domain_table import DomainTableRouter
+from slm_orchestration.routing.routers.knn import NearestTasksRouter
+from slm_orchestration.routing.routers.regression import RegressionRouter
+from slm_orchestration.routing.rules import Cascade, Choices, Rule, Utility
+from slm_orchestration.routing.strategy import FittedStrategy, RoutedStrategy
+from slm_orchestration.statistics.bootstrap import resample
+from slm_orchestration.statistics.estimates import summarise
+from slm_orchestration.statistics.intervals import UndefinedStatistic
+from slm_orchestration.statistics.mixture import mix
+from slm_orchestration.statistics.power import detectable_difference, pairs_needed
+from slm_orchestration.statistics.strategy_matrix import panel, references
+
+THRESHOLDS = np.linspace(0, 1, 41)
+MIXTURE = "mixture"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked: keep this share of the dearest model's quality with this certainty; intervals by resampling."""
+
+    retention: float = 0.95
+    delta: float = 0.05
+    resamples: int = 2000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Point:
+    """A threshold, whether it is certified to keep the target, and why it was chosen."""
+
+    threshold: float
+    guaranteed: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What was found. `estimates` (ESTIMATES, overall) holds the chosen strategy and the mixture on evaluation tasks.
+
+    `strategy` is the mixture where no router can be fitted; `points` has its threshold and the mixture's. `spread` is
+    the standard deviation over evaluation tasks of the gain over the mixture at equal cost, `detectable` the smallest
+    gain that they would show at 80 %.
+    """
+
+    imported: Imported
+    target: Target
+    strategy: str
+    fitted: FittedStrategy
+    tried: tuple[str, ...]
+    skipped: Mapping[str, str]
+    points: Mapping[str, Point]
+    estimates: pd.DataFrame
+    spread: float
+    detectable: float
+
+    @property
+    def threshold(self) -> float:
+        """The chosen strategy's threshold."""
+        return self.points[self.strategy].threshold
+
+    def __str__(self) -> str:
+        """Return the advice in words."""
+        return text(self)
+
+    def estimate(self, metric: str, strategy: str | None = None) -> pd.Series:
+        """Return the row of one metric: estimate, low, high, method."""
+        rows = self.estimates[self.estimates["strategy"] == (strategy or self.strategy)]
+        return rows[rows["metric"] == metric].iloc[0]
+
+
+def advise(imported: Imported, target: Target | None = None) -> Advice:
+    """Return what routing would give on these outcomes; `print(advice)` says it in words."""
+    target, imported = target or Target(), without_pilot(imported)
+    outcomes = matrix(imported)
+    fit, calibration = outcomes.where("fit"), outcomes.where("calibration")
+    able, skipped = _able(candidates(target.seed), outcomes)
+    fitted: dict[str, FittedStrategy] = {name: router.fit(fit, calibration) for name, router in able.items()}
+    tried = fitted | {MIXTURE: Mixture(MIXTURE, target.seed).fit(fit, calibration)}
+    points, ranks = _points(tried, calibration, target)
+    name = max(fitted, key=lambda name: ranks[name]) if fitted else MIXTURE
+    points = {shown: points[shown] for shown in (name, MIXTURE)}
+    estimates, spread = _estimated(outcomes, {shown: tried[shown] for shown in points}, points, target)
+    tasks = int(estimates["tasks"].iloc[0])
+    return Advice(
+        imported=imported,
+        target=target,
+        strategy=name,
+        fitted=tried[name],
+        tried=tuple(fitted),
+        skipped=skipped,
+        points=points,
+        estimates=estimates,
+        spread=spread,
+        detectable=detectable_difference(spread, tasks) if spread > 0 else 0.0,
+    )
+
+
+def candidates(seed: int) -> dict[str, RoutedStrategy]:
+    """Return the routers that are tried: cheap to fit, and each the simplest of its kind."""
+    words = TaskAnalysis(LatentSemantics(32, seed))
+    routers: dict[str, tuple[Router, Rule]] = {
+        "logistic": (RegressionRouter(words, QualityModel()), Utility()),
+        "knn": (NearestTasksRouter(LatentSemantics(64, seed), (5, 10, 20, 40, 80, 160)), Utility()),
+        "domain_table_predicted": (DomainTableRouter(words), Utility()),
+        "confidence": (ConfidenceRouter(), Cascade()),
+    }
+    return {name: RoutedStrategy(name, router, rule) for name, (router, rule) in routers.items()}
+
+
+def _able(
+    strategies: dict[str, RoutedStrategy], outcomes: OutcomeMatrix
+) -> tuple[dict[str, RoutedStrategy], dict[str, str]]:
+    reasons = {name: lacking(strategy, outcomes) for name, strategy in strategies.items()}
+    able = {name: strategy for name, strategy in strategies.items() if reasons[name] is None}
+    return able, {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _points(
+    strategies: Mapping[str, FittedStrategy], calibration: OutcomeMatrix, target: Target
+) -> tuple[dict[str, Point], dict[str, tuple[bool, float]]]:
+    """Return each strategy's point and its rank: certified ones by how cheap they are, others by gain over mixing."""
+    rule = GuaranteedRetention(target.retention, target.delta / len(strategies), target.seed)
+    points, ranks = {}, {}
+    for name, strategy in strategies.items():
+        replayed = _replayed(name, strategy, calibration, THRESHOLDS)
+        chosen = rule.choose(replayed, calibration)
+        certain = not chosen.reason.startswith("dearest")
+        chosen = chosen if certain else Retention(target.retention).choose(replayed, calibration)
+        cost = float(replayed.cost_usd[chosen.position].mean())
+        points[name] = Point(float(THRESHOLDS[chosen.position]), certain, chosen.reason)
+        ranks[name] = certain, -cost if certain else _gain(replayed, chosen.position, calibration)
+    return points, ranks
+
+
+def _gain(replayed: Replayed, position: int, calibration: OutcomeMatrix) -> float:
+    cost, quality = calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0)
+    hull = upper_hull(cost, quality)
+    mixed = np.interp(replayed.cost_usd[position].mean(), cost[hull], quality[hull])
+    return float(replayed.quality[position].mean() - mixed)
+
+
+def _estimated(
+    outcomes: OutcomeMatrix, strategies: Mapping[str, FittedStrategy], points: Mapping[str, Point], target: Target
+) -> tuple[pd.DataFrame, float]:
+    """Return ESTIMATES on evaluation tasks, and the spread of the first strategy's gain over them."""
+    calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
+    hull = upper_hull(calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0))
+    vertices = [outcomes.models[vertex] for vertex in hull]
+    shown = {*(f"always_{name}" for name in vertices), f"always_{outcomes.models[0]}", f"always_{outcomes.models[-1]}"}
+    constants = Constant().choose(evaluation, THRESHOLDS)
+    parts = [_decided(name, constants[name], evaluation) for name in sorted(shown)]
+    for name, strategy in strategies.items():
+        choices = strategy.choose(evaluation, np.array([points[name].threshold]))[name]
+        parts.append(_decided(name, choices, evaluation))
+    decisions = pd.concat(parts, ignore_index=True)
+    side_by_side = panel(decisions, evaluation.tasks, references(outcomes.models, vertices, guess=False))
+    drawn = resample(side_by_side, resamples=target.resamples, seed=target.seed, per_domain=False)
+    mixed, name = mix(side_by_side, drawn["overall"], "quality"), next(iter(strategies))
+    column = side_by_side.column(name)
+    differences = side_by_side.values["quality"] - mixed.expected - mixed.cost_term
+    return summarise(drawn, level=0.95), float(differences[:, column].std(ddof=1))
+
+
+def _decided(name: str, choices: Choices, outcomes: OutcomeMatrix) -> pd.DataFrame:
+    # Routers such as these take milliseconds and hardly a millionth of a dollar; their time is left out here.
+    return replay.decisions(replay.replay(name, choices, outcomes, overhead=Overhead()), outcomes)
+
+
+def _replayed(name: str, strategy: FittedStrategy, outcomes: OutcomeMatrix, thresholds: np.ndarray) -> Replayed:
+    return replay.replay(name, strategy.choose(outcomes, thresholds)[name], outcomes, overhead=Overhead())
+
+
+# ========== Advice in words: what a reader needs to decide, and what is certain about it.
+WORTH = 0.01  # a gain in quality that most people would care about, for the number of tasks needed
+_WIDTH = 110
+
+
+def verdict(advice: Advice) -> str:
+    """Return better, undecided or worse: where the interval of the gain over the mixture lies."""
+    if advice.strategy == "mixture":
+        return "no router"
+    gain = advice.estimate("gain_over_mixture")
+    if pd.isna(gain["low"]):
+        return "undecided"
+    return "better" if gain["low"] > 0 else "worse" if gain["high"] < 0 else "undecided"
+
+
+def text(advice: Advice) -> str:
+    """Return the whole advice, a paragraph per question."""
+    known = advice.imported
+    counts = known.tasks["split"].value_counts()
+    shares = ", ".join(f"{counts.get(name, 0):,} {name}" for name in ("fit", "calibration", "evaluation"))
+    paragraphs = [
+        ("Data", f"{len(known.tasks):,} tasks ({shares}), {len(known.models)} models; dearest {known.models[-1]}."),
+        *[("", remark[0].upper() + remark[1:] + ".") for remark in known.remarks],
+        ("Routers", _routers(advice)),
+        ("Verdict", _verdict(advice)),
+        *_operating(advice, advice.strategy, "Threshold"),
+    ]
+    if advice.strategy != "mixture":
+        paragraphs += _operating(advice, "mixture", "Without router")
+    paragraphs.append(("More tasks", _more_tasks(advice)))
+    return "\n".join(paragraph(title, words) for title, words in paragraphs)
+
+
+def _routers(advice: Advice) -> str:
+    tried = f"tried {', '.join(advice.tried)}; chosen on calibration tasks: {advice.strategy}." if advice.tried else ""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in advice.skipped.items():
+        reasons.setdefault(reason, []).append(name)
+    skipped = [
+        f"{', '.join(names)} skipped: {reason.replace('it reads', 'they read') if len(names) > 1 else reason}."
+        for reason, names in reasons.items()
+    ]
+    return " ".join([tried, *skipped, "A router's own time (milliseconds per task) is not included."]).strip()
+
+
+def _verdict(advice: Advice) -> str:
+    found = verdict(advice)
+    if found == "no router":
+        return (
+            "no router can be fitted on these columns; what is left is a random mixture of constant models. Routers "
+            "need a column prompt, or confidence."
+        )
+    gain, tasks = advice.estimate("gain_over_mixture"), int(advice.estimates["tasks"].iloc[0])
+    told = f"gain over the mixture at equal cost {_signed(gain)} quality on {tasks:,} evaluation tasks."
+    if found == "better":
+        return f"routing beats the best mixture of constant models: {told}"
+    if found == "worse":
+        return f"routing does WORSE than mixing constant models at random: {told}"
+    return f"undecided, routing is not shown to beat mixing constant models at random: {told}"
+
+
+def _operating(advice: Advice, strategy: str, title: str) -> list[tuple[str, str]]:
+    target, dearest, point = advice.target, advice.imported.models[-1], advice.points[strategy]
+    keeps = f"{target.retention:.0%} of {dearest}'s quality"
+    what = "mixing models at random, threshold " if strategy == "mixture" else ""
+    if point.guaranteed:
+        told = f"keeps at least {keeps} with probability {1 - target.delta:.0%} (Learn-then-Test), on tasks like these."
+    else:
+        told = f"WITHOUT a guarantee: no threshold could be certified to keep {keeps} ({point.reason})."
+    return [(title, f"{what}{point.threshold:g}: {told}"), ("", _expect(advice, strategy))]
+
+
+def _expect(advice: Advice, strategy: str) -> str:
+    parts = [f"expect retention {_percent(advice.estimate('retention', strategy))}"]
+    parts.append(f"small models alone {_percent(advice.estimate('small_share', strategy))} of the tasks")
+    saving = advice.estimate("cost_saving", strategy)
+    if pd.notna(saving["estimate"]):
+        parts.append(f"cost divided by {_interval(saving, '{:.2f}')}")
+    faster = advice.estimate("latency_reduction", strategy)
+    if pd.notna(faster["estimate"]):
+        parts.append(f"mean latency divided by {_interval(faster, '{:.2f}')}")
+    return "; ".join(parts) + "."
+
+
+def _more_tasks(advice: Advice) -> str:
+    tasks = int(advice.estimates["tasks"].iloc[0])
+    share = tasks / len(advice.imported.tasks)
+    if advice.strategy == "mixture" or not advice.spread > 0:
+        return "not known: there is no gain to measure."
+    gain = abs(float(advice.estimate("gain_over_mixture")["estimate"]))
+    lines = [f"these {tasks:,} evaluation tasks show a gain of {advice.detectable:.3f} or more (80 % power)."]
+    for words, size in ((f"a gain of {WORTH:g}", WORTH), (f"the gain seen, {gain:.4f}", gain)):
+        try:
+            needed = pairs_needed(size, advice.spread)
+        except UndefinedStatistic as reason:
+            lines.append(f"To show {words}: {reason}.")
+            continue
+        more = max(0, int(np.ceil((needed - tasks) / share)))
+        lines.append(
+            f"To show {words}: {needed:,}" + (f", so record {more:,} more tasks in all." if more else ", enough.")
+        )
+    return " ".join(lines)
+
+
+def _signed(row: pd.Series) -> str:
+    return _interval(row, "{:+.4f}")
+
+
+def _percent(row: pd.Series) -> str:
+    return _interval(row, "{:.1%}")
+
+
+def _interval(row: pd.Series, form: str) -> str:
+    if pd.isna(row["estimate"]):
+        return f"unknown ({row['method']})"
+    if pd.isna(row["low"]) or pd.isna(row["high"]):
+        return form.format(row["estimate"])
+    return f"{form.format(row['estimate'])} [{form.format(row['low'])}, {form.format(row['high'])}]"
+
+
+def paragraph(title: str, words: str) -> str:
+    return textwrap.fill(words, _WIDTH, initial_indent=f"{title:<16}", subsequent_indent=" " * 16)

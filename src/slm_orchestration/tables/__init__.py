@@ -1,0 +1,48 @@
+"""The tables that stages exchange: their schemas, which are the data dictionary, and the only way to read and write them."""
+
+from slm_orchestration.tables.io import TableError, conform, describe, read, read_metadata, write
+from slm_orchestration.tables.schemas import (
+    BANDS,
+    CHOICES,
+    COMPARISONS,
+    CURVES,
+    DECISIONS,
+    ESTIMATES,
+    FAULTS,
+    FEASIBILITY,
+    LEARNED,
+    LOAD,
+    LOAD_WINDOWS,
+    OPERATING_POINTS,
+    OUTCOMES,
+    ROBUSTNESS,
+    SAMPLES,
+    STATES,
+    TASKS,
+)
+
+__all__ = [
+    "BANDS",
+    "CHOICES",
+    "COMPARISONS",
+    "CURVES",
+    "DECISIONS",
+    "ESTIMATES",
+    "FAULTS",
+    "FEASIBILITY",
+    "LEARNED",
+    "LOAD",
+    "LOAD_WINDOWS",
+    "OPERATING_POINTS",
+    "OUTCOMES",
+    "ROBUSTNESS",
+    "SAMPLES",
+    "STATES",
+    "TASKS",
+    "TableError",
+    "conform",
+    "describe",
+    "read",
+    "read_metadata",
+    "write",
+]

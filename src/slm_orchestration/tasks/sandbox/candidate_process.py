@@ -1,0 +1,100 @@
+"""The candidate's process: shuts every door behind itself, then runs the code of an answer and calls it on request.
+
+`sandbox.py` starts this file's text as `python -c` inside a Landlock sandbox. Nothing here guards against the code that
+it runs, which shares the interpreter and may change anything in it: the kernel does, and the asserts are elsewhere.
+"""
+
+import ctypes
+import io
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import types
+
+from slm_orchestration.tasks.sandbox.wire import decode, encode
+
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
+
+
+class _Filter(ctypes.Structure):
+    """The kernel's `struct sock_fprog`."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+def main() -> None:
+    """Serve calls of one function until the other side closes its pipe."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    _shut_doors(json.loads(sys.argv.pop()))
+    function = None
+    for request in requests:
+        try:
+            message = decode(request)
+            assert isinstance(message, dict)
+            if function is None:
+                function = getattr(_run(longest_program(message["programs"])), message["entry_point"])
+                reply = encode({"value": None})
+            else:
+                reply = encode({"value": function(*message["arguments"], **message["named"])})
+        except BaseException as error:  # an answer's code may raise anything, SystemExit too
+            # Its message is left behind: str(error) could be code of the answer, and raise again.
+            reply = encode({"error": type(error).__name__})
+        replies.write(reply)
+        replies.flush()
+
+
+def longest_program(programs: list[tuple[str, str]]) -> types.CodeType:
+    """Return the compiled head and body that keep the most lines of their body, the first of equals.
+
+    Answers end in prose or in the middle of a line, so a body is cut before its first line that does not compile.
+    Raises SyntaxError when not even a head compiles.
+    """
+    best, most = None, -1
+    for head, body in programs:
+        lines = body.split("\n")
+        while len(lines) > most:
+            try:
+                best, most = compile(head + "\n".join(lines), "<answer>", "exec"), len(lines)
+            except SyntaxError as error:
+                first_wrong = min((error.lineno or 0) - head.count("\n"), len(lines))
+                if first_wrong < 1:
+                    break
+                lines = lines[: first_wrong - 1]
+    if best is None:
+        raise SyntaxError("no part of the answer compiles")
+    return best
+
+
+def _shut_doors(settings: dict) -> None:
+    """Apply the limits, then leave only the listed system calls; neither can be undone, not even by root."""
+    os.environ.clear()
+    # What the code prints fills a file in memory up to RLIMIT_FSIZE; nobody reads it.
+    printed = os.memfd_create("printed")
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
+    os.close(0)
+    sys.stdin = io.StringIO("")
+    random.seed(0)
+    for name, value in settings["limits"].items():
+        resource.setrlimit(getattr(resource, name), (value, value))
+    # Nobody can switch this alarm off, so the process ends even if the grader was killed and cannot end it.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    signal.setitimer(signal.ITIMER_REAL, settings["seconds"])
+    instructions = bytes.fromhex(settings["filter"])
+    program = _Filter(len(instructions) // 8, instructions)
+    if ctypes.CDLL(None).prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
+        raise OSError("the kernel refused the filter of system calls")
+
+
+def _run(program: types.CodeType) -> types.ModuleType:
+    module = sys.modules["answer"] = types.ModuleType("answer")
+    exec(program, module.__dict__)
+    return module
+
+
+if __name__ == "__main__":
+    main()

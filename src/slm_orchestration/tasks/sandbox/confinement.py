@@ -1,0 +1,141 @@
+"""The walls around a process that runs generated code, as if that code were hostile.
+
+- Landlock (by sandlock): reads of the interpreter's files and system libraries only, installed packages excluded;
+  no writes at all.
+- A seccomp filter of our own over sandlock's, that names what is allowed instead of what is not: sandlock alone lets
+  root open sockets, start threads and change the permissions of files. No process, thread, socket or signal is left.
+- Limits of memory, CPU, wall time and output that the process cannot lift, and an empty environment.
+
+That a path exists can still be seen, not what it holds. `sandbox.require` proves the walls before their first use.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# What computing and importing take. ioctl, fcntl and madvise are missing on purpose: they reach beyond the process.
+_ALLOWED_SYSTEM_CALLS = """
+    access brk clock_getres clock_gettime clock_nanosleep close exit exit_group faccessat faccessat2 fstat futex getcwd
+    getdents64 getegid geteuid getgid getpid getrandom getrusage gettid gettimeofday getuid lseek lstat mmap mprotect
+    mremap munmap nanosleep newfstatat open openat pread64 read readlink readlinkat rseq rt_sigreturn sched_yield
+    set_robust_list stat statx sysinfo time times uname write
+"""
+_ERRNO_EPERM, _ALLOW = 0x0005_0001, 0x7FFF_0000  # SECCOMP_RET_ERRNO | EPERM, SECCOMP_RET_ALLOW
+_OLDEST_LANDLOCK = 3  # Linux 6.2; what later versions add guards system calls that the filter refuses altogether
+_REMEDY = "they need Linux 6.2 or newer with Landlock switched on, and sandlock; elsewhere leave out the domain code"
+_START = """
+import sys, types
+module = sys.modules["slm_orchestration.tasks.sandbox.wire"] = types.ModuleType("wire")
+exec({wire!r}, module.__dict__)
+exec({process!r}, {{"__name__": "__main__"}})
+"""
+
+
+class SandboxUnavailable(OSError):
+    """This machine cannot confine generated code, so it does not run any."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"code tasks are refused: {reason}; {_REMEDY}")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the code of one answer may take: seconds of CPU, seconds in all, bytes of memory, bytes printed.
+
+    CPU time decides, because the clock runs on while a busy machine lets the code wait; the clock stops what sleeps.
+    """
+
+    cpu_seconds: int = 5
+    seconds: int = 60
+    memory: int = 1 << 30
+    output: int = 1 << 20
+
+
+@contextmanager
+def confined_candidate(limits: Limits) -> Iterator[Any]:
+    """Yield a process that runs `candidate_process.py` confined, with its pipes; at the end its whole group is killed.
+
+    Raises SandboxUnavailable where the machine cannot confine it.
+    """
+    sandlock = _sandlock()
+    box = sandlock.Sandbox(
+        allow_degraded=_redundant(sandlock.Protection),
+        fs_readable=_interpreter(),
+        fs_denied=_packages(),
+        clean_env=True,
+        env={"PYTHONHASHSEED": "0"},
+        cwd="/",
+        max_processes=1,
+        no_coredump=True,
+    )
+    pipe, null = sandlock.StdioMode.PIPED, sandlock.StdioMode.NULL
+    try:
+        process = box.popen([*python("candidate_process"), _settings(limits)], stdin=pipe, stdout=pipe, stderr=null)
+    except (RuntimeError, sandlock.SandlockError) as error:
+        raise SandboxUnavailable(str(error)) from error
+    with process:
+        yield process
+
+
+def python(process: str) -> list[str]:
+    """Return the command that runs a sibling module as a process without this project or any installed package."""
+    folder = Path(__file__).parent
+    wire, main = ((folder / f"{name}.py").read_text(encoding="utf-8") for name in ("wire", process))
+    text = _START.format(wire=wire, process=main)
+    return [os.path.realpath(sys.executable), "-s", "-S", "-P", "-B", "-c", text]
+
+
+def _sandlock() -> Any:
+    try:
+        import sandlock
+    except (ImportError, OSError, RuntimeError) as error:
+        raise SandboxUnavailable(f"sandlock does not load here ({error})") from error
+    version = sandlock.landlock_abi_version()
+    if version < _OLDEST_LANDLOCK:
+        raise SandboxUnavailable(f"the kernel has Landlock {version}" if version > 0 else "the kernel has no Landlock")
+    return sandlock
+
+
+def _redundant(protection: Any) -> list[Any]:
+    """Return what Landlock may leave unguarded on an older kernel: no system call that it concerns is allowed."""
+    scopes = [protection.SIGNAL_SCOPE, protection.ABSTRACT_UNIX_SOCKET_SCOPE]
+    return [protection.NET_TCP, protection.FS_IOCTL_DEV, *scopes]
+
+
+def _settings(limits: Limits) -> str:
+    resources = {"RLIMIT_AS": limits.memory, "RLIMIT_CPU": limits.cpu_seconds, "RLIMIT_FSIZE": limits.output}
+    # The tests' own alarm rings first, so that a verdict names the true reason.
+    return json.dumps({"limits": resources, "seconds": limits.seconds + 2, "filter": _filter().hex()})
+
+
+@functools.cache
+def _filter() -> bytes:
+    """Return a program of the kernel's packet filter that lets the allowed system calls through, for this machine."""
+    from sandlock._sdk import _lib  # its C function is public, its only Python binding is not
+
+    numbers = [_lib.sandlock_syscall_nr(name.encode()) for name in _ALLOWED_SYSTEM_CALLS.split()]
+    known = [number for number in numbers if number >= 0]  # newer machines do without the older calls
+    load, jump_if_equal, end = 0x20, 0x15, 0x06
+    steps = [struct.pack("=HBBI", load, 0, 0, 0)]
+    steps += [struct.pack("=HBBI", jump_if_equal, len(known) - i, 0, number) for i, number in enumerate(known)]
+    steps += [struct.pack("=HBBI", end, 0, 0, _ERRNO_EPERM), struct.pack("=HBBI", end, 0, 0, _ALLOW)]
+    return b"".join(steps)
+
+
+def _interpreter() -> list[str]:
+    candidates = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", f"{sys.base_prefix}/lib"]
+    return [os.path.realpath(sys.executable), *(path for path in candidates if os.path.exists(path))]
+
+
+def _packages() -> list[str]:
+    """Return the folders of installed packages among the readable ones: a task's tests might lie there."""
+    return [str(folder) for root in _interpreter() for folder in Path(root).glob("python*/*-packages")]
