@@ -20,6 +20,12 @@ INSTALL = $(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check
 endif
 
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# Whatever the locale: paths and files are UTF-8.
+export PYTHONUTF8 = 1
+# Caches lie under HOME (pip's, uv's, matplotlib's, the project's); without a home that can be written to, under .venv.
+ifneq ($(shell test -w "$$HOME" && echo writable),writable)
+export HOME := $(shell mkdir -p .venv/home)$(CURDIR)/.venv/home
+endif
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries mlflow-ui notebooks validate-statistics lock clean
@@ -122,6 +128,7 @@ endif
 
 # Each step can be repeated, so after an interruption the same command goes on; the stamp comes last.
 # pip and setuptools come before the rest: three packages are pure Python source, built with what the lock names.
+# The package is found by a relative path: Python reads it in the locale's encoding, in which the folder may have no name.
 $(INSTALLED): .venv/bin/python
 	@echo "== setup: $(TORCH) (the largest download)"
 	@$(INSTALL) "$(TORCH)"
@@ -129,6 +136,6 @@ $(INSTALLED): .venv/bin/python
 	@sed -n '/^pip==/,/[^\\]$$/p; /^setuptools==/,/[^\\]$$/p' requirements.lock > .venv/build.lock
 	@$(INSTALL) --no-deps --require-hashes -r .venv/build.lock
 	@$(INSTALL) --no-deps --require-hashes --no-build-isolation -r requirements.lock
-	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@for site in .venv/lib/python3*/site-packages; do echo ../../../../src > $$site/slm_orchestration.pth; done
 	@rm -f .venv/installed-*
 	@touch $@

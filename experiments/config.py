@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import sys
 import time
@@ -38,6 +39,8 @@ def entry(
 
     Errors that a user can cause end in one line each and exit code 2; HYDRA_FULL_ERROR=1 keeps their tracebacks.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # "≥" must stop no command where the terminal's encoding lacks it
+        sys.stdout.reconfigure(errors="backslashreplace")
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(help_text(name, inspect.getdoc(inspect.getmodule(run)) or "", CONF, config))
         return

@@ -79,7 +79,9 @@ def configuration_hash(fingerprint: str) -> str:
 def is_complete(folder: Path, names: list[str], fingerprint: str) -> bool:
     """Return whether a run folder holds its tables and was made by the same configuration."""
     saved = folder / "config.yaml"
-    return all((folder / name).exists() for name in names) and saved.exists() and saved.read_text() == fingerprint
+    if not all((folder / name).exists() for name in [*names, saved.name]):
+        return False
+    return saved.read_text(encoding="utf-8") == fingerprint
 
 
 def check_made_from_present_inputs(folder: Path, cfg: DictConfig) -> None:

@@ -53,6 +53,7 @@ def run_all(
             env=os.environ | machine.environment,
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
         )
         if done.returncode:

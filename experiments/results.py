@@ -56,7 +56,7 @@ def read_results(folder: Path) -> Results:
         curves=_all(runs, "curves", tables.CURVES),
         operating_points=_all(runs, "operating_points", tables.OPERATING_POINTS),
         decisions=_all(runs, "decisions", tables.DECISIONS),
-        hull=json.loads((folder / "hull.json").read_text()),
+        hull=json.loads((folder / "hull.json").read_text(encoding="utf-8")),
         configuration=configuration,
     )
 

@@ -152,7 +152,7 @@ def _in_a_sweep() -> bool:
 
 
 def _tags(folder: Path) -> dict[str, str]:
-    made_by = (folder / "config.yaml").read_text()
+    made_by = (folder / "config.yaml").read_text(encoding="utf-8")
     read = OmegaConf.select(OmegaConf.create(made_by), "inputs")
     checksums = {f"sha256.{Path(str(path)).name}": value for path, value in read.items()}
     return {"configuration": inputs.configuration_hash(made_by), **checksums}

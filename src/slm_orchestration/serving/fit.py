@@ -186,7 +186,7 @@ def _prepare(path: Path, suite: str, *, packaged: bool) -> None:
         raise ValueError(f"{path}: no such tasks; `{command}` builds them, or give `tasks=` their table")
     _LOG.warning("the tasks that the router is calibrated on are not built yet; running `%s`", command)
     words = [sys.executable, *command.split()[1:]]
-    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         said = (done.stderr.strip() or "no reason given").splitlines()[-1]
         raise ValueError(f"{path}: no such tasks, and `{command}` could not build them: {said}")

@@ -326,5 +326,5 @@ def resolved_dtype(asked: str, device: str) -> str:
 def processor() -> str:
     """Return the name of this machine's processor."""
     cpuinfo = Path("/proc/cpuinfo")
-    named = re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    named = re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text(encoding="utf-8")) if cpuinfo.exists() else None
     return named.group(1) if named else platform.processor() or platform.machine()
