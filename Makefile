@@ -1,6 +1,7 @@
 # `make help` lists the targets. Works with any make, Python >= 3.11, and with or without uv and a C compiler.
 SUITE = medium
 INFERENCE = recorded
+STAGE = sweep
 ARGS =
 
 CONFIG = suite=$(SUITE) inference=$(INFERENCE) $(ARGS)
@@ -26,17 +27,25 @@ export PYTHONUTF8 = 1
 ifneq ($(shell test -w "$$HOME" && echo writable),writable)
 export HOME := $(shell mkdir -p .venv/home)$(CURDIR)/.venv/home
 endif
+# Runs a stage's command and notes how many seconds it took, for the last line of `make reproduce`.
+define timed
+@mkdir -p build; start=$$(date +%s); $(2) || exit $$?; echo "$(1) $$(($$(date +%s) - start))" >> build/seconds
+endef
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries mlflow-ui notebooks validate-statistics lock clean
+.PHONY: help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries mlflow-ui watch notebooks validate-statistics lock clean
 
 help:  ## this list
 	@echo "make TARGET [SUITE=quick|medium|standard|full] [INFERENCE=recorded|live] [ARGS='key=value ...']"
 	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/  \1:\2/p' Makefile | awk -F: '{printf "%-22s %s\n", $$1, $$2}'
 
 # Every stage runs, also where the results differ or the audit fails; then the exit code says so.
-reproduce: prepare $(if $(filter live,$(INFERENCE)),collect) sweep analyze paper  ## everything, from the recorded outcomes to paper/paper.pdf, checked (INFERENCE=live asks the models again)
-	@failed=0; for check in live-audit verify; do $(MAKE) --no-print-directory $$check || failed=1; done; exit $$failed
+reproduce: start-clock prepare $(if $(filter live,$(INFERENCE)),collect) sweep analyze paper  ## everything, from the recorded outcomes to paper/paper.pdf, checked (INFERENCE=live asks the models again)
+	@failed=0; for check in live-audit verify; do $(MAKE) --no-print-directory $$check || failed=1; done; \
+	  echo "== seconds of each stage: $$(tr '\n' ' ' < build/seconds)"; exit $$failed
+
+start-clock:
+	@mkdir -p build && rm -f build/seconds
 
 test: $(INSTALLED)  ## the whole test suite, on all cores
 	@OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --maxprocesses 8 --dist loadfile
@@ -51,27 +60,27 @@ setup: $(INSTALLED)  ## only the environment, in .venv; every other target makes
 
 prepare: $(INSTALLED)  ## build the tasks of the suite
 	@echo "== prepare: the tasks of suite $(SUITE)"
-	@$(RUN) experiments.prepare $(CONFIG)
+	$(call timed,prepare,$(RUN) experiments.prepare $(CONFIG))
 
 collect: $(INSTALLED)  ## run the models of the pool on the tasks (hours for larger suites; resumable)
 	@echo "== collect: the models answer suite $(SUITE)"
-	@$(RUN) experiments.collect suite=$(SUITE) inference=live $(ARGS)
+	$(call timed,collect,$(RUN) experiments.collect suite=$(SUITE) inference=live $(ARGS))
 
 sweep: $(INSTALLED)  ## replay every routing strategy at every threshold
 	@echo "== sweep: every strategy at every threshold"
-	@$(RUN) experiments.run --multirun 'routing=glob(*)' $(CONFIG)
+	$(call timed,sweep,$(RUN) experiments.run --multirun 'routing=glob(*)' $(CONFIG))
 
 analyze: $(INSTALLED)  ## intervals, tests and effect sizes
 	@echo "== analyze: intervals, tests and effect sizes"
-	@$(RUN) experiments.analyze $(CONFIG)
+	$(call timed,analyze,$(RUN) experiments.analyze $(CONFIG))
 
 figures paper: $(INSTALLED)  ## figures, tables and paper/paper.pdf from what was analyzed
 	@echo "== report: figures, tables and paper"
-	@$(RUN) experiments.report $(CONFIG)
+	$(call timed,paper,$(RUN) experiments.report $(CONFIG))
 
 verify: $(INSTALLED)  ## compare the results with the committed reference: "reproduced", or what differs
 	@echo "== verify: are these the committed results?"
-	@$(RUN) experiments.verify $(CONFIG)
+	$(call timed,verify,$(RUN) experiments.verify $(CONFIG))
 
 expected: $(INSTALLED)  ## make the present results the reference that verify compares with
 	@$(RUN) experiments.verify accept $(CONFIG)
@@ -85,10 +94,16 @@ audit: $(INSTALLED)  ## ask the real models again about a sample of the recorded
 
 live-audit: $(INSTALLED)  ## a small audit of the smallest model, skipped where its weights cannot be had
 	@echo "== audit: 20 recorded tasks, answered again by SmolLM2"
-	@$(RUN) experiments.audit n=20 model=smollm2-135m inference.audit_may_skip=true $(CONFIG)
+	$(call timed,audit,$(RUN) experiments.audit n=20 model=smollm2-135m inference.audit_may_skip=true $(CONFIG))
 
 forgeries: $(INSTALLED)  ## how often an audit meets forged outcomes, by planting some
 	@$(RUN) experiments.forgeries $(CONFIG)
+
+watch: $(INSTALLED)  ## repeat one stage whenever a file of src, experiments or conf is saved: make watch STAGE=sweep
+	@echo "== watch: $(STAGE), until Ctrl-C"; last=; while true; do \
+	  now=$$(find src experiments conf -type f \( -name '*.py' -o -name '*.yaml' \) -newer build/watched 2>/dev/null | head -1); \
+	  if [ -z "$$last" ] || [ -n "$$now" ]; then mkdir -p build; touch build/watched; last=1; \
+	    $(MAKE) --no-print-directory $(STAGE); fi; sleep 1; done
 
 notebooks: $(INSTALLED) prepare  ## run every notebook on the recorded outcomes, into build/notebooks
 	@mkdir -p build/notebooks && cp notebooks/*.ipynb build/notebooks

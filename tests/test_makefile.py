@@ -31,8 +31,8 @@ def test_help_lists_every_target_with_what_it_does() -> None:
 @pytest.mark.parametrize(
     ("words", "stages"),
     [
-        (["reproduce"], ["prepare", "run", "analyze", "report", "verify", "audit"]),
-        (["reproduce", "INFERENCE=live"], ["prepare", "collect", "run", "analyze", "report", "verify", "audit"]),
+        (["reproduce"], ["prepare", "run", "analyze", "report", "audit", "verify"]),
+        (["reproduce", "INFERENCE=live"], ["prepare", "collect", "run", "analyze", "report", "audit", "verify"]),
     ],
 )
 def test_reproduce_runs_the_stages_in_order_and_collects_only_live(words: list[str], stages: list[str]) -> None:
