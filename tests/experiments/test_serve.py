@@ -9,7 +9,7 @@ import pytest
 
 from experiments import serve
 from experiments.config import load_config
-from tests.orchestration.pool_by_hand import write_records
+from tests.serving.by_hand import write_records
 
 
 def test_another_host_than_this_one_needs_a_key(monkeypatch):

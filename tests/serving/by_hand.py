@@ -13,6 +13,7 @@ from slm_orchestration.models.scripted import ScriptedModel
 from slm_orchestration.outcomes.latency import COLUMNS, write_profile
 from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator
 from slm_orchestration.serving.pool import Pool
+from slm_orchestration.tasks.task import Task
 from tests.experiments.by_hand import MODELS, write_suite
 
 NAMES = tuple(MODELS)
@@ -44,3 +45,9 @@ def orchestrator(folder: Path, models: dict[str, Any], config: dict | None = Non
     pool = Pool(tuple(models.values()), frozenset(NAMES[:2]))
     where = SimpleNamespace(outcomes=folder / "outcomes", tasks=folder / "tasks.parquet")
     return AdaptiveOrchestrator(config, pool=pool, outcomes=where.outcomes, tasks=where.tasks, call=call)
+
+
+def task(name: str, choices: list[str] | None = None) -> Task:
+    """Return a task whose question is its name."""
+    messages = [{"role": "user", "content": name}]
+    return Task(name, "logic", "by_hand", name, "evaluation", name, messages, choices, "", "exact", 16)

@@ -7,7 +7,7 @@ import pytest
 
 from slm_orchestration.models.model import CallError
 from slm_orchestration.tasks.task import Task
-from tests.orchestration.pool_by_hand import LARGE, MIDDLE, NAMES, SMALL, orchestrator, scripted
+from tests.serving.by_hand import LARGE, MIDDLE, NAMES, SMALL, orchestrator, scripted
 
 USD_PER_S = 0.0765 / 3600  # two threads of the price table's processor
 

@@ -17,7 +17,7 @@ from slm_orchestration.serving.resilience import (
     Overloaded,
     Protection,
 )
-from tests.orchestration.by_hand import task
+from tests.serving.by_hand import task
 
 
 class Script:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from slm_orchestration.artifacts import CACHE_VARIABLE
-from tests.orchestration.pool_by_hand import write_records
+from tests.serving.by_hand import write_records
 
 REAL_CACHE = os.environ.get(CACHE_VARIABLE)
 

@@ -12,7 +12,7 @@ from slm_orchestration.outcomes.confidence import calibrate_confidence
 from slm_orchestration.outcomes.store import read_outcomes
 from slm_orchestration.routing.outcome_matrix import outcome_matrix
 from slm_orchestration.tasks.task import from_table
-from tests.orchestration.pool_by_hand import NAMES, orchestrator
+from tests.serving.by_hand import NAMES, orchestrator
 
 
 class Recorded:

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from slm_orchestration.serving.gateway.admission import CHAT, RECEIVED, Door
 from slm_orchestration.serving.gateway.app import Bounds
 from slm_orchestration.serving.gateway.openai_api import Chat
-from tests.orchestration.serving import Echo, serving
+from tests.serving.gateway.echo_server import Echo, serving
 
 USER = [{"role": "user", "content": "to be or not"}]
 

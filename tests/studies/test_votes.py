@@ -7,7 +7,7 @@ import pytest
 
 from experiments.aggregation import alone, interval, summary, together
 from slm_orchestration.serving.orchestrator import as_task
-from slm_orchestration.studies.votes import Candidate, best, first, majority, passes, weighted
+from slm_orchestration.studies.votes import CandidateAnswer, best, first, majority, passes, weighted
 from tests.routing.tables_by_hand import matrix
 
 FREE = as_task("What is 6 times 7?", max_tokens=8)
@@ -15,7 +15,7 @@ CHOICE = replace(FREE, choices=["A", "B"], scorer="choice")
 
 
 def said(*pairs):
-    return [Candidate(answer, confidence) for answer, confidence in pairs]
+    return [CandidateAnswer(answer, confidence) for answer, confidence in pairs]
 
 
 def test_a_majority_counts_equal_final_answers_and_serves_the_surest_of_them():

@@ -15,8 +15,8 @@ from slm_orchestration.serving.gateway.app import Bounds
 from slm_orchestration.serving.gateway.backend import OrchestratorBackend
 from slm_orchestration.serving.resilience import GuardedCall, Protection
 from slm_orchestration.serving.result import Result
-from tests.orchestration.pool_by_hand import LARGE, SMALL, orchestrator, scripted
-from tests.orchestration.serving import serving
+from tests.serving.by_hand import LARGE, SMALL, orchestrator, scripted
+from tests.serving.gateway.echo_server import serving
 
 TEXT = "to be or not to be"
 ROUTED = {"routing_strategy": "length", "routing_threshold": 1}  # the cheapest, whatever it answers

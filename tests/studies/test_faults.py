@@ -8,12 +8,12 @@ from slm_orchestration.models.model import CallError, TaskError
 from slm_orchestration.serving.resilience import GuardedCall
 from slm_orchestration.serving.result import Result
 from slm_orchestration.studies import faults
-from slm_orchestration.studies.faults import FaultyModel, Scene
-from tests.orchestration.by_hand import task
-from tests.orchestration.pool_by_hand import NAMES, orchestrator
+from slm_orchestration.studies.faults import FaultyModel, FaultTimings
+from tests.serving.by_hand import task
+from tests.serving.by_hand import NAMES, orchestrator
 
-FAST = Scene(call_s=0.0, stall_s=0.3, restart_s=0.05, deadline_s=0.2)
-PATIENT = Scene(call_s=0.0, stall_s=3.0, restart_s=5.0, deadline_s=4.0)  # a timeout after 1 s
+FAST = FaultTimings(call_s=0.0, stall_s=0.3, restart_s=0.05, deadline_s=0.2)
+PATIENT = FaultTimings(call_s=0.0, stall_s=3.0, restart_s=5.0, deadline_s=4.0)  # a timeout after 1 s
 
 
 def test_equal_seeds_strike_the_same_calls():
@@ -52,7 +52,7 @@ def test_where_the_chosen_model_always_fails_only_another_model_helps(records, f
         settings = {"routing_threshold": 1, "fallback": shield.fallback}
         live = orchestrator(records, models, settings, GuardedCall(shield.guard))
         live.prepare()
-        ended = faults.outcomes(live.process_task, ["Is 7 even?"] * 2, clients=2, scene=PATIENT)
+        ended = faults.send_requests(live.process_task, ["Is 7 even?"] * 2, clients=2, scene=PATIENT)
         assert {end for end, _ in ended} == {"answered" if name in saves else "refused"}
 
 
@@ -82,7 +82,7 @@ def test_where_all_models_fail_at_first_a_second_round_answers_unless_the_task_i
 
 def test_every_request_is_counted_once_with_its_end():
     ended = [("answered", 0.1)] * 97 + [("late", 2.0), ("refused", 0.1), ("lost", float("nan"))]
-    row = faults.row(ended, calls=110)
+    row = faults.faults_row(ended, calls=110)
     assert (row["requests"], row["answered"], row["late"], row["refused"], row["lost"], row["wrong"]) == (
         *(100, 97, 1, 1, 1, 0),
     )
@@ -97,4 +97,4 @@ def test_answers_are_told_apart_by_what_they_are_and_when_they_come():
         return Result(output, "small", 0.0, 0.0, error=None if output else "down")
 
     asked = ["late", "answered", "wrong", "refused"]
-    assert [end for end, _ in faults.outcomes(answer, asked, clients=4, scene=FAST)] == asked
+    assert [end for end, _ in faults.send_requests(answer, asked, clients=4, scene=FAST)] == asked

@@ -10,14 +10,14 @@ from slm_orchestration.studies.load import (
     FAILED,
     LOST,
     LoadClient,
-    Measured,
+    LoadMeasurement,
     arrivals,
     closed_loop,
     open_loop,
     summary,
     windows,
 )
-from tests.orchestration.serving import serving
+from tests.serving.gateway.echo_server import serving
 
 
 def test_equal_seeds_give_equal_arrivals_at_about_the_asked_rate():
@@ -92,7 +92,7 @@ def test_a_request_without_an_end_is_lost_and_not_forgotten():
 
 
 def test_the_row_counts_ends_and_takes_percentiles_of_answers_alone():
-    measured = Measured()
+    measured = LoadMeasurement()
     for number in range(100):
         measured.add(number / 10, number / 10 + (number + 1) / 100, ANSWERED)
     measured.add(10.0, 30.0, FAILED)
@@ -105,7 +105,7 @@ def test_the_row_counts_ends_and_takes_percentiles_of_answers_alone():
 
 
 def test_windows_share_the_requests_out_by_their_intended_start():
-    measured = Measured()
+    measured = LoadMeasurement()
     for start, latency in ((0.0, 0.1), (0.4, 0.2), (0.6, 0.9), (1.0, 0.1)):
         measured.add(start, start + latency, ANSWERED)
     parts = windows(measured, number=2)
@@ -114,7 +114,7 @@ def test_windows_share_the_requests_out_by_their_intended_start():
 
 
 def test_a_growing_queue_keeps_its_values_inside_their_intervals():
-    measured = Measured()
+    measured = LoadMeasurement()
     for number in range(100):  # 10 a second arrive, 5 a second are served
         measured.add(number / 10, (number + 1) / 5, ANSWERED)
     row = summary(measured)
@@ -130,7 +130,7 @@ def test_intervals_of_a_queue_in_its_steady_state_cover_the_percentile():
         for start, service in zip(starts, rng.exponential(1, size=1_500), strict=True):
             free = max(free, start) + service
             ends.append(free)
-        row = summary(Measured(starts.tolist(), ends, [ANSWERED] * 1_500))
+        row = summary(LoadMeasurement(starts.tolist(), ends, [ANSWERED] * 1_500))
         covered.append(row["p50_low"] <= 2 * np.log(2) <= row["p50_high"])
     assert 0.90 <= np.mean(covered) <= 0.99
 

@@ -18,7 +18,7 @@ from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator
 from slm_orchestration.serving.pool import REPOSITORY, Pool
 from slm_orchestration.serving.sampling import with_recorded_samples
 from slm_orchestration.tasks.task import from_table
-from tests.orchestration.pool_by_hand import orchestrator, scripted
+from tests.serving.by_hand import orchestrator, scripted
 
 MEDIUM = REPOSITORY / "data" / "outcomes" / "medium"
 TASKS = REPOSITORY / "data" / "tasks" / "medium.parquet"

@@ -19,7 +19,7 @@ from slm_orchestration.serving.cache.threshold import (
     rates,
 )
 from slm_orchestration.serving.orchestrator import as_task
-from tests.orchestration.pool_by_hand import SMALL, orchestrator, scripted
+from tests.serving.by_hand import SMALL, orchestrator, scripted
 
 QUESTION = "Is Alice taller than Bob if Bob is 180 cm tall?"
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from slm_orchestration.serving.gateway.openai_api import openapi
-from tests.orchestration.serving import Echo, serving
+from tests.serving.gateway.echo_server import Echo, serving
 
 EXAMPLES = 5
 GOOD = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "to be or not"}], "stream": True}).encode()
