@@ -1,13 +1,15 @@
-"""Print the table of published claims and put it into README.md, from the committed reference results.
+"""Print the table of published claims, and put it into docs/claims.md and its headlines into README.md.
 
     python -m experiments.claims
 
-Reads paths.expected, the recorded outcomes, and what was measured of the gateway. README.md is written only where its
-table, which stands between two markers, differs.
+Reads paths.expected (the committed reference results), the recorded outcomes, and what was measured of the gateway. A
+page is written only where its table, between two markers, differs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,38 +23,49 @@ from slm_orchestration.report import claims, facts
 from slm_orchestration.report import printed_tables as printed
 from slm_orchestration.report.numbers import Source
 
-README = CONF.parent / "README.md"
+README, PAGE = CONF.parent / "README.md", CONF.parent / "docs" / "claims.md"
 START, END = "<!-- claims: python -m experiments.claims -->", "<!-- end of claims -->"
+# The README shows these claims, in this order.
+HEADLINES = ("small_share", "latency", "cost", "quality_relative", "throughput")
 
 
 def main(cfg: DictConfig) -> None:
-    """Print the table, and write README.md if it holds another one."""
-    table = claims_table(cfg)
-    print(table)
-    before = README.read_text(encoding="utf-8")
-    after = with_table(before, table)
-    if after != before:
-        artifacts.write_text(README, after)
-    print(f"{README.name}: {'written' if after != before else 'has this table'}")
+    """Print the table, and write each page that holds another one."""
+    for page, named in ((README, HEADLINES), (PAGE, ())):
+        table = claims_table(cfg, named)
+        before = page.read_text(encoding="utf-8")
+        after = with_table(before, table)
+        if after != before:
+            artifacts.write_text(page, after)
+        print(f"{table}\n{page.name}: {'written' if after != before else 'has this table'}")
 
 
-def claims_table(cfg: DictConfig) -> str:
-    """Return the claims, tested on the committed reference results of the suite and pool, as a Markdown table."""
+def claims_table(cfg: DictConfig, named: Sequence[str] = ()) -> str:
+    """Return the claims, or those that are named, tested on the committed reference results, as a Markdown table."""
     folder = Path(cfg.paths.expected)
     if not (folder / "estimates.parquet").exists():
         raise ValueError(f"{folder}: no reference results of this suite and pool; `make expected` keeps them there")
     estimates = tables.read(folder / "estimates.parquet", tables.ESTIMATES)
     comparisons = tables.read(folder / "comparisons.parquet", tables.COMPARISONS)
     evaluated = claims.evaluate(published_claims(), pd.concat([estimates, measured(cfg)]), comparisons)
-    return printed.markdown(printed.claims(facts.of_claims(evaluated, Source("claims", "")), evaluated))
+    shown = evaluated.set_index("claim", drop=False).loc[list(named)] if named else evaluated
+    table = printed.claims(facts.of_claims(evaluated, Source("claims", "")), shown)
+    return printed.markdown(_without(table, {"ceiling", "why"}) if named else table)
 
 
 def with_table(readme: str, table: str) -> str:
-    """Return `readme` with `table` between the markers. Raises ValueError where it lacks them."""
+    """Return the page `readme` with `table` between the markers. Raises ValueError where it lacks them."""
     if readme.count(START) != 1 or readme.count(END) != 1:
-        raise ValueError(f"{README.name}: needs the line {START!r} and, below it, {END!r}")
+        raise ValueError(f"the page needs the line {START!r} and, below it, {END!r}")
     before, rest = readme.split(START)
     return f"{before}{START}\n{table}\n{END}{rest.split(END)[1]}"
+
+
+def _without(table: printed.PrintedTable, headers: set[str]) -> printed.PrintedTable:
+    kept = [place for place, name in enumerate(table.header) if name not in headers]
+    header, align = tuple(table.header[place] for place in kept), "".join(table.align[place] for place in kept)
+    rows = tuple(tuple(row[place] for place in kept) for row in table.rows)
+    return replace(table, header=header, align=align, rows=rows)
 
 
 if __name__ == "__main__":

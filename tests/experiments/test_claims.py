@@ -1,12 +1,13 @@
 import pytest
 
-from experiments.claims import END, README, START, claims_table, with_table
+from experiments.claims import END, HEADLINES, PAGE, README, START, claims_table, with_table
 from experiments.config import load_config
 
 
-def test_the_readmes_table_of_claims_is_that_of_the_committed_results():
-    readme = README.read_text(encoding="utf-8")
-    assert with_table(readme, claims_table(load_config("inference=recorded"))) == readme, (
+@pytest.mark.parametrize(("page", "named"), [(README, HEADLINES), (PAGE, ())])
+def test_the_tables_of_claims_are_those_of_the_committed_results(page, named):
+    text = page.read_text(encoding="utf-8")
+    assert with_table(text, claims_table(load_config("inference=recorded"), named)) == text, (
         "run python -m experiments.claims"
     )
 
