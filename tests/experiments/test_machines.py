@@ -5,20 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments import machines, prepare
-from experiments.config import load_config
+from experiments import machines
 from slm_orchestration.report.machines import Machine, agreement, emulated
 
 # What reads something from floating-point algebra, and the references that the analysis needs.
 FITTED = "adaptive,boosting,knn,domain_table,matrix_factorization,bandit_thompson"
 ROUTINGS = f"{FITTED},constant,guess,mixture,random"
-
-
-@pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("machines") / "medium.parquet"
-    prepare.main(load_config("suite=medium", f"paths.tasks={path}", config="prepare"))
-    return path
 
 
 def chosen() -> list[Machine]:
@@ -29,8 +21,8 @@ def chosen() -> list[Machine]:
 
 @pytest.mark.real
 @pytest.mark.timeout(600)
-def test_every_table_is_the_same_on_other_machines(suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
-    words = ["suite=medium", "statistics=quick", f"paths.tasks={suite}"]
+def test_every_table_is_the_same_on_other_machines(medium_tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    words = ["suite=medium", "statistics=quick", f"paths.tasks={medium_tasks}"]
     for machine in chosen():
         machines.run_all(machine, tmp_path, words, routing=ROUTINGS, report=False)
     assert machines.show(chosen(), tmp_path) == []

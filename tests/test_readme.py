@@ -1,0 +1,47 @@
+"""The programs in README.md run as they are printed."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.rules import Utility
+from slm_orchestration.routing.strategy import RoutedStrategy
+from tests.routing.tables_by_hand import matrix
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def program(mark: str) -> str:
+    [found] = [text for text in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if mark in text]
+    return found
+
+
+@pytest.mark.real
+def test_the_replay_of_a_router_runs(medium_tasks: Path, capsys: pytest.CaptureFixture) -> None:
+    text = program("load_outcomes").replace('"suite=medium"', f'"suite=medium", "paths.tasks={medium_tasks}"')
+    names: dict = {}
+    exec(text, names)
+    assert names["replayed"].quality.shape == (41, 500)
+    assert names["replayed"].cost_usd.mean(axis=1)[0] > names["replayed"].cost_usd.mean(axis=1)[-1]
+    assert capsys.readouterr().out.count("[") == 2
+
+
+def test_the_router_of_the_readme_is_whole() -> None:
+    names = {"dataclass": dataclass, "field": field, "pd": pd, "np": np, "NDArray": NDArray, "Self": Self}
+    exec(program("class LengthRouter"), names)
+    outcomes: OutcomeMatrix = matrix([[1, 1], [0, 1]], questions=["a", "long" * 9])
+    fitted = RoutedStrategy("s", names["LengthRouter"](), Utility()).fit(outcomes, outcomes)
+    assert fitted.choose(outcomes, np.array([0.4]))["s"].served.tolist() == [[0, 1]]
+
+
+def test_links_to_files_of_the_project_lead_somewhere() -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)", README)
+    assert len(links) > 5
+    assert [link for link in links if not (Path(__file__).parents[1] / link).exists()] == []
