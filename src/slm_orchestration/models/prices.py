@@ -1,4 +1,4 @@
-"""What a second of a device costs, from a dated table."""
+"""The price of a second of a device, from a dated table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _COLUMNS = ["device", "threads", "usd_per_hour", "as_of", "source", "note"]
 def read_prices(path: Path) -> pd.DataFrame:
     """Return the price table: one row per device, with the date and the source of its price.
 
-    `threads` says for how many processor threads the price holds; it is empty where a price holds for the whole device.
+    `threads` is the number of processor threads that the price covers; empty where it covers the whole device.
     Raises ValueError naming the file and what is wrong with it.
     """
     if not path.exists():
@@ -28,7 +28,10 @@ def read_prices(path: Path) -> pd.DataFrame:
 
 
 def usd_per_second(prices: pd.DataFrame, device: str, threads: int) -> float:
-    """Return the price of one second of `device`; a processor's price grows with the number of threads in use."""
+    """Return the price of one second of `device` in USD; a processor's price is proportional to the threads in use.
+
+    Raises ValueError if the table has no price of the device.
+    """
     rows = prices[prices["device"] == device]
     if rows.empty:
         known = ", ".join(prices["device"])

@@ -1,4 +1,4 @@
-"""A model without weights, for unit tests: what it answers is written down beforehand."""
+"""A model without weights whose answers are given in advance, for tests."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from slm_orchestration.models.model import CallError, Completion
 from slm_orchestration.tasks.task import Task
 
+_TOKEN_SIGNALS = ("logprob_mean", "logprob_min", "logprob_q10", "logprob_q50")
+
 
 @dataclass
 class ScriptedModel:
     """Answers from a mapping by task id; a task that is not in it gets `default`.
 
-    It is as sure of each answer as `certainty` says, fails on the task ids in `fails_on` (once for each time that an
-    id is listed, always if `fails_always`), and remembers the task ids of each call in `calls`.
+    `certainty` is the probability that its signals give to each answer. Calls fail for the task ids in `fails_on`, once
+    for each time that an id is listed, always if `fails_always`. `calls` holds the task ids of each call.
     """
 
     name: str
@@ -60,8 +62,5 @@ class ScriptedModel:
             signals = {f"label:{label}": self.certainty if label == answer else rest for label in task.choices}
             return Completion(answer, prompt_tokens, 1, 0.0, signals | {"label_mass": sum(signals.values())}, "choice")
         words = max(len(answer.split()), 1)
-        sure = {"logprob_sum": words * (self.certainty - 1), **dict.fromkeys(_PER_TOKEN, self.certainty - 1)}
-        return Completion(answer, prompt_tokens, words, 0.0, sure, "stop")
-
-
-_PER_TOKEN = ("logprob_mean", "logprob_min", "logprob_q10", "logprob_q50")
+        signals = {"logprob_sum": words * (self.certainty - 1), **dict.fromkeys(_TOKEN_SIGNALS, self.certainty - 1)}
+        return Completion(answer, prompt_tokens, words, 0.0, signals, "stop")

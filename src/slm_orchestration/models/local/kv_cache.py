@@ -1,4 +1,4 @@
-"""Keys and values of a batch whose rows come and go: a finished row's place is given to the next prompt."""
+"""Slotted KV cache for continuous batching: the slot of a finished row is reused by the next prompt."""
 
 from __future__ import annotations
 
@@ -13,35 +13,38 @@ from slm_orchestration.models.local import cpu_kernels
 
 
 class SlotLayer(DynamicLayer):
-    """One layer's keys and values, rows × heads × room × width; a token is written in place, not by copying all."""
+    """Keys and values of one layer (rows × heads × capacity × width); a new token is written in place, not appended."""
 
     keys: torch.Tensor
     values: torch.Tensor
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
         super().__init__()
-        self.keys, self.values, self.used = keys, values, 0
+        self.keys, self.values, self.length = keys, values, 0
         self.is_initialized = True
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        start, self.used = self.used, self.used + key_states.shape[-2]
-        self.keys[:, :, start : self.used] = key_states
-        self.values[:, :, start : self.used] = value_states
-        return self.keys[:, :, : self.used], self.values[:, :, : self.used]
+        start, self.length = self.length, self.length + key_states.shape[-2]
+        self.keys[:, :, start : self.length] = key_states
+        self.values[:, :, start : self.length] = value_states
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
 
     def get_seq_length(self) -> int:
-        return self.used
+        return self.length
 
 
-class Slots:
-    """The cache of up to `rows` prompts, all ending at `used`; `mask` (rows × room) says which tokens are their own."""
+class SlottedCache:
+    """KV cache of `rows` slots of `capacity` tokens. The tokens of every row end at column `length`.
 
-    def __init__(self, like: Sequence[Any], *, rows: int, room: int) -> None:
-        self.used = 0
-        self.mask = torch.zeros(rows, room, dtype=torch.long, device=like[0].keys.device if like else None)
-        self.layers: list[Any] = [_empty(layer, rows, room) for layer in like]
+    `mask` (rows × capacity) is 1 where a slot holds a token of its own prompt or answer, and 0 for padding.
+    """
+
+    def __init__(self, like: Sequence[Any], *, rows: int, capacity: int) -> None:
+        self.length = 0
+        self.mask = torch.zeros(rows, capacity, dtype=torch.long, device=like[0].keys.device if like else None)
+        self.layers: list[Any] = [_empty_layer(layer, rows, capacity) for layer in like]
         self.cache = Cache(layers=self.layers)
 
     @property
@@ -49,55 +52,56 @@ class Slots:
         return self.mask.shape[0]
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         return self.mask.shape[1]
 
     def insert(self, slots: Sequence[int], cache: Any, rows: Sequence[int], mask: torch.Tensor) -> None:
-        """Put the `rows` of a just read cache into `slots`; `used` must be at least their width."""
-        width = mask.shape[1]
+        """Copy `rows` of a prefilled `cache` (rows × tokens in `mask`) into `slots`; needs length ≥ tokens."""
+        start = self.length - mask.shape[1]
         into, source = torch.tensor(slots, device=mask.device), torch.tensor(rows, device=mask.device)
-        start = self.used - width
         self.mask[into] = 0
-        self.mask[into, start : self.used] = mask[source]
-        for layer, read in zip(self.layers, cache.layers, strict=True):
-            layer.keys[into, :, start : self.used] = read.keys[source]
-            layer.values[into, :, start : self.used] = read.values[source]
+        self.mask[into, start : self.length] = mask[source]
+        for layer, prefilled in zip(self.layers, cache.layers, strict=True):
+            layer.keys[into, :, start : self.length] = prefilled.keys[source]
+            layer.values[into, :, start : self.length] = prefilled.values[source]
 
     def longest(self, slots: Sequence[int]) -> int:
-        """Return how many places from the end the rows in `slots` take."""
+        """Return the number of columns that the longest row among `slots` takes."""
         if not slots:
             return 0
-        return self.used - int(self.mask[list(slots)].any(dim=0).int().argmax())
+        return self.length - int(self.mask[list(slots)].any(dim=0).int().argmax())
 
-    def moved(self, slots: Sequence[int], *, rows: int, used: int, room: int) -> Slots:
-        """Return new slots, in which the rows in `slots` come first and end at `used`; these here end with it.
+    def compacted(self, slots: Sequence[int], *, rows: int, length: int, capacity: int) -> SlottedCache:
+        """Return a new cache whose first rows are those of `slots`, ending at `length`; this one is emptied.
 
-        Each layer is given up as soon as it is copied, so that there are never two caches in memory.
+        Each layer is freed as soon as it is copied, so that memory never holds two caches.
         """
         span, kept = self.longest(slots), torch.tensor(list(slots), dtype=torch.long, device=self.mask.device)
-        old, new = slice(self.used - span, self.used), slice(used - span, used)
-        fresh = Slots([], rows=rows, room=room)
-        fresh.used, fresh.mask = used, self.mask.new_zeros(rows, room)
+        old, new = slice(self.length - span, self.length), slice(length - span, length)
+        fresh = SlottedCache([], rows=rows, capacity=capacity)
+        fresh.length, fresh.mask = length, self.mask.new_zeros(rows, capacity)
         fresh.mask[: len(slots), new] = self.mask[kept, old]
         while self.layers:
             source = self.layers.pop(0)
-            into = _empty(source, rows, room)
-            into.used = used
+            into = _empty_layer(source, rows, capacity)
+            into.length = length
             into.keys[: len(slots), :, new] = source.keys[kept, :, old]
             into.values[: len(slots), :, new] = source.values[kept, :, old]
             fresh.layers.append(into)
             source.keys = source.values = source.keys[:0]
-        cpu_kernels.trim()
+        cpu_kernels.release_free_memory()
         fresh.cache = Cache(layers=fresh.layers)
         return fresh
 
-    def grown(self) -> torch.Tensor:
-        """Return the mask with one more token in every row, which the next pass through the network brings."""
-        self.mask[:, self.used] = 1
-        self.used += 1
-        return self.mask[:, : self.used]
+    def extend(self) -> torch.Tensor:
+        """Reserve one more column for the tokens of the next forward pass, and return the mask up to it."""
+        self.mask[:, self.length] = 1
+        self.length += 1
+        return self.mask[:, : self.length]
 
 
-def _empty(like: Any, rows: int, room: int) -> SlotLayer:
+def _empty_layer(like: Any, rows: int, capacity: int) -> SlotLayer:
     heads, width = like.keys.shape[1], like.keys.shape[3]
-    return SlotLayer(like.keys.new_zeros(rows, heads, room, width), like.values.new_zeros(rows, heads, room, width))
+    return SlotLayer(
+        like.keys.new_zeros(rows, heads, capacity, width), like.values.new_zeros(rows, heads, capacity, width)
+    )

@@ -1,4 +1,7 @@
-"""A model that runs on this machine, through transformers."""
+"""A model that runs on this machine: weights and tokenizer of transformers, this package's own batching.
+
+Below `LocalModel`: completions from probabilities and tokens, text chunks for streaming, device and dtype.
+"""
 
 from __future__ import annotations
 
@@ -19,37 +22,37 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from slm_orchestration.models import weights
 from slm_orchestration.models.local.cpu_kernels import pack
 from slm_orchestration.models.local.decode import (
-    ALONE,
-    Bounds,
+    ONE_AT_A_TIME,
+    BatchLimits,
+    Generated,
     Prompt,
     Sampling,
-    Written,
-    end_tokens,
+    end_tokens_of,
     final_states,
+    generate,
     label_probabilities,
-    signals,
-    write,
-    write_alone,
+    stream_tokens,
 )
-from slm_orchestration.models.model import CallError, Completion, TaskError
+from slm_orchestration.models.model import CallError, Completion, TaskError, token_signals
 from slm_orchestration.models.weights import Weights
 from slm_orchestration.tasks.task import Task
 
-# One form for all models: after it nearly the whole probability lies on the labels, before it hardly any.
+# The same prefix for all models: after it the labels hold nearly all of the probability, without it hardly any.
 ANSWER_PREFIX = "Answer:"
-# Prompt tokens and prompts that are read at once: more would leave a processor's cache, but a GPU wants many.
-_READ_ON_CPU, _READ_ON_GPU = (512, 8), (16384, 64)
+# Tokens and prompts of a prefill batch: more would not fit into a processor's cache, but a GPU needs many.
+_PREFILL_ON_CPU, _PREFILL_ON_GPU = (512, 8), (16384, 64)
 _NO_LIMIT = 1 << 40
+_REPLACEMENT_CHARACTER = "\ufffd"  # decoders write it for bytes that are not, or not yet, a character
 _Finished = list[tuple[int, Completion]]
 _PROMPT_FORM = f"chat template, then {ANSWER_PREFIX!r} and the labels with a leading space for choices; greedy"
 
 
 @dataclass
 class LocalModel:
-    """Weights that transformers runs. A choice takes one forward pass, a free answer is decoded greedily.
+    """A network of transformers. A multiple-choice task takes one forward pass, a free answer is decoded greedily.
 
     `device` is auto, cpu, cuda or mps; `dtype`, in which the network computes, is auto, float32, float16 or bfloat16.
-    Auto takes bfloat16 where the device multiplies it natively, else float32. `deterministic` computes each task alone
+    Auto is bfloat16 where the device multiplies it natively, else float32. `deterministic` computes each task by itself
     in one thread, so that no other task, order or number of threads can change its answer.
     """
 
@@ -64,16 +67,16 @@ class LocalModel:
     def identity(self) -> dict[str, str]:
         return {
             "weights_sha256": self.weights.sha256,
-            "conversion": weights.VERSION,
+            "conversion": weights.CONVERSION_VERSION,
             "prompt_form": _PROMPT_FORM,
             "dtype": resolved_dtype(self.dtype, resolved_device(self.device)),
             **({"deterministic": "each task alone, one thread"} if self.deterministic else {}),
         }
 
     def provenance(self) -> dict[str, str]:
-        found = weights.digests(self.weights)
+        found = weights.file_digests(self.weights)
         files = {"tokenizer": "tokenizer.json", "chat_template": "chat_template.jinja", "tensors": "model.safetensors"}
-        # A tokenizer may hold its template itself; then there is no file of it.
+        # Some tokenizers hold the chat template themselves; then it has no file of its own.
         digests = {f"{name}_sha256": found.get(file, "none") for name, file in files.items()}
         return {**digests, "decoding": "greedy; choices by label probability"}
 
@@ -81,101 +84,101 @@ class LocalModel:
         return [len(prompt) for prompt in self._prompts(tasks)]
 
     def complete(self, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
-        """Answer `tasks` together. Greedy, so `seed` changes nothing.
+        """Answer `tasks` as one batch. Decoding is greedy, so `seed` has no effect.
 
         Raises CallError if a prompt is longer than the model's context or the device has too little memory.
         """
         done: dict[int, Completion] = {}
         for finished in self.stream(tasks, batch_tokens=_NO_LIMIT, seed=seed):
-            for place, completion in finished:
+            for index, completion in finished:
                 if isinstance(completion, CallError):
                     raise completion
-                done[place] = completion
-        return [done[place] for place in range(len(tasks))]
+                done[index] = completion
+        return [done[index] for index in range(len(tasks))]
 
     def stream(
         self, tasks: Sequence[Task], *, batch_tokens: int, seed: int
     ) -> Iterator[list[tuple[int, Completion | CallError]]]:
-        """Yield places in `tasks` with their completions as they finish; choices first, then free answers.
+        """Yield indices into `tasks` with their completions as they finish; choices first, then free answers.
 
-        A prompt beyond the context comes out as a CallError of its own; too little memory on the device raises one.
+        A prompt beyond the context is yielded as a TaskError; too little memory on the device raises CallError.
         """
         self.load()
         prompts = self._prompts(tasks)
-        faults = {place: fault for place in range(len(tasks)) if (fault := self._fault(tasks[place], prompts[place]))}
-        if faults:
-            yield list(faults.items())
+        errors = {n: error for n, task in enumerate(tasks) if (error := self._task_error(task, prompts[n]))}
+        if errors:
+            yield list(errors.items())
         choices: list[int] = []
         free: list[int] = []
-        for place, task in enumerate(tasks):
-            if place not in faults:
-                (free if task.choices is None else choices).append(place)
-        bounds = self._bounds(batch_tokens)
+        for index, task in enumerate(tasks):
+            if index not in errors:
+                (free if task.choices is None else choices).append(index)
+        limits = self._limits(batch_tokens)
         with self._computing(len(tasks)):
-            for places, answer in ((choices, self._choose), (free, self._write)):
-                of_these = [tasks[place] for place in places]
-                for finished in answer(of_these, [prompts[place] for place in places], bounds) if places else ():
-                    yield [(places[number], completion) for number, completion in finished]
+            for indices, answer in ((choices, self._choose), (free, self._generate)):
+                part = [tasks[index] for index in indices]
+                for finished in answer(part, [prompts[index] for index in indices], limits) if indices else ():
+                    yield [(indices[number], completion) for number, completion in finished]
 
-    def pieces(self, task: Task, *, seed: int) -> Generator[str | Completion, None, None]:
-        """Yield the answer as it is written, then the completion; a choice comes whole. Raises CallError."""
+    def stream_text(self, task: Task, *, seed: int) -> Generator[str | Completion, None, None]:
+        """Yield the answer in chunks of whole characters, then its completion; a label is one chunk."""
         if task.choices is not None:
             (chosen,) = self.complete([task], seed=seed)
             yield from (chosen.answer, chosen)
             return
         self.load()
         (prompt,) = self._prompts([task])
-        if fault := self._fault(task, prompt):
-            raise fault
-        last, ends = Written(), end_tokens(self._network)
+        if error := self._task_error(task, prompt):
+            raise error
+        last, end_tokens = Generated(), end_tokens_of(self._network)
 
-        def texts() -> Iterator[list[int]]:
+        def answer_tokens() -> Iterator[list[int]]:
             nonlocal last
-            for last in write_alone(self._network, self._asked(task, prompt), ends):
-                yield without_end(last, ends)
+            for last in stream_tokens(self._network, self._prompt(task, prompt), end_tokens):
+                yield without_end(last, end_tokens)
 
         with self._computing(1):
-            yield from text_pieces(texts(), partial(self._tokenizer.decode, skip_special_tokens=True))
-        yield free_completion(prompt, last, ends, self._tokenizer)
+            yield from text_chunks(answer_tokens(), partial(self._tokenizer.decode, skip_special_tokens=True))
+        yield free_completion(prompt, last, end_tokens, self._tokenizer)
 
     def states(self, tasks: Sequence[Task]) -> Iterator[list[tuple[int, list[float]]]]:
-        """Yield places in `tasks` with the final hidden state at the prompt's last token."""
+        """Yield indices into `tasks` with the final hidden state at the prompt's last token."""
         self.load()
         prompts = [Prompt(one, 1, task.dataset) for task, one in zip(tasks, self._prompts(tasks), strict=True)]
-        yield from final_states(self._network, prompts, self._bounds(_NO_LIMIT))
+        yield from final_states(self._network, prompts, self._limits(_NO_LIMIT))
 
     def samples(
         self, tasks: Sequence[Task], *, temperature: float, seeds: Sequence[Sequence[int]], batch_tokens: int
     ) -> Iterator[list[tuple[int, Completion]]]:
-        """Yield places in `tasks` with a free answer drawn at `temperature`, each from its own seed.
+        """Yield indices into `tasks` with a free answer sampled at `temperature`, each with its own seed.
 
-        Answers to the same task read its prompt once, if it is given several times.
+        A task may be listed several times: its prompt is a shared prefix and is computed once per prefill batch.
         """
         self.load()
-        sampling, bounds = Sampling(temperature, seeds), self._bounds(batch_tokens)
-        yield from self._write(tasks, self._prompts(tasks), bounds, sampling)
+        sampling, limits = Sampling(temperature, seeds), self._limits(batch_tokens)
+        yield from self._generate(tasks, self._prompts(tasks), limits, sampling)
 
     def hardware(self) -> dict[str, str | int]:
-        """Return what the speed of this model depends on: device, threads, processor, number type, versions."""
+        """Return what the speed of this model depends on: device, threads, processor, dtype and versions."""
         device = resolved_device(self.device)
         return {
             "device": torch.cuda.get_device_name() if device == "cuda" else device,
             "threads": torch.get_num_threads(),
-            "processor": processor(),
+            "processor": processor_name(),
             "dtype": resolved_dtype(self.dtype, device),
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         }
 
     def load(self) -> None:
-        """Load weights and tokenizer, if they are not loaded yet."""
+        """Load weights and tokenizer unless they are loaded."""
         self._load_tokenizer()
         if self._network is None:
             device = resolved_device(self.device)
             dtype = getattr(torch, resolved_dtype(self.dtype, device))
-            folder = weights.converted(self.weights)
+            folder = weights.converted_folder(self.weights)
             transformers.utils.logging.disable_progress_bar()
-            # On the CPU the tensors stay in their file until they are packed, so that memory never holds them twice.
+            # On the CPU the tensors stay in the mapped file until they are packed: memory never holds two copies.
             stored: Any = "auto" if device == "cpu" else dtype
             network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=stored)
             if device == "cpu":
@@ -183,14 +186,14 @@ class LocalModel:
             self._network = network.to(device).eval()
 
     def release(self) -> None:
-        """Give the memory back; the next call loads again."""
+        """Free the memory of the weights; the next call loads them again."""
         self._network = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
     def _load_tokenizer(self) -> None:
         if self._tokenizer is None:
-            self._tokenizer = AutoTokenizer.from_pretrained(weights.converted(self.weights))
+            self._tokenizer = AutoTokenizer.from_pretrained(weights.converted_folder(self.weights))
 
     def _prompts(self, tasks: Sequence[Task]) -> list[list[int]]:
         self._load_tokenizer()
@@ -201,29 +204,32 @@ class LocalModel:
         ]
         return self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
 
-    def _fault(self, task: Task, prompt: list[int]) -> CallError | None:
+    def _prompt(self, task: Task, tokens: list[int], prefix_group: str = "") -> Prompt:
+        context = self._network.config.max_position_embeddings
+        return Prompt(tokens, min(task.max_tokens, context - len(tokens)), prefix_group)
+
+    def _task_error(self, task: Task, prompt: list[int]) -> TaskError | None:
         context = self._network.config.max_position_embeddings
         if len(prompt) >= context:
             return TaskError(f"{task.task_id}: {len(prompt)} prompt tokens exceed {self.name}'s context of {context}")
         if task.choices is not None and len(set(self._label_tokens(task))) < len(task.choices):
-            return TaskError(f"{task.task_id}: labels {task.choices} begin alike; give them distinct first words")
+            return TaskError(
+                f"{task.task_id}: labels {task.choices} share their first token; give them distinct first words"
+            )
         return None
 
-    def _choose(self, tasks: list[Task], prompts: list[list[int]], bounds: Bounds) -> Iterator[_Finished]:
-        asked = [Prompt(prompt, 1, task.dataset) for task, prompt in zip(tasks, prompts, strict=True)]
-        labels = [self._label_tokens(task) for task in tasks]
-        started = time.perf_counter()
-        for found in label_probabilities(self._network, asked, labels, bounds):
-            seconds = time.perf_counter() - started
-            yield [(place, choice_completion(tasks[place], prompts[place], values, seconds)) for place, values in found]
-
     def _label_tokens(self, task: Task) -> list[int]:
+        """Return the first token of each label, with a leading space."""
         labels = [f" {label}" for label in task.choices or []]
         return [ids[0] for ids in self._tokenizer(labels, add_special_tokens=False)["input_ids"]]
 
+    def _limits(self, batch_tokens: int) -> BatchLimits:
+        prefill = _PREFILL_ON_CPU if self._network.device.type == "cpu" else _PREFILL_ON_GPU
+        return ONE_AT_A_TIME if self.deterministic else BatchLimits(batch_tokens, *prefill)
+
     @contextmanager
     def _computing(self, tasks: int) -> Iterator[None]:
-        """Compute with the configured threads, and say it where the device has too little memory."""
+        """Compute in one thread if `deterministic`; turn an out-of-memory error of the device into a CallError."""
         threads = torch.get_num_threads()
         try:
             if self.deterministic:
@@ -234,96 +240,94 @@ class LocalModel:
         finally:
             torch.set_num_threads(threads)
 
-    def _bounds(self, batch_tokens: int) -> Bounds:
-        at_once = _READ_ON_CPU if self._network.device.type == "cpu" else _READ_ON_GPU
-        return ALONE if self.deterministic else Bounds(batch_tokens, *at_once)
+    def _choose(self, tasks: list[Task], prompts: list[list[int]], limits: BatchLimits) -> Iterator[_Finished]:
+        asked = [Prompt(prompt, 1, task.dataset) for task, prompt in zip(tasks, prompts, strict=True)]
+        labels = [self._label_tokens(task) for task in tasks]
+        started = time.perf_counter()
+        for found in label_probabilities(self._network, asked, labels, limits):
+            seconds = time.perf_counter() - started
+            yield [(index, choice_completion(tasks[index], prompts[index], values, seconds)) for index, values in found]
 
-    def _write(
-        self, tasks: Sequence[Task], prompts: list[list[int]], bounds: Bounds, sampling: Sampling | None = None
+    def _generate(
+        self, tasks: Sequence[Task], prompts: list[list[int]], limits: BatchLimits, sampling: Sampling | None = None
     ) -> Iterator[_Finished]:
-        kinds = [task.task_id if sampling else task.dataset for task in tasks]
-        asked, ends = list(map(self._asked, tasks, prompts, kinds)), end_tokens(self._network)
-        for finished in write(self._network, asked, ends, bounds, sampling):
-            yield [(place, free_completion(prompts[place], text, ends, self._tokenizer)) for place, text in finished]
+        # Prompts of a dataset share a template; samples of a task share its whole prompt.
+        groups = [task.task_id if sampling else task.dataset for task in tasks]
+        asked, end_tokens = list(map(self._prompt, tasks, prompts, groups)), end_tokens_of(self._network)
+        for finished in generate(self._network, asked, end_tokens, limits, sampling):
+            yield [
+                (index, free_completion(prompts[index], generated, end_tokens, self._tokenizer))
+                for index, generated in finished
+            ]
 
-    def _asked(self, task: Task, prompt: list[int], kind: str = "") -> Prompt:
-        return Prompt(prompt, min(task.max_tokens, self._network.config.max_position_embeddings - len(prompt)), kind)
 
-
-# ========== Completions of local models: what their probabilities and tokens say.
 def choice_completion(task: Task, prompt: list[int], probabilities: Sequence[float], seconds: float) -> Completion:
-    """Return the likeliest label of a choice, with each label's probability."""
+    """Return the most probable label of a multiple-choice task, with each label's probability."""
     by_label = dict(zip(task.choices or [], probabilities, strict=True))
-    raw = {f"label:{label}": probability for label, probability in by_label.items()}
-    raw["label_mass"] = sum(probabilities)
-    return Completion(max(by_label, key=by_label.__getitem__), len(prompt), 1, seconds, raw, "choice")
+    signals = {f"label:{label}": probability for label, probability in by_label.items()}
+    signals["label_mass"] = sum(probabilities)
+    return Completion(max(by_label, key=by_label.__getitem__), len(prompt), 1, seconds, signals, "choice")
 
 
-def free_completion(prompt: list[int], written: Written, ends: frozenset[int], tokenizer: Any) -> Completion:
-    """Return the text of what was written after a prompt; the end token counts, but says nothing."""
+def free_completion(prompt: list[int], generated: Generated, end_tokens: frozenset[int], tokenizer: Any) -> Completion:
+    """Return a free answer; an end token counts as a completion token and has no text."""
     return Completion(
-        answer=tokenizer.decode(without_end(written, ends), skip_special_tokens=True),
+        answer=tokenizer.decode(without_end(generated, end_tokens), skip_special_tokens=True),
         prompt_tokens=len(prompt),
-        completion_tokens=len(written.tokens),
-        latency_s=written.seconds,
-        signals=signals(written.log_probabilities),
-        finish_reason="stop" if written.tokens[-1] in ends else "length",
+        completion_tokens=len(generated.tokens),
+        latency_s=generated.seconds,
+        signals=token_signals(generated.log_probabilities),
+        finish_reason="stop" if generated.tokens[-1] in end_tokens else "length",
     )
 
 
-def without_end(written: Written, ends: frozenset[int]) -> list[int]:
-    """Return the tokens that were written, but for an end token."""
-    return written.tokens[:-1] if written.tokens[-1] in ends else written.tokens
+def without_end(generated: Generated, end_tokens: frozenset[int]) -> list[int]:
+    """Return the completion tokens without the end token, if there is one."""
+    return generated.tokens[:-1] if generated.tokens[-1] in end_tokens else generated.tokens
 
 
-# ========== Text in pieces, from tokens that come one by one: a piece never ends within a character.
-# What a decoder puts in place of bytes that are no character, or not yet.
-_NO_CHARACTER = "\ufffd"
+def text_chunks(tokens: Iterator[Sequence[int]], decode: Callable[[Sequence[int]], str]) -> Iterator[str]:
+    """Yield the text that each further token adds, held back until its last character is complete.
 
-
-def text_pieces(tokens: Iterator[Sequence[int]], decode: Callable[[Sequence[int]], str]) -> Iterator[str]:
-    """Yield what each further token adds to the text, once its characters are whole; joined, the decoded last tokens.
-
-    Every item of `tokens` begins with the one before it, and `decode` gives each the text of its bytes in order.
+    Each item of `tokens` extends the one before it. The chunks, joined, are the decoded last item.
     """
-    given, text = "", ""
-    for written in tokens:
-        text = decode(written)
-        whole = text.rstrip(_NO_CHARACTER)
-        if len(whole) > len(given):
-            yield whole[len(given) :]
-            given = whole
-    if len(text) > len(given):
-        yield text[len(given) :]
+    sent, text = "", ""
+    for prefix in tokens:
+        text = decode(prefix)
+        complete = text.rstrip(_REPLACEMENT_CHARACTER)
+        if len(complete) > len(sent):
+            yield complete[len(sent) :]
+            sent = complete
+    if len(text) > len(sent):
+        yield text[len(sent) :]
 
 
-# ========== Which device and number type a model computes on and in.
-def resolved_device(asked: str) -> str:
-    """Return the device that `asked` means here. Raises ValueError if there is none of it."""
+def resolved_device(device: str) -> str:
+    """Return the device that `device` (auto, cpu, cuda or mps) means here. Raises ValueError if there is none."""
     usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if asked == "auto":
+    if device == "auto":
         return "cuda" if usable["cuda"] else "cpu"
-    if not usable.get(asked, False):
-        have = ", ".join(["auto", *(name for name, there in usable.items() if there)])
-        raise ValueError(f"inference.device is {asked!r}; this machine offers {have}")
-    return asked
+    if not usable.get(device, False):
+        offered = ", ".join(["auto", *(name for name, available in usable.items() if available)])
+        raise ValueError(f"inference.device is {device!r}; this machine offers {offered}")
+    return device
 
 
-def resolved_dtype(asked: str, device: str) -> str:
-    """Return the type that the network computes in. Raises ValueError if `asked` is not one of them."""
+def resolved_dtype(dtype: str, device: str) -> str:
+    """Return the dtype that the network computes in. Raises ValueError if `dtype` is not one of those allowed."""
     allowed = ("auto", "float32", "float16", "bfloat16")
-    if asked not in allowed:
-        raise ValueError(f"inference.dtype is {asked!r}; allowed are {', '.join(allowed)}")
-    if asked != "auto":
-        return asked
+    if dtype not in allowed:
+        raise ValueError(f"inference.dtype is {dtype!r}; allowed are {', '.join(allowed)}")
+    if dtype != "auto":
+        return dtype
     if device == "cpu":
-        # Elsewhere a processor emulates bfloat16, a hundred times slower than float32.
+        # Without these instructions a processor emulates bfloat16, a hundred times slower than float32.
         features = torch.cpu.get_capabilities()
         return "bfloat16" if features.get("avx512_bf16") or features.get("amx_bf16") else "float32"
     return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
-def processor() -> str:
+def processor_name() -> str:
     """Return the name of this machine's processor."""
     cpuinfo = Path("/proc/cpuinfo")
     named = re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text(encoding="utf-8")) if cpuinfo.exists() else None

@@ -1,15 +1,16 @@
 """The smallest packaged model, for real: its answers must not depend on how they are batched."""
 
 from dataclasses import replace
+from itertools import accumulate
 
 import pytest
 import torch
 from hydra.utils import instantiate
 from transformers import AutoModelForCausalLM
 
-from experiments.config import load_config
+from experiments.setup.config import load_config
 from slm_orchestration.models import weights
-from slm_orchestration.models.local.model import LocalModel, resolved_device, resolved_dtype
+from slm_orchestration.models.local.model import LocalModel, resolved_device, resolved_dtype, text_chunks
 from slm_orchestration.models.model import CallError
 from slm_orchestration.tasks.task import Task
 
@@ -39,11 +40,11 @@ def smallest() -> LocalModel:
 @pytest.fixture(scope="module")
 def plain(smallest):
     """The same weights as transformers loads them."""
-    return AutoModelForCausalLM.from_pretrained(weights.converted(smallest.weights), dtype=torch.float32).eval()
+    return AutoModelForCausalLM.from_pretrained(weights.converted_folder(smallest.weights), dtype=torch.float32).eval()
 
 
 @pytest.mark.real
-def test_a_batch_answers_as_one_at_a_time_does(smallest):
+def test_a_batch_gives_the_answers_of_one_task_at_a_time(smallest):
     together = smallest.complete(TASKS, seed=0)
     for task, expected in zip(TASKS, together, strict=True):
         alone = smallest.complete([task], seed=0)[0]
@@ -55,14 +56,14 @@ def test_a_batch_answers_as_one_at_a_time_does(smallest):
 
 
 @pytest.mark.real
-def test_the_pieces_of_an_answer_are_the_answer_and_end_with_its_completion(smallest):
+def test_the_chunks_of_a_streamed_answer_join_to_the_answer_and_end_with_its_completion(smallest):
     odd = make_task(5, "Write a line with the characters é, 漢 and 🙂.", max_tokens=24)
     for task in [*TASKS, odd]:
-        *pieces, last = smallest.pieces(task, seed=0)
+        *chunks, last = smallest.stream_text(task, seed=0)
         (whole,) = smallest.complete([task], seed=0)
-        assert "".join(pieces) == whole.answer
+        assert "".join(chunks) == whole.answer
         assert replace(last, latency_s=whole.latency_s) == whole
-    assert len(pieces) > 5
+    assert len(chunks) > 5
 
 
 @pytest.mark.real
@@ -96,8 +97,8 @@ def test_a_prompt_beyond_the_context_is_a_failed_call_and_is_never_cut(smallest)
 
 
 @pytest.mark.real
-def test_labels_that_begin_alike_are_a_failed_call(smallest):
-    with pytest.raises(CallError, match="begin alike"):
+def test_labels_that_share_their_first_token_are_a_failed_call(smallest):
+    with pytest.raises(CallError, match="share their first token"):
         smallest.complete([replace(TASKS[3], choices=["yes", "yes indeed"])], seed=0)
 
 
@@ -118,7 +119,7 @@ def test_a_gpu_answers_as_the_processor_does(smallest, dtype):
     there.release()
 
 
-def test_a_device_or_number_type_that_is_not_there_is_named_with_the_ones_that_are():
+def test_a_device_or_dtype_that_is_not_available_is_named_with_those_that_are():
     with pytest.raises(ValueError, match=r"inference\.device is 'tpu'; this machine offers auto, cpu"):
         resolved_device("tpu")
     with pytest.raises(ValueError, match=r"inference\.dtype is 'int8'; allowed are auto, float32"):
@@ -131,10 +132,35 @@ def test_construction_only_stores():
 
 
 @pytest.mark.real
-def test_a_deterministic_model_gives_the_very_same_numbers_in_any_company_and_order(smallest):
+def test_a_deterministic_model_gives_identical_numbers_in_any_batch_and_order(smallest):
     alone = replace(smallest, deterministic=True)
     together = alone.complete(TASKS, seed=0)
     backwards = [alone.complete([task], seed=0)[0] for task in reversed(TASKS)][::-1]
     for one, other in zip(together, backwards, strict=True):
         assert (one.answer, one.signals) == (other.answer, other.signals)
     assert alone.identity() == smallest.identity() | {"deterministic": "each task alone, one thread"}
+
+
+def decode(written):
+    return bytes(written).decode("utf-8", errors="replace")
+
+
+def chunks_of(*parts):
+    return list(text_chunks(accumulate(map(list, parts)), decode))
+
+
+def test_a_character_of_several_tokens_is_streamed_when_it_is_complete():
+    smile = "🙂".encode()
+    assert chunks_of(b"a", smile[:1], smile[1:3], smile[3:] + b"b", b"c") == ["a", "🙂b", "c"]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5])
+def test_the_chunks_join_to_the_text_however_the_bytes_are_cut(cut):
+    text = "naïve 漢字 👩‍🚀, é!".encode()
+    assert "".join(chunks_of(*[text[at : at + cut] for at in range(0, len(text), cut)])) == text.decode()
+
+
+def test_bytes_that_never_become_a_character_are_streamed_last_as_the_decoder_shows_them():
+    assert chunks_of(b"ab", b"\xe2\x82") == ["ab", "\ufffd"]
+    assert chunks_of(b"ab", b"\xe2", b"c") == ["ab", "\ufffdc"]
+    assert chunks_of(b"") == []
