@@ -23,11 +23,11 @@ from slm_orchestration import tables
 from slm_orchestration.serving.cache.cache import AnswerCache, CacheSettings
 from slm_orchestration.serving.cache.entries import Entry
 from slm_orchestration.serving.cache.similarity import HashedNgrams
-from slm_orchestration.serving.fit import Fitted, fitted, records
+from slm_orchestration.serving.fit import FittedRouting, load_or_fit, records
 from slm_orchestration.serving.orchestrator import as_task
 from slm_orchestration.serving.pool import packaged_pool
-from slm_orchestration.serving.selection import Limits, Progress, select
-from slm_orchestration.serving.settings import Settings
+from slm_orchestration.serving.selection import Progress, TaskLimits, select
+from slm_orchestration.serving.settings import OrchestratorSettings
 from slm_orchestration.tasks.task import Task, from_table
 
 
@@ -37,10 +37,10 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=100_000, help="entries of the cache (default: 100000)")
     parser.add_argument("--calls", type=int, default=500, help="calls of each kind, one at a time (default: 500)")
     asked = parser.parse_args()
-    where, pool, settings = records(None, None), packaged_pool(), Settings()
-    fitted(pool, where, settings)
+    where, pool, settings = records(None, None), packaged_pool(), OrchestratorSettings()
+    load_or_fit(pool, where, settings)
     started = time.perf_counter()
-    ready = fitted(pool, where, settings)
+    ready = load_or_fit(pool, where, settings)
     print(f"{'start from what was fitted':<44}{(time.perf_counter() - started) * 1e3:9.2f} ms")
     tasks = from_table(tables.read(where.tasks, tables.TASKS))
     _decisions(ready, tasks, asked.calls)
@@ -48,11 +48,11 @@ def main() -> None:
         _cache(Path(folder) / "answers.db", asked.entries, asked.calls)
 
 
-def _decisions(ready: Fitted, tasks: list[Task], calls: int) -> None:
+def _decisions(ready: FittedRouting, tasks: list[Task], calls: int) -> None:
     def decide(some: list[Task]) -> None:
         questions = [task.question for task in some]
         progress = Progress(ready.models, questions, *ready.expectation.before_call(some))
-        select(ready.strategy, ready.threshold, progress, Limits())
+        select(ready.strategy, ready.threshold, progress, TaskLimits())
 
     numbers = iter(range(10**9))
 
@@ -61,7 +61,7 @@ def _decisions(ready: Fitted, tasks: list[Task], calls: int) -> None:
         return [_asked_anew(tasks[number % len(tasks)], number) for number in islice(numbers, count)]
 
     fresh = new(calls)
-    analyse = ready.analyst.analyse
+    analyse = ready.domain_classifier.analyse
     _one_at_a_time("task analysis of a new text", [lambda task=task: analyse([task.question]) for task in new(calls)])
     _one_at_a_time("decision on a new text", [lambda task=task: decide([task]) for task in fresh])
     _one_at_a_time("decision without the embedding", [lambda task=task: decide([task]) for task in fresh])

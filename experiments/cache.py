@@ -6,8 +6,8 @@
 
 Pairs that must not hit are made from the suite's questions by rule, and each question is paired with its nearest
 neighbour. The threshold is certified on one half of the groups and reported on the other. Then streams of requests run
-through the real cache, priced by the recorded outcomes of the dearest model. Prints both tables, writes and draws them,
-and logs them as an MLflow run.
+through the real cache, priced by the recorded outcomes of the most expensive model. Prints both tables, writes and
+draws them, and logs them as an MLflow run.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
-from scipy.stats import beta
 
-from experiments import inputs
-from experiments.config import entry
-from experiments.live_results import log
-from experiments.request_stream import Stream, run_stream
+from experiments.setup import inputs
+from experiments.setup.config import entry
+from experiments.setup.tracking import log_measurement
 from slm_orchestration import tables
 from slm_orchestration.artifacts import replacing
 from slm_orchestration.figures import style
 from slm_orchestration.figures.cache import cache_figure
 from slm_orchestration.serving.cache.cache import CacheSettings
 from slm_orchestration.serving.cache.similarity import Encoder, encoder_named
-from slm_orchestration.serving.cache.threshold import Budget, Threshold, cache_threshold, rates, text_pairs
+from slm_orchestration.serving.cache.threshold import CertifiedThreshold, FalseHitBudget, cache_threshold, text_pairs
+from slm_orchestration.studies.cache import StreamSettings, hit_rates, stream_table
 
 
 def main(cfg: DictConfig) -> None:
@@ -40,19 +39,22 @@ def main(cfg: DictConfig) -> None:
     tasks = tables.read(Path(cfg.cache.questions), tables.TASKS)
     tasks = tasks.sample(min(cfg.cache.most, len(tasks)), random_state=cfg.seed)
     pairs = _pairs(cfg, encoder, tasks["question"].tolist(), tasks["group"].tolist())
-    half = pd.Series([hash_of % 2 == 0 for hash_of in pd.factorize(pairs["group"])[0]], index=pairs.index)
-    budget = Budget(cfg.cache.false_hit_budget, cfg.cache.delta)
-    found = {guarded: cache_threshold(pairs[half], budget, guarded=guarded) for guarded in (False, True)}
-    _say(pairs, found, budget)
+    in_first_half = pd.Series([code % 2 == 0 for code in pd.factorize(pairs["group"])[0]], index=pairs.index)
+    budget = FalseHitBudget(cfg.cache.false_hit_budget, cfg.cache.delta)
+    chosen = {guarded: cache_threshold(pairs[in_first_half], budget, guarded=guarded) for guarded in (False, True)}
+    _print_thresholds(pairs, chosen, budget)
+    certified, thresholds = chosen[True].value, list(cfg.cache.thresholds)
     folder = Path(cfg.paths.results) / "cache"
-    table = _reported(pairs[~half].reset_index(drop=True), found, cfg)
+    table = hit_rates(pairs[~in_first_half].reset_index(drop=True), thresholds, certified)
     _write(table, folder / "pairs.csv")
     print(table.to_string(index=False, float_format="%.4f"), "\n")
-    streams = _streams(cfg, encoder, outcomes, found[True])
+    settings = StreamSettings(cfg.cache.requests, cfg.cache.paraphrased, cfg.cache.changed)
+    caches = _caches(thresholds, certified)
+    streams = stream_table(outcomes, encoder, settings, list(cfg.cache.zipf), caches, seed=cfg.seed)
     _write(streams, folder / "streams.csv")
     print(streams.to_string(index=False, float_format="%.4f"))
     files = style.save(cache_figure(table, streams), Path(cfg.paths.figures) / "cache")
-    log(cfg, "cache", streams, files)
+    log_measurement(cfg, "cache", streams, files)
     print(f"tables: {folder}, figure {files[0]}")
 
 
@@ -62,15 +64,15 @@ def _pairs(cfg: DictConfig, encoder: Encoder, texts: list[str], groups: list[str
     print(f"{encoder.name}: {(time.perf_counter() - started) / len(texts) * 1e3:.2f} ms a text, in batches")
     rng = np.random.default_rng(cfg.seed)
     drawn = [text_pairs(texts, groups, encoder, rng=rng) for _ in range(cfg.cache.draws)]
-    # A rule that has one way to change a text makes the same pair again.
+    # A rule that can change a text in only one way makes the same pair in every draw.
     return pd.concat(drawn, ignore_index=True).drop_duplicates(ignore_index=True)
 
 
-def _say(pairs: pd.DataFrame, found: dict[bool, Threshold], budget: Budget) -> None:
+def _print_thresholds(pairs: pd.DataFrame, chosen: dict[bool, CertifiedThreshold], budget: FalseHitBudget) -> None:
     different = pairs["kind"] != "paraphrase"
     made = different & (pairs["kind"] != "neighbour")
     print(f"{made.sum()} pairs made by rule that must not hit, {(different & ~made).sum()} nearest neighbours")
-    for guarded, threshold in found.items():
+    for guarded, threshold in chosen.items():
         certified = "no threshold is" if threshold.value is None else f"threshold {threshold.value:.3f} is"
         print(
             f"{'with' if guarded else 'without'} the guard {certified} certified: at most {budget.false_hits:.1%} "
@@ -78,31 +80,12 @@ def _say(pairs: pd.DataFrame, found: dict[bool, Threshold], budget: Budget) -> N
         )
 
 
-def _reported(pairs: pd.DataFrame, found: dict[bool, Threshold], cfg: DictConfig) -> pd.DataFrame:
-    """Return hit rates on pairs that the threshold was not chosen on, with exact 95 % intervals (Clopper-Pearson)."""
-    value = found[True].value
-    grid = np.array(sorted({*cfg.cache.thresholds, *([] if value is None else [value])}))
-    kinds = pd.concat([pairs, pairs[pairs["kind"] != "paraphrase"].assign(kind="all that must not hit")])
-    kinds = kinds.reset_index(drop=True)
-    table = pd.concat([rates(kinds, grid, guarded=guarded) for guarded in (False, True)], ignore_index=True)
-    hits, tried = table["hits"].to_numpy(), table["pairs"].to_numpy()
-    low = np.where(hits > 0, beta.ppf(0.025, hits, tried - hits + 1), 0.0)
-    high = np.where(hits < tried, beta.ppf(0.975, hits + 1, np.maximum(tried - hits, 1)), 1.0)
-    return table.assign(rate=hits / tried, low=low, high=high)
-
-
-def _streams(cfg: DictConfig, encoder: Encoder, outcomes: inputs.OutcomeMatrix, certified: Threshold) -> pd.DataFrame:
+def _caches(thresholds: list[float], certified: float | None) -> dict[str, CacheSettings]:
     caches = {"exact": CacheSettings(ttl=np.inf)}
-    caches |= {f"plain {t:g}": CacheSettings(ttl=np.inf, threshold=t, guarded=False) for t in cfg.cache.thresholds}
-    if certified.value is not None:
-        caches[f"guarded {certified.value:g}"] = CacheSettings(ttl=np.inf, threshold=certified.value)
-    rows = []
-    for exponent in cfg.cache.zipf:
-        stream = Stream.draw(outcomes, cfg.cache, exponent, rng=np.random.default_rng(cfg.seed))
-        rows += [
-            {"zipf": exponent, "cache": name} | run_stream(stream, encoder, asked) for name, asked in caches.items()
-        ]
-    return pd.DataFrame(rows)
+    caches |= {f"plain {t:g}": CacheSettings(ttl=np.inf, threshold=t, guarded=False) for t in thresholds}
+    if certified is not None:
+        caches[f"guarded {certified:g}"] = CacheSettings(ttl=np.inf, threshold=certified)
+    return caches
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

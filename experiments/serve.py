@@ -16,18 +16,15 @@ import ipaddress
 import logging
 import os
 import socket
-from pathlib import Path
 
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from experiments.config import entry
-from slm_orchestration.serving.gateway.app import Bounds, Gateway
+from experiments.setup.config import entry
+from experiments.setup.orchestrator import fitted_orchestrator
+from slm_orchestration.serving.gateway.app import Gateway, RequestLimits
 from slm_orchestration.serving.gateway.backend import OrchestratorBackend
-from slm_orchestration.serving.gateway.server import doors, server
-from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator
-from slm_orchestration.serving.pool import Pool
-from slm_orchestration.serving.resilience import Admission, GuardedCall, Protection
+from slm_orchestration.serving.gateway.server import listeners, server
+from slm_orchestration.serving.resilience import Admission
 
 KEY = "SLM_ORCHESTRATION_API_KEY"
 
@@ -38,16 +35,16 @@ def main(cfg: DictConfig) -> None:
     if not _is_loopback(cfg.serve.host) and api_key is None:
         raise ValueError(f"serve.host={cfg.serve.host}: other machines could use it; set {KEY} or keep 127.0.0.1")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    gateway = built(cfg, api_key)
+    gateway = gateway_of(cfg, api_key)
     with socket.create_server((cfg.serve.host, cfg.serve.port)) as listening:
         print(f"serving on http://{cfg.serve.host}:{listening.getsockname()[1]}/v1", flush=True)
-        server(gateway, host=cfg.serve.host, port=cfg.serve.port).run(doors(listening))
+        server(gateway, host=cfg.serve.host, port=cfg.serve.port).run(listeners(listening))
 
 
-def built(cfg: DictConfig, api_key: str | None) -> Gateway:
-    """Return the configured gateway, its router fitted."""
-    orchestrator, limits = built_orchestrator(cfg), cfg.serve
-    bounds = Bounds(
+def gateway_of(cfg: DictConfig, api_key: str | None) -> Gateway:
+    """Return the configured gateway with a fitted router."""
+    orchestrator, limits = fitted_orchestrator(cfg), cfg.serve
+    request_limits = RequestLimits(
         body_bytes=limits.body_bytes,
         stale_s=limits.stale_s,
         read_s=limits.read_s,
@@ -55,23 +52,7 @@ def built(cfg: DictConfig, api_key: str | None) -> Gateway:
         drain_s=limits.drain_s,
     )
     admission = Admission(orchestrator.settings.max_concurrent_tasks, limits.waiting)
-    return Gateway(OrchestratorBackend(orchestrator), admission, bounds, api_key)
-
-
-def built_orchestrator(cfg: DictConfig) -> AdaptiveOrchestrator:
-    """Return the configured orchestrator, its router fitted."""
-    settings = OmegaConf.to_container(cfg.serve.orchestrator, resolve=True)
-    assert isinstance(settings, dict)
-    protection = Protection(**cfg.serve.protection)  # type: ignore[misc]
-    orchestrator = AdaptiveOrchestrator(
-        {**settings, "seed": cfg.seed},  # type: ignore[dict-item]
-        pool=Pool(tuple(instantiate(node) for node in cfg.pool.models), frozenset(cfg.pool.small)),
-        outcomes=Path(cfg.paths.outcomes),
-        tasks=Path(cfg.paths.tasks),
-        call=GuardedCall(protection),
-    )
-    orchestrator.prepare()
-    return orchestrator
+    return Gateway(OrchestratorBackend(orchestrator), admission, request_limits, api_key)
 
 
 def _is_loopback(host: str) -> bool:

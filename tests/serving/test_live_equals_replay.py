@@ -1,4 +1,4 @@
-"""What replay decides is what happens: models that answer as recorded are called and served exactly as in replay."""
+"""Live decisions equal replay: models that answer as recorded are called and served exactly as in replay."""
 
 import json
 
@@ -15,7 +15,7 @@ from slm_orchestration.tasks.task import from_table
 from tests.serving.by_hand import NAMES, orchestrator
 
 
-class Recorded:
+class RecordedModel:
     """A model that gives the recorded answers."""
 
     def __init__(self, name: str, outcomes: pd.DataFrame) -> None:
@@ -44,7 +44,7 @@ def recorded(records):
 def test_live_decisions_are_those_of_replay(records, recorded, strategy, threshold):
     raw, tasks, matrix = recorded
     config = {"routing_strategy": strategy, "routing_threshold": threshold}
-    live = orchestrator(records, {name: Recorded(name, raw) for name in NAMES}, config)
+    live = orchestrator(records, {name: RecordedModel(name, raw) for name in NAMES}, config)
     (choices,) = live.prepare().strategy.choose(matrix, np.array([threshold])).values()
     results = live.process_batch([tasks[task_id] for task_id in matrix.tasks["task_id"]])
     for row, result in enumerate(results):

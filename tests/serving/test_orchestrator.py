@@ -1,4 +1,4 @@
-"""The orchestrator on scripted models: what is called, what that costs, and what happens when it fails."""
+"""The orchestrator on scripted models: which models are called, what that costs, and what happens on failures."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from tests.serving.by_hand import LARGE, MIDDLE, NAMES, SMALL, orchestrator, scr
 USD_PER_S = 0.0765 / 3600  # two threads of the price table's processor
 
 
-class Dead:
+class FailingModel:
     """A model whose every call fails."""
 
     def __init__(self, name):
@@ -25,12 +25,12 @@ class Dead:
         raise CallError("it is dead")
 
 
-def test_at_threshold_1_only_the_cheapest_model_is_called_and_at_0_a_better_one(records):
+def test_at_threshold_1_only_the_cheapest_model_is_called_and_at_0_the_best(records):
     cheap = orchestrator(records, scripted(), {"routing_threshold": 1}).process_task("Is 7 even?")
-    dear = orchestrator(records, scripted(), {"routing_threshold": 0}).process_task("Is 7 even?")
+    best = orchestrator(records, scripted(), {"routing_threshold": 0}).process_task("Is 7 even?")
     assert (cheap.output, cheap.model, cheap.error) == (f"answer of {SMALL}", SMALL, None)
     assert cheap.decision.models_called == (SMALL,)
-    assert dear.model == LARGE
+    assert best.model == LARGE
 
 
 def test_the_cost_is_that_of_every_call_and_of_the_router(records):
@@ -40,7 +40,7 @@ def test_the_cost_is_that_of_every_call_and_of_the_router(records):
     )  # the router has one thread
 
 
-def test_a_decision_says_what_was_expected_of_each_model_and_why_it_was_chosen(records):
+def test_a_decision_holds_the_forecast_of_each_model_and_the_rule(records):
     decision = orchestrator(records, scripted(), {"routing_threshold": 1}).process_task("Is 7 even?").decision
     assert [one.model for one in decision.candidates] == list(NAMES)
     assert [one.latency_s for one in decision.candidates] == pytest.approx([0.1, 0.4, 2.0])
@@ -51,7 +51,7 @@ def test_a_decision_says_what_was_expected_of_each_model_and_why_it_was_chosen(r
     assert "called    smollm2-135m" in str(decision)
 
 
-def test_limits_forbid_models_that_are_expected_to_break_them(records):
+def test_limits_exclude_models_that_are_expected_to_exceed_them(records):
     limited = orchestrator(records, scripted(), {"routing_threshold": 0, "max_latency_ms": 500})
     result = limited.process_task("Is 7 even?")
     assert result.model == MIDDLE
@@ -80,7 +80,7 @@ def test_when_no_model_fits_the_task_is_refused_where_so_configured(records):
 
 
 def test_a_failed_model_is_replaced_by_another_and_named(records):
-    models = scripted() | {SMALL: Dead(SMALL)}
+    models = scripted() | {SMALL: FailingModel(SMALL)}
     result = orchestrator(records, models, {"routing_threshold": 1}).process_task("Is 7 even?")
     assert result.model == MIDDLE
     assert result.decision.models_called == (SMALL, MIDDLE)
@@ -89,17 +89,17 @@ def test_a_failed_model_is_replaced_by_another_and_named(records):
 
 def test_without_fallback_a_failed_model_is_an_error(records):
     config = {"routing_threshold": 1, "fallback": False}
-    result = orchestrator(records, scripted() | {SMALL: Dead(SMALL)}, config).process_task("Is 7 even?")
+    result = orchestrator(records, scripted() | {SMALL: FailingModel(SMALL)}, config).process_task("Is 7 even?")
     assert (result.output, result.error) == (None, f"every model that was called failed: {SMALL}: it is dead")
 
 
 def test_when_every_model_fails_the_error_names_each(records):
-    result = orchestrator(records, {name: Dead(name) for name in NAMES}).process_task("Is 7 even?")
+    result = orchestrator(records, {name: FailingModel(name) for name in NAMES}).process_task("Is 7 even?")
     assert result.output is None
     assert all(f"{name}: it is dead" in result.error for name in NAMES)
 
 
-def test_a_batch_keeps_its_order_and_a_failure_harms_no_other(records):
+def test_a_batch_keeps_its_order_and_a_failure_affects_no_other_task(records):
     def task(name):
         messages = [{"role": "user", "content": "Is 7 even?"}]
         return Task(name, "", "d", name, "evaluation", "Is 7 even?", messages, None, "", "exact", 8)
@@ -138,7 +138,7 @@ def test_per_model_limits_on_tokens_reach_the_model(records):
 
 def test_a_temperature_is_refused_where_a_model_cannot_sample_and_an_unknown_model_is_named(records):
     with pytest.raises(
-        ValueError, match=rf"models\.{SMALL}\.temperature=0\.7: this model answers greedily; allowed is 0"
+        ValueError, match=rf"models\.{SMALL}\.temperature=0\.7: this model decodes greedily; allowed is 0"
     ):
         orchestrator(records, scripted(), {"models": {SMALL: {"temperature": 0.7}}})
     with pytest.raises(ValueError, match=r"models\.other: no such model in the pool; there are smollm2-135m"):

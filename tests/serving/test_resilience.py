@@ -1,4 +1,4 @@
-"""Models that fail, stall or babble: what the caller gets, and what is counted."""
+"""Models that fail, stall or give invalid answers: what the caller gets, and what is counted."""
 
 import asyncio
 import threading
@@ -10,10 +10,10 @@ from slm_orchestration.models.model import CallError, Completion, TaskError
 from slm_orchestration.models.scripted import ScriptedModel
 from slm_orchestration.serving.resilience import (
     Admission,
-    Breaker,
-    BreakerOpen,
-    Guard,
+    CircuitBreaker,
+    CircuitOpen,
     GuardedCall,
+    ModelGuard,
     Overloaded,
     Protection,
 )
@@ -37,86 +37,86 @@ class Script:
         return step
 
 
-def test_a_failed_call_is_tried_again():
+def test_a_failed_call_is_retried():
     work = Script(CallError("down"), ConnectionResetError(), "answer")
-    assert Guard("small", Protection(attempts=3, backoff_s=0.0)).call(work) == "answer"
+    assert ModelGuard("small", Protection(attempts=3, backoff_s=0.0)).call(work) == "answer"
     assert work.called == 3
 
 
 def test_the_last_failure_is_raised_when_the_attempts_are_used_up():
     work = Script(CallError("first"), CallError("second"))
     with pytest.raises(CallError, match="second"):
-        Guard("small", Protection(attempts=2, backoff_s=0.0)).call(work)
+        ModelGuard("small", Protection(attempts=2, backoff_s=0.0)).call(work)
     assert work.called == 2
 
 
-def test_a_mistake_in_the_program_is_not_tried_again():
+def test_a_programming_error_is_not_retried():
     work = Script(KeyError("bug"), "answer")
     with pytest.raises(KeyError):
-        Guard("small", Protection(attempts=3, backoff_s=0.0)).call(work)
+        ModelGuard("small", Protection(attempts=3, backoff_s=0.0)).call(work)
     assert work.called == 1
 
 
-def test_a_stalled_call_ends_with_its_timeout_and_says_whose_it_was():
+def test_a_stalled_call_ends_with_a_timeout_that_names_the_model():
     stalled = threading.Event()
     with pytest.raises(TimeoutError, match=r"small took longer than 0\.01 s"):
-        Guard("small", Protection(timeout_s=0.01, attempts=1)).call(Script(stalled))
+        ModelGuard("small", Protection(timeout_s=0.01, attempts=1)).call(Script(stalled))
     stalled.set()
 
 
-def test_a_model_that_fails_half_its_calls_is_left_alone_until_one_call_finds_it_back():
+def test_the_breaker_opens_at_half_failed_calls_and_closes_after_a_successful_probe():
     clock = [0.0]
     work = Script(CallError("down"))
-    guard = Guard("small", Protection(timeout_s=None, attempts=1, open_at=0.5, least=4, open_s=10), concurrent=True)
+    guard = ModelGuard("small", Protection(timeout_s=None, attempts=1, least=4, open_s=10), concurrent=True)
     guard._breaker.now = lambda: clock[0]
-    # right, wrong, right, wrong: half of four
+    # success, failure, success, failure: half of four
     calls = [Script("fine"), work, Script("fine"), work, work]
-    assert [_ended(guard, each) for each in calls] == [None, CallError, None, CallError, BreakerOpen]
+    assert [_ended(guard, each) for each in calls] == [None, CallError, None, CallError, CircuitOpen]
     assert guard.is_open
-    clock[0] = 11.0  # one call finds out whether the model is back, and the others do not wait for it
+    clock[0] = 11.0  # one call probes the model, and the others do not wait for it
     back = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         work = Script(back)
         probe = pool.submit(_ended, guard, work)
         while not work.called:
             pass
-        assert _ended(guard, work) is BreakerOpen
+        assert _ended(guard, work) is CircuitOpen
         back.set()
         assert probe.result() is None
     assert not guard.is_open
-    assert _ended(guard, Script(CallError("once"))) is CallError  # what was before is forgotten
+    assert _ended(guard, Script(CallError("once"))) is CallError  # the window is empty again
     assert not guard.is_open
 
 
-def test_a_model_that_is_still_down_is_left_alone_again():
+def test_a_failed_probe_opens_the_breaker_again():
     clock = [0.0]
     work = Script(CallError("down"))
-    guard = Guard("small", Protection(timeout_s=None, attempts=1, least=2, open_s=10))
+    guard = ModelGuard("small", Protection(timeout_s=None, attempts=1, least=2, open_s=10))
     guard._breaker.now = lambda: clock[0]
-    assert [_ended(guard, work) for _ in range(3)] == [CallError, CallError, BreakerOpen]
+    assert [_ended(guard, work) for _ in range(3)] == [CallError, CallError, CircuitOpen]
     clock[0] = 11.0
-    assert [_ended(guard, work) for _ in range(2)] == [CallError, BreakerOpen]
+    assert [_ended(guard, work) for _ in range(2)] == [CallError, CircuitOpen]
 
 
-def test_rare_failures_open_nothing_and_old_ones_are_forgotten():
-    breaker = Breaker(window=4, least=2, share=0.5, open_s=1.0)
+def test_rare_failures_do_not_open_the_breaker():
+    breaker = CircuitBreaker(window=4, min_calls=2, failure_share=0.5, open_s=1.0)
     for failed in [False, False, False, True] * 3:  # never two of the last four
-        breaker.leave(probe=breaker.enter(), failed=failed)
+        breaker.record(probe=breaker.admit(), failed=failed)
         assert not breaker.is_open
 
 
-def test_a_task_that_no_attempt_can_answer_is_not_the_models_fault():
+def test_a_task_error_does_not_count_against_the_model():
     work = Script(TaskError("too long"))
-    guard = Guard("small", Protection(attempts=3, least=1))
+    guard = ModelGuard("small", Protection(attempts=3, least=1))
     for _ in range(3):
         with pytest.raises(TaskError):
             guard.call(work)
     assert work.called == 3
 
 
-def test_a_model_is_called_once_at_a_time_unless_it_takes_more():
+def test_a_model_is_called_once_at_a_time_unless_it_is_concurrent():
     for concurrent, most in ((False, 1), (True, 3)):
-        guard = Guard("small", Protection(), concurrent=concurrent)
+        guard = ModelGuard("small", Protection(), concurrent=concurrent)
         together, running = [], []
         all_in = threading.Barrier(most)
 
@@ -135,7 +135,7 @@ def test_a_model_is_called_once_at_a_time_unless_it_takes_more():
 def test_each_model_has_a_guard_of_its_own():
     call = GuardedCall(Protection(attempts=1, least=1))
     broken = ScriptedModel("small", fails_on=["one"], fails_always=True)
-    for error in (CallError, BreakerOpen):
+    for error in (CallError, CircuitOpen):
         with pytest.raises(error):
             call(broken, [task("one")], seed=0)
     assert call(ScriptedModel("large", default="yes"), [task("one")], seed=0)[0].answer == "yes"
@@ -144,13 +144,13 @@ def test_each_model_has_a_guard_of_its_own():
 @pytest.mark.parametrize(
     ("answers", "choices"), [([], None), (["a", "b"], None), ([None], None), (["maybe"], ["yes", "no"])]
 )
-def test_answers_of_the_wrong_form_are_failures(answers, choices):
-    class Babbling(ScriptedModel):
+def test_invalid_answers_are_failures(answers, choices):
+    class Invalid(ScriptedModel):
         def complete(self, tasks, *, seed):
             return [Completion(answer, 1, 1, 0.0, {}, "stop") for answer in answers]
 
     with pytest.raises(CallError, match="small gave"):
-        GuardedCall(Protection(attempts=1))(Babbling("small"), [task("one", choices=choices)], seed=0)
+        GuardedCall(Protection(attempts=1))(Invalid("small"), [task("one", choices=choices)], seed=0)
 
 
 def test_every_request_is_counted_once_and_the_surplus_is_refused_at_once():
@@ -177,7 +177,7 @@ def test_every_request_is_counted_once_and_the_surplus_is_refused_at_once():
     assert admission.in_flight == 0
 
 
-def test_a_drain_lets_the_running_finish_and_refuses_the_rest():
+def test_a_drain_lets_running_requests_finish_and_refuses_new_ones():
     async def scene():
         admission = Admission(running=2, waiting=0)
 

@@ -1,4 +1,4 @@
-"""Self-consistency, live: what is drawn, what it costs, and that it decides as replay does."""
+"""Self-consistency, live: how many answers are sampled, what they cost, and that decisions equal replay."""
 
 import json
 import zlib
@@ -25,8 +25,8 @@ TASKS = REPOSITORY / "data" / "tasks" / "medium.parquet"
 NAMES = ("smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b")
 
 
-class Recorded(ScriptedModel):
-    """Gives the recorded answers, and the recorded samples to who asks with the seeds that they were drawn from."""
+class RecordedModel(ScriptedModel):
+    """Gives the recorded answers, and the recorded samples if it is called with the seeds that they were drawn from."""
 
     def __init__(self, name, outcomes):
         super().__init__(name)
@@ -68,7 +68,7 @@ def medium():
 
 @pytest.mark.parametrize("threshold", [0.5, 0.7])
 def test_live_decisions_on_recorded_samples_are_those_of_replay_and_cost_the_same(medium, threshold):
-    models = [Recorded(name, medium.raw) for name in NAMES]
+    models = [RecordedModel(name, medium.raw) for name in NAMES]
     config = {"routing_strategy": "self_consistency", "routing_threshold": threshold}
     live = AdaptiveOrchestrator(config, pool=Pool(models, frozenset(NAMES[:2])), outcomes=MEDIUM, tasks=TASKS)
     ready = live.prepare()
@@ -90,11 +90,11 @@ def test_live_decisions_on_recorded_samples_are_those_of_replay_and_cost_the_sam
     assert any("5 further answers, each paid" in str(result.decision) for result in results)
 
 
-def test_a_pool_that_cannot_draw_answers_is_refused_in_one_line(medium):
+def test_a_pool_that_cannot_sample_answers_is_refused_in_one_line(medium):
     pool = Pool(tuple(scripted().values()), frozenset(NAMES[:2]))
     config = {"routing_strategy": "self_consistency", "routing_threshold": 0.5}
     refused = AdaptiveOrchestrator(config, pool=pool, outcomes=MEDIUM, tasks=TASKS)
-    with pytest.raises(ValueError, match="self_consistency: smollm2-135m would have to draw answers, and it only"):
+    with pytest.raises(ValueError, match="self_consistency: smollm2-135m would have to sample answers, and it only"):
         refused.prepare()
 
 
@@ -106,6 +106,6 @@ def test_a_pool_that_cannot_draw_answers_is_refused_in_one_line(medium):
         ("hidden_state", r"HiddenStateRouter reads hidden states, which the orchestrator does not"),
     ],
 )
-def test_a_strategy_whose_reads_are_not_there_is_refused_in_one_line(records, strategy, line):
+def test_a_strategy_whose_reads_are_not_recorded_is_refused_in_one_line(records, strategy, line):
     with pytest.raises(ValueError, match=line):
         orchestrator(records, scripted(), {"routing_strategy": strategy}).prepare()

@@ -1,8 +1,8 @@
-"""The configuration of an orchestrator: what it may say, and what is said about a mistake."""
+"""The configuration of an orchestrator: what is allowed, and the error for what is not."""
 
 import pytest
 
-from slm_orchestration.serving.settings import ModelSettings, Settings, read_settings
+from slm_orchestration.serving.settings import ModelSettings, OrchestratorSettings, read_settings
 
 
 def test_a_yaml_file_and_a_mapping_say_the_same(tmp_path):
@@ -11,7 +11,7 @@ def test_a_yaml_file_and_a_mapping_say_the_same(tmp_path):
         "orchestration:\n  routing_threshold: 0.7\n  cache_ttl: 3600\n  max_concurrent_tasks: 100\n"
         "models:\n  smollm2-135m: {max_tokens: 64, temperature: 0.0}\n"
     )
-    expected = Settings(
+    expected = OrchestratorSettings(
         routing_threshold=0.7,
         cache_ttl=3600,
         max_concurrent_tasks=100,
@@ -26,7 +26,7 @@ def test_a_yaml_file_and_a_mapping_say_the_same(tmp_path):
     ("config", "message"),
     [
         ({"routing_treshold": 0.5}, r"routing_treshold: no such key; did you mean routing_threshold\?"),
-        ({"routing_threshold": 1.5}, r"routing_threshold=1.5: allowed is a number from 0 \(dearest\) to 1"),
+        ({"routing_threshold": 1.5}, r"routing_threshold=1.5: allowed is a number from 0 \(most expensive\) to 1"),
         ({"routing_threshold": True}, r"routing_threshold=True: allowed is a number"),
         ({"max_latency_ms": 0}, r"max_latency_ms=0: allowed is a number above 0, or null"),
         ({"cache_ttl": float("nan")}, r"cache_ttl=nan: allowed is a number of seconds above 0"),

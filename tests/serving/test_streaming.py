@@ -1,4 +1,4 @@
-"""Answers while they are written: what is shown when, and what becomes of an answer that nobody waits for."""
+"""Streaming: which answers are streamed while they are decoded, and what happens when the reader leaves."""
 
 import asyncio
 import threading
@@ -8,10 +8,10 @@ import openai
 import pytest
 from hydra.utils import instantiate
 
-from experiments.config import load_config
+from experiments.setup.config import load_config
 from slm_orchestration.models.model import CallError, Completion
 from slm_orchestration.models.scripted import ScriptedModel
-from slm_orchestration.serving.gateway.app import Bounds
+from slm_orchestration.serving.gateway.app import RequestLimits
 from slm_orchestration.serving.gateway.backend import OrchestratorBackend
 from slm_orchestration.serving.resilience import GuardedCall, Protection
 from slm_orchestration.serving.result import Result
@@ -24,14 +24,14 @@ CASCADE = {"routing_strategy": "confidence"}
 
 
 class Writer(ScriptedModel):
-    """Writes word by word; after the first word it waits for `goes_on`, and it fails after as many as `dies_after`."""
+    """Streams word by word, waits for `continues` after each word, and fails after `dies_after` words."""
 
     def __init__(self, name, *texts, dies_after=()):
         super().__init__(name, certainty=0.9)
         self.texts, self.dies_after = list(texts), list(dies_after)
-        self.goes_on, self.ended, self.written = threading.Event(), threading.Event(), []
+        self.continues, self.ended, self.written = threading.Event(), threading.Event(), []
 
-    def pieces(self, task, *, seed):
+    def stream_text(self, task, *, seed):
         text = self.texts.pop(0)
         death = self.dies_after.pop(0) if self.dies_after else None
         words = text.replace(" ", " \n").split("\n")
@@ -41,7 +41,7 @@ class Writer(ScriptedModel):
                     raise CallError(f"{self.name} died")
                 self.written.append(word)
                 yield word
-                assert self.goes_on.wait(10)
+                assert self.continues.wait(10)
             signals = dict.fromkeys(("logprob_sum", "logprob_mean", "logprob_min", "logprob_q10", "logprob_q50"), -0.1)
             yield Completion(text, 3, len(words), 0.0, signals, "stop")
         finally:
@@ -52,23 +52,23 @@ def pool(**writers):
     return scripted() | {SMALL: writers.get("small", ScriptedModel(SMALL)), **writers.get("others", {})}
 
 
-def test_a_routed_answer_is_shown_while_it_is_written(records):
+def test_a_routed_answer_is_streamed_while_it_is_decoded(records):
     small = Writer(SMALL, TEXT)
     with orchestrator(records, pool(small=small), ROUTED) as running:
         stream = running.stream_task("Is 7 even?")
         with closing(iter(stream)) as pieces:
             assert next(pieces) == "to "
             assert not small.ended.is_set()
-            small.goes_on.set()
+            small.continues.set()
             assert "".join(pieces) == "be or not to be"
     assert (stream.result.output, stream.result.model) == (TEXT, SMALL)
 
 
-def test_an_answer_that_the_rule_weighs_is_not_shown_before_it_is_served(records):
+def test_an_answer_that_may_be_escalated_is_not_streamed_before_it_is_served(records):
     small = Writer(SMALL, "not this")
-    small.goes_on.set()
+    small.continues.set()
     large = Writer(LARGE, TEXT)
-    large.goes_on.set()
+    large.continues.set()
     everyone = pool(small=small, others={LARGE: large})
     with orchestrator(records, everyone, CASCADE | {"routing_threshold": 0}) as running:
         stream = running.stream_task("Is 7 even?")
@@ -80,13 +80,13 @@ def test_an_answer_that_the_rule_weighs_is_not_shown_before_it_is_served(records
         assert list(running.stream_task("Is 7 even?")) == [TEXT]
 
 
-def test_who_leaves_ends_the_writing_and_no_other_model_is_asked(records):
+def test_closing_the_stream_ends_the_decoding_and_no_other_model_is_called(records):
     small = Writer(SMALL, TEXT)
     everyone = pool(small=small)
     with orchestrator(records, everyone, ROUTED) as running:
         with closing(iter(running.stream_task("Is 7 even?"))) as pieces:
             next(pieces)
-        small.goes_on.set()
+        small.continues.set()
         assert small.ended.wait(10)
     assert small.written == ["to ", "be "]
     assert everyone[LARGE].calls == []
@@ -94,7 +94,7 @@ def test_who_leaves_ends_the_writing_and_no_other_model_is_asked(records):
 
 def test_the_event_loop_gets_the_same_pieces_then_the_result(records):
     small = Writer(SMALL, TEXT)
-    small.goes_on.set()
+    small.continues.set()
 
     async def ask(running):
         async with aclosing(running.astream_task("Is 7 even?")) as pieces:
@@ -107,14 +107,14 @@ def test_the_event_loop_gets_the_same_pieces_then_the_result(records):
     assert isinstance(result, Result)
 
 
-def test_an_answer_that_breaks_off_goes_on_where_it_was_if_the_next_attempt_says_the_same(records):
+def test_a_broken_stream_continues_if_the_retry_gives_the_same_text(records):
     call = GuardedCall(Protection(attempts=2, backoff_s=0))
     small = Writer(SMALL, TEXT, TEXT, dies_after=[2])
-    small.goes_on.set()
+    small.continues.set()
     with orchestrator(records, pool(small=small), ROUTED, call) as running:
         assert list(running.stream_task("Is 7 even?")) == ["to ", "be ", "or ", "not ", "to ", "be"]
     small = Writer(SMALL, TEXT, "something else", dies_after=[2])
-    small.goes_on.set()
+    small.continues.set()
     broken = pytest.raises(CallError, match="the answer broke off")
     with orchestrator(records, pool(small=small), ROUTED, call) as running, broken:
         list(running.stream_task("Is 7 even?"))
@@ -122,14 +122,14 @@ def test_an_answer_that_breaks_off_goes_on_where_it_was_if_the_next_attempt_says
 
 @pytest.mark.real
 @pytest.mark.timeout(600)
-def test_the_official_client_reads_the_real_answer_as_it_is_written(records, users_cache):
+def test_the_official_client_streams_the_answer_of_a_real_model(records, users_cache):
     cfg = load_config("pool=packaged")
     everyone = pool(small=instantiate(cfg.pool.models[0]))
     say = [{"role": "user", "content": "Write a line with the characters é, 漢 and 🙂."}]
     everyone[SMALL].load()
     running = orchestrator(records, everyone, ROUTED)
     running.prepare()
-    with serving(OrchestratorBackend(running), bounds=Bounds(answer_s=300)) as one:
+    with serving(OrchestratorBackend(running), limits=RequestLimits(answer_s=300)) as one:
         completions = openai.OpenAI(base_url=f"{one.url}/v1", api_key="none", max_retries=0).chat.completions
         asked = {"model": "auto", "messages": say, "max_tokens": 12}
         whole = completions.create(**asked)

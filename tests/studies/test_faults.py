@@ -8,9 +8,8 @@ from slm_orchestration.models.model import CallError, TaskError
 from slm_orchestration.serving.resilience import GuardedCall
 from slm_orchestration.serving.result import Result
 from slm_orchestration.studies import faults
-from slm_orchestration.studies.faults import FaultyModel, FaultTimings
-from tests.serving.by_hand import task
-from tests.serving.by_hand import NAMES, orchestrator
+from slm_orchestration.studies.faults import FaultTimings, FaultyModel
+from tests.serving.by_hand import NAMES, orchestrator, task
 
 FAST = FaultTimings(call_s=0.0, stall_s=0.3, restart_s=0.05, deadline_s=0.2)
 PATIENT = FaultTimings(call_s=0.0, stall_s=3.0, restart_s=5.0, deadline_s=4.0)  # a timeout after 1 s

@@ -5,9 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.aggregation import alone, interval, summary, together
 from slm_orchestration.serving.orchestrator import as_task
-from slm_orchestration.studies.votes import CandidateAnswer, best, first, majority, passes, weighted
+from slm_orchestration.studies.votes import (
+    CandidateAnswer,
+    aggregated,
+    best,
+    cluster_interval,
+    first,
+    majority,
+    method_table,
+    passes,
+    single_model,
+    weighted,
+)
 from tests.routing.tables_by_hand import matrix
 
 FREE = as_task("What is 6 times 7?", max_tokens=8)
@@ -55,17 +65,17 @@ def test_answers_must_have_the_form_that_the_task_asks_for(scorer, right, wrong)
 def test_a_vote_pays_for_every_voter_and_a_check_for_those_asked():
     outcomes = matrix([[0.0, 1.0, 1.0]] * 2)  # costs 1, 3 and 10; all say "A"
     tasks = [CHOICE, replace(CHOICE, choices=["B", "C"])]
-    vote, checked = (together(method, tasks, outcomes, [0, 1]) for method in (majority, first))
+    vote, checked = (aggregated(method, tasks, outcomes, [0, 1]) for method in (majority, first))
     assert vote.cost_usd.tolist() == [4.0, 4.0]
     assert checked.cost_usd.tolist() == [1.0, 4.0]
     assert checked.quality.tolist() == [0.0, 1.0]
 
 
-def test_the_table_stands_beside_the_dearest_model_and_equal_seeds_give_equal_intervals():
+def test_the_table_compares_with_the_most_expensive_model_and_equal_seeds_give_equal_intervals():
     outcomes = matrix([[0.0, 1.0], [1.0, 1.0], [0.0, 0.0], [0.0, 1.0]])
-    table = summary({"small": alone(outcomes, 0)}, outcomes, resamples=200, seed=1)
+    table = method_table({"small": single_model(outcomes, 0)}, outcomes, resamples=200, seed=1)
     assert table[["quality", "against", "cost_usd"]].to_numpy().tolist() == [[0.25, -0.5, 1.0]]
     values, groups = np.array([0.0, 1.0, 1.0, 0.0]), np.array(["a", "a", "b", "c"])
-    one = interval(values, groups, resamples=200, seed=1)
-    assert one == interval(values, groups, resamples=200, seed=1)
+    one = cluster_interval(values, groups, resamples=200, seed=1)
+    assert one == cluster_interval(values, groups, resamples=200, seed=1)
     assert 0 <= one[0] <= 0.5 <= one[1] <= 1

@@ -1,11 +1,14 @@
-"""What an orchestrator knows before its first request: fitted on recorded outcomes, kept by their checksums."""
+"""Fit what an orchestrator needs before its first request on recorded outcomes, and cache it on disk.
+
+That is the router with its threshold, the calibration of confidences, the expected cost and latency of each call, and a
+classifier of domains. The cache key is the checksum of the tables, the settings and the code.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import pickle
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -24,8 +27,8 @@ from slm_orchestration import artifacts, tables
 from slm_orchestration.artifacts import cache_folder
 from slm_orchestration.models.prices import read_prices, usd_per_second
 from slm_orchestration.outcomes.confidence import Calibration, calibrate_confidence, fit_calibration
-from slm_orchestration.outcomes.latency import read_profile
-from slm_orchestration.outcomes.side_tables import Drawing
+from slm_orchestration.outcomes.latency import Expectation, fit_expectation, read_profile
+from slm_orchestration.outcomes.side_tables import SampleSettings
 from slm_orchestration.outcomes.store import outcomes_path, read_outcomes
 from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis, Vectors, analyse, complexity
 from slm_orchestration.routing.operating_point import Retention
@@ -33,20 +36,25 @@ from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matr
 from slm_orchestration.routing.replay import Overhead, overhead, read_overhead, replay
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, RoutedStrategy
 from slm_orchestration.serving.cache.similarity import encoder_named
-from slm_orchestration.serving.cache.threshold import Budget, cache_threshold, text_pairs
-from slm_orchestration.serving.expectation import Expectation, fit_expectation
-from slm_orchestration.serving.pool import REPOSITORY, Pool, strategy_named
+from slm_orchestration.serving.cache.threshold import FalseHitBudget, cache_threshold, text_pairs
+from slm_orchestration.serving.pool import REPOSITORY, Pool, load_strategy, packaged_suite
 from slm_orchestration.serving.sampling import with_recorded_samples
-from slm_orchestration.serving.settings import Settings
-from slm_orchestration.tasks.task import from_table
+from slm_orchestration.serving.settings import OrchestratorSettings
+from slm_orchestration.tasks.suite import chosen, collect
+from slm_orchestration.tasks.task import from_table, to_table
 
 _LOG = logging.getLogger(__name__)
 _GRID = np.linspace(0, 1, 41)
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A fitted strategy with its threshold, and what to expect of each model."""
+class FittedRouting:
+    """A fitted strategy with its threshold, and what it needs to run live.
+
+    `rule` names the strategy, the threshold and why it was chosen. `router_usd_per_s` is the price of the router's own
+    time. `cache_threshold` is None where only exact hits are allowed. `sample_settings` holds how answers are sampled,
+    for each model whose samples the router reads.
+    """
 
     strategy: FittedRoutedStrategy
     threshold: float
@@ -55,15 +63,15 @@ class Fitted:
     small: frozenset[str]
     calibration: Calibration
     expectation: Expectation
-    analyst: Analyst
+    domain_classifier: DomainClassifier
     router_usd_per_s: float
     cache_threshold: float | None
-    drawings: Mapping[str, Drawing]  # of the models whose samples the router reads
+    sample_settings: Mapping[str, SampleSettings]
 
 
 @dataclass(frozen=True)
 class Records:
-    """Where the recorded outcomes, their tasks, the latency profile and the price table lie."""
+    """Paths of the recorded outcomes, their tasks, the latency profile, the routers' overheads and the prices."""
 
     outcomes: Path
     tasks: Path
@@ -73,10 +81,10 @@ class Records:
 
 
 def records(outcomes: Path | None, tasks: Path | None) -> Records:
-    """Return where everything lies; by default the committed outcomes of the medium suite.
+    """Return the paths of the recorded tables; by default those of the committed outcomes of the medium suite.
 
-    The profile lies beside the folder of outcomes. The packaged tasks are built when they are not there yet, as
-    `python -m experiments.prepare` does; ValueError names what is missing otherwise.
+    The profiles lie beside the folder of outcomes. The tasks of a packaged suite are built if their table does not
+    exist yet. Raises ValueError naming what is missing otherwise.
     """
     folder = Path(outcomes) if outcomes is not None else REPOSITORY / "data" / "outcomes" / "medium"
     path = Path(tasks) if tasks is not None else REPOSITORY / "data" / "tasks" / f"{folder.name}.parquet"
@@ -85,13 +93,13 @@ def records(outcomes: Path | None, tasks: Path | None) -> Records:
             f"{folder}: no such folder of outcomes; give `outcomes=` a folder that experiments.collect made"
         )
     if not path.is_file():
-        _prepare(path, folder.name, packaged=outcomes is None and tasks is None)
+        _build_tasks(path, folder.name, packaged=outcomes is None and tasks is None)
     beside = folder.parent / "latency_profile.csv", folder.parent / "router_overhead.csv"
     return Records(folder, path, *beside, REPOSITORY / "data" / "prices.csv")
 
 
-def fitted(pool: Pool, where: Records, settings: Settings) -> Fitted:
-    """Return what was fitted on the same tables by the same code before, or fit it now and keep it."""
+def load_or_fit(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRouting:
+    """Return the cached fit on the same tables by the same code, or fit now and cache the result."""
     path = cache_folder() / "fitted" / f"{_key(pool, where, settings)}.pickle"
     if path.is_file():
         try:
@@ -107,23 +115,24 @@ def fitted(pool: Pool, where: Records, settings: Settings) -> Fitted:
     return fresh
 
 
-def fit(pool: Pool, where: Records, settings: Settings) -> Fitted:
-    """Fit router, confidence, expectations and domains on fit tasks; choose the threshold on calibration tasks."""
+def fit(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRouting:
+    """Fit router, confidence, expectations and domains on fit tasks; choose the threshold on calibration tasks.
+
+    Raises ValueError if the strategy has no router, or if what its router reads is not recorded.
+    """
     table = tables.read(where.tasks, tables.TASKS)
     raw = read_outcomes(where.outcomes, pool.names)
     raw = raw[raw["task_id"].isin(table["task_id"])]
     rows = table[["task_id", "domain", "dataset", "group", "split", "question"]].assign(guess_quality=0.0)
     outcomes = outcome_matrix(calibrate_confidence(raw), rows, pool.names, small=sorted(pool.small))
-    unfitted = strategy_named(settings.routing_strategy, seed=settings.seed)
-    if not isinstance(unfitted, RoutedStrategy):
-        raise ValueError(f"routing_strategy={settings.routing_strategy}: it asks no router, so it cannot run live")
-    outcomes, drawings = with_recorded_samples(outcomes, unfitted.router, where.outcomes)
+    unfitted = _unfitted_strategy(settings)
+    outcomes, sample_settings = with_recorded_samples(outcomes, unfitted.router, where.outcomes)
     parts = outcomes.where("fit"), outcomes.where("calibration")
     strategy = unfitted.fit(*parts)
     prices = read_prices(where.prices)
     paid, usd_per_s = _overhead(where, strategy.name, prices)
     threshold, reason = _threshold(strategy, parts[1], settings, paid)
-    return Fitted(
+    return FittedRouting(
         strategy=strategy,
         threshold=threshold,
         rule=f"{settings.routing_strategy} at threshold {threshold:.3g}, {reason}",
@@ -133,22 +142,29 @@ def fit(pool: Pool, where: Records, settings: Settings) -> Fitted:
         expectation=fit_expectation(
             raw, from_table(table), pool.names, profile=read_profile(where.profile), prices=prices
         ),
-        analyst=_analyst(strategy, parts[0].tasks, settings.seed),
+        domain_classifier=_domain_classifier(strategy, parts[0].tasks, settings.seed),
         router_usd_per_s=usd_per_s,
         cache_threshold=_cache_threshold(table, settings) if settings.cache_enabled else None,
-        drawings=drawings,
+        sample_settings=sample_settings,
     )
 
 
-def _analyst(strategy: FittedRoutedStrategy, fit_tasks: pd.DataFrame, seed: int) -> Analyst:
-    """Return a fitted analyst; it reads the router's own vectors where these hold task analysis."""
+def _unfitted_strategy(settings: OrchestratorSettings) -> RoutedStrategy:
+    strategy = load_strategy(settings.routing_strategy, seed=settings.seed)
+    if not isinstance(strategy, RoutedStrategy):
+        raise ValueError(f"routing_strategy={settings.routing_strategy}: it has no router, so it cannot run live")
+    return strategy
+
+
+def _domain_classifier(strategy: FittedRoutedStrategy, fit_tasks: pd.DataFrame, seed: int) -> DomainClassifier:
+    """Return a fitted classifier of domains; it shares the router's vectors if these hold the task analysis."""
     router = strategy.router
     vectors = getattr(router, "vectors", None)
     if vectors is not None:
-        vectors = router.vectors = Remembered(vectors)  # type: ignore[attr-defined]
+        vectors = router.vectors = CachedVectors(vectors)  # type: ignore[attr-defined]
     if vectors is None or not isinstance(vectors.vectors, TaskAnalysis):
-        vectors = Remembered(TaskAnalysis(LatentSemantics(32, seed))).fit(fit_tasks["question"])
-    return Analyst(vectors).fit(fit_tasks["question"], fit_tasks["domain"].tolist())
+        vectors = CachedVectors(TaskAnalysis(LatentSemantics(32, seed))).fit(fit_tasks["question"])
+    return DomainClassifier(vectors).fit(fit_tasks["question"], fit_tasks["domain"].tolist())
 
 
 def _overhead(where: Records, strategy: str, prices: pd.DataFrame) -> tuple[Overhead, float]:
@@ -159,18 +175,18 @@ def _overhead(where: Records, strategy: str, prices: pd.DataFrame) -> tuple[Over
     return overhead(profile, strategy, usd_per_s=rate), rate
 
 
-def _cache_threshold(tasks: pd.DataFrame, settings: Settings) -> float | None:
+def _cache_threshold(tasks: pd.DataFrame, settings: OrchestratorSettings) -> float | None:
     if settings.cache_threshold is not None:
         return settings.cache_threshold if settings.cache_threshold < 1 else None
-    # Only questions are read here, and no outcome; so every split may be.
+    # Only questions are read, no outcome, so tasks of every split may be used.
     texts, groups = tasks["question"].tolist(), tasks["group"].tolist()
     rng = np.random.default_rng(settings.seed)
     pairs = text_pairs(texts, groups, encoder_named(settings.cache_encoder), rng=rng)
-    return cache_threshold(pairs, Budget(settings.false_hit_budget), guarded=True).value
+    return cache_threshold(pairs, FalseHitBudget(settings.false_hit_budget), guarded=True).value
 
 
 def _threshold(
-    strategy: FittedRoutedStrategy, calibration: OutcomeMatrix, settings: Settings, paid: Overhead
+    strategy: FittedRoutedStrategy, calibration: OutcomeMatrix, settings: OrchestratorSettings, paid: Overhead
 ) -> tuple[float, str]:
     if settings.routing_threshold is not None:
         return float(settings.routing_threshold), "as configured"
@@ -180,19 +196,19 @@ def _threshold(
     return float(_GRID[chosen.position]), chosen.reason
 
 
-def _prepare(path: Path, suite: str, *, packaged: bool) -> None:
-    command = f"python -m experiments.prepare suite={suite}"
-    if not packaged or not (REPOSITORY / "experiments" / "prepare.py").is_file():
+def _build_tasks(path: Path, name: str, *, packaged: bool) -> None:
+    """Write the tasks of a packaged suite, as experiments.prepare selects them."""
+    if not packaged or not (REPOSITORY / "conf" / "suite" / f"{name}.yaml").is_file():
+        command = f"python -m experiments.prepare suite={name}"
         raise ValueError(f"{path}: no such tasks; `{command}` builds them, or give `tasks=` their table")
-    _LOG.warning("the tasks that the router is calibrated on are not built yet; running `%s`", command)
-    words = [sys.executable, *command.split()[1:]]
-    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode:
-        said = (done.stderr.strip() or "no reason given").splitlines()[-1]
-        raise ValueError(f"{path}: no such tasks, and `{command}` could not build them: {said}")
+    _LOG.warning("%s: building the tasks that the router is calibrated on", path)
+    suite, datasets = packaged_suite(name)
+    judged = None if suite.selected_by is None else pd.read_csv(REPOSITORY / suite.selected_by)
+    selected = chosen(collect(datasets, skip_invalid=False), datasets, suite, judged)
+    tables.write(to_table(selected), tables.TASKS, path, metadata={"suite": name})
 
 
-def _key(pool: Pool, where: Records, settings: Settings) -> str:
+def _key(pool: Pool, where: Records, settings: OrchestratorSettings) -> str:
     digest = hashlib.sha256()
     tables_read = [
         where.tasks,
@@ -203,9 +219,7 @@ def _key(pool: Pool, where: Records, settings: Settings) -> str:
         *(where.outcomes / "samples" / f"{n}.parquet" for n in pool.names),
     ]
     package = Path(slm_orchestration.__file__).parent
-    code = [
-        path for part in ("routing", "inference", "orchestration") for path in sorted((package / part).glob("*.py"))
-    ]
+    code = [path for part in ("routing", "outcomes", "serving") for path in sorted((package / part).rglob("*.py"))]
     code.append(REPOSITORY / "conf" / "routing" / f"{settings.routing_strategy}.yaml")
     for path in (*tables_read, *code):
         digest.update(artifacts.sha256(path).encode() if path.is_file() else b"none")
@@ -214,10 +228,12 @@ def _key(pool: Pool, where: Records, settings: Settings) -> str:
     return digest.hexdigest()[:32]
 
 
-# ========== Task analysis of a request that no table holds: features, domain and complexity, and how long that took.
 @dataclass(frozen=True)
 class Analysis:
-    """What can be said of a request before any model is called; `domain` is the most probable one."""
+    """What is known of a request before any model is called: the most probable domain, complexity and text features.
+
+    `complexity` lies in [0, 1]; `seconds` is how long the analysis took.
+    """
 
     domain: str
     domain_probability: float
@@ -233,20 +249,20 @@ class Analysis:
 
 
 @dataclass
-class Analyst:
-    """Says what kind of request it is, from fitted vectors; the classifier of domains is fitted on fit tasks."""
+class DomainClassifier:
+    """Predicts the domain of a request by logistic regression on fitted vectors."""
 
     vectors: Vectors
 
-    def fit(self, prompts: pd.Series, domains: Sequence[str]) -> Analyst:
-        """Fit the classifier of domains, one domain per prompt."""
+    def fit(self, prompts: pd.Series, domains: Sequence[str]) -> DomainClassifier:
+        """Fit on prompts and the domain of each; a single domain needs no classifier."""
         self._domains = np.unique(domains)
         features = self.vectors.transform(prompts)
         self._classifier = LogisticRegression(max_iter=2000).fit(features, domains) if len(self._domains) > 1 else None
         return self
 
     def analyse(self, questions: Sequence[str]) -> list[Analysis]:
-        """Return one analysis per prompt; `seconds` is its share of the time that all took."""
+        """Return one analysis per question; `seconds` is the mean over the batch."""
         started = time.perf_counter()
         prompts = pd.Series(list(questions))
         features = analyse(prompts)
@@ -271,26 +287,26 @@ class Analyst:
 
 
 @dataclass
-class Remembered:
-    """Vectors of the texts that were asked for lately: a request is weighed several times and embedded once."""
+class CachedVectors:
+    """Vectors with a cache: a request is routed several times and embedded once."""
 
     vectors: Vectors
-    most: int = 4096
+    max_texts: int = 4096
     _known: dict[str, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
 
     def fit(self, prompts: pd.Series) -> Self:
-        """Fit the vectors, and forget those of before."""
+        """Fit the vectors and empty the cache."""
         self.vectors.fit(prompts)
         self._known = {}
         return self
 
     def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
-        """Return prompts × dimensions, as the vectors themselves would."""
+        """Return an array of prompts × dimensions, equal to that of the wrapped vectors."""
         texts, known = prompts.tolist(), self._known
         found = {text: known.get(text) for text in texts}
         if missing := [text for text, vector in found.items() if vector is None]:
             found |= zip(missing, self.vectors.transform(pd.Series(missing)), strict=True)
-            if len(known) + len(missing) > self.most:
+            if len(known) + len(missing) > self.max_texts:
                 known = self._known = {}
-            known |= {text: found[text] for text in missing[: self.most]}
+            known |= {text: found[text] for text in missing[: self.max_texts]}
         return np.array([found[text] for text in texts])

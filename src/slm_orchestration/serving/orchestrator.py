@@ -1,4 +1,4 @@
-"""AdaptiveOrchestrator: the adaptive router running live, on real models."""
+"""AdaptiveOrchestrator: answers tasks with real models, chosen by a fitted routing strategy."""
 
 from __future__ import annotations
 
@@ -15,25 +15,28 @@ from pathlib import Path
 from typing import Self
 
 from slm_orchestration.models.model import Completion, Model
-from slm_orchestration.serving.cache.cache import AnswerCache, answer_cached, exact_hit, opened
-from slm_orchestration.serving.execution import Call, Equipment, answer
-from slm_orchestration.serving.fit import Fitted, fitted, records
+from slm_orchestration.serving.cache.cache import AnswerCache, answer_cached, exact_hit, open_cache
+from slm_orchestration.serving.execution import Call, Runtime, answer
+from slm_orchestration.serving.fit import FittedRouting, load_or_fit, records
 from slm_orchestration.serving.pool import Pool, packaged_pool
 from slm_orchestration.serving.result import Decision, Result
-from slm_orchestration.serving.sampling import at_temperatures, consulting
+from slm_orchestration.serving.sampling import apply_temperatures, with_sampling
 from slm_orchestration.serving.settings import Config, read_settings
-from slm_orchestration.serving.streaming import Listener, apieces, pieces
+from slm_orchestration.serving.streaming import TokenRelay, stream, stream_async
 from slm_orchestration.tasks.task import Task
+
+Request = str | Task | Sequence[Mapping[str, str]]
+_ROLES = ("system", "user", "assistant")
 
 
 class AdaptiveOrchestrator:
-    """Answers tasks with the cheapest model that is good enough, and says why.
+    """Answers each task with the cheapest model that is expected to be good enough, and explains the decision.
 
-    `config` is a mapping or a YAML file with the keys of `Settings`. `pool` is the packaged one by default; `outcomes`
-    is a folder of recorded outcomes of its models, on the tasks of the table `tasks`, on which the router is
-    calibrated: the committed ones by default. `call` is how models are called. Construction checks the configuration
-    and stores; the first task fits the router or reads it from the cache folder, and the first call of a model loads
-    its weights, downloading them if need be. Safe to use from several threads.
+    `config` is a mapping or a YAML file with the keys of OrchestratorSettings. `pool` defaults to the packaged models.
+    The router is fitted on `outcomes`, a folder of recorded outcomes of the pool, for the tasks in the table `tasks`;
+    both default to the committed ones. `call` is how models are called. The constructor checks the configuration; the
+    first task fits the router or reads it from the cache folder, and the first call of a model loads its weights,
+    downloading them if needed. Thread-safe.
     """
 
     def __init__(
@@ -46,10 +49,10 @@ class AdaptiveOrchestrator:
         call: Call | None = None,
     ) -> None:
         self.settings = read_settings(config)
-        self.pool = at_temperatures(packaged_pool() if pool is None else pool, self.settings)
+        self.pool = apply_temperatures(packaged_pool() if pool is None else pool, self.settings)
         self._outcomes, self._tasks = outcomes, tasks
         self._call = OneAtATime() if call is None else call
-        self._fitted: Fitted | None = None
+        self._fitted: FittedRouting | None = None
         self._models: Sequence[Model] = ()
         self._cache: AnswerCache | None = None
         self._fitting = threading.Lock()
@@ -57,25 +60,25 @@ class AdaptiveOrchestrator:
         self._threads: ThreadPoolExecutor | None = None
         self._closed = False
 
-    def prepare(self) -> Fitted:
-        """Fit the router, or read what was fitted before. Raises ValueError if outcomes or tasks are missing."""
+    def prepare(self) -> FittedRouting:
+        """Fit the router or read it from the cache folder. Raises ValueError if outcomes or tasks are missing."""
         with self._fitting:
             if self._fitted is None:
-                ready = fitted(self.pool, records(self._outcomes, self._tasks), self.settings)
-                self._models = consulting(self.pool.models, ready.drawings, self.settings.routing_strategy)
-                self._cache = opened(ready, self.settings) if self.settings.cache_enabled else None
+                ready = load_or_fit(self.pool, records(self._outcomes, self._tasks), self.settings)
+                self._models = with_sampling(self.pool.models, ready.sample_settings, self.settings.routing_strategy)
+                self._cache = open_cache(ready, self.settings) if self.settings.cache_enabled else None
                 self._fitted = ready
             return self._fitted
 
     def process_task(self, task: Request) -> Result:
-        """Answer a text, a conversation of chat messages or a Task; what goes wrong stands in the result's `error`.
+        """Answer a text, a conversation of chat messages or a Task; failures of models are in the result's `error`.
 
         Raises ValueError if the task is none of these or is empty, and once the orchestrator is closed.
         """
         return self._process(task)
 
     def process_batch(self, tasks: Sequence[Request]) -> list[Result]:
-        """Return one result per task, in order; a task that fails or is no task harms no other."""
+        """Return one result per task, in order; a task that fails or is invalid affects no other."""
         results: list[Result | None] = [None] * len(tasks)
         ready: list[tuple[int, Task]] = []
         for place, task in enumerate(tasks):
@@ -91,7 +94,7 @@ class AdaptiveOrchestrator:
         return [result for result in results if result is not None]
 
     def cached_task(self, task: Request) -> Result | None:
-        """Return the answer to exactly this task if the cache holds it; waits for nothing, so needs no thread."""
+        """Return the answer to exactly this task if the cache holds it, without blocking."""
         if self._fitted is None or self._cache is None or self._closed:
             return None
         ready = as_task(task, max_tokens=self.settings.max_tokens)
@@ -106,23 +109,23 @@ class AdaptiveOrchestrator:
         return await asyncio.get_running_loop().run_in_executor(self._executor(), self.process_batch, tasks)
 
     def stream_task(self, task: Request) -> Stream:
-        """Return the answer as pieces of text; its `result` is there once the pieces are used up.
+        """Return an iterable over the text of the answer; its `result` is set after the last piece.
 
-        They come as the model writes them if its answer is served whatever it is, else once it is served.
+        Text is streamed while the model decodes if its answer is served whatever it is, else once it is served.
         """
         return Stream(self, task)
 
     async def astream_task(self, task: Request) -> AsyncGenerator[str | Result, None]:
-        """Yield the pieces of the answer, then the result, without blocking the event loop; closing ends the writing.
+        """Yield the text of the answer, then the result, without blocking the event loop; closing ends the decoding.
 
         Raises CallError if the answer breaks off.
         """
-        async with aclosing(apieces(partial(self._process, task), self._executor())) as found:
+        async with aclosing(stream_async(partial(self._process, task), self._executor())) as found:
             async for piece in found:
                 yield piece
 
     def close(self) -> None:
-        """Wait for running tasks and give the models' memory back; later tasks raise ValueError."""
+        """Wait for running tasks and release the models' memory; later tasks raise ValueError."""
         self._closed = True
         if self._threads is not None:
             self._threads.shutdown(wait=True)
@@ -139,16 +142,16 @@ class AdaptiveOrchestrator:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _process(self, task: Request, listener: Listener | None = None) -> Result:
+    def _process(self, task: Request, relay: TokenRelay | None = None) -> Result:
         ready = as_task(task, max_tokens=self.settings.max_tokens)
         with self._places:
-            return self._answer([ready], listener)[0]
+            return self._answer([ready], relay)[0]
 
-    def _answer(self, tasks: list[Task], listener: Listener | None = None) -> list[Result]:
+    def _answer(self, tasks: list[Task], relay: TokenRelay | None = None) -> list[Result]:
         if self._closed:
             raise ValueError("the orchestrator is closed")
-        equipment = Equipment(self.prepare(), self._models, self.settings, self._call, listener)
-        return answer(tasks, equipment) if self._cache is None else answer_cached(tasks, equipment, self._cache)
+        runtime = Runtime(self.prepare(), self._models, self.settings, self._call, relay)
+        return answer(tasks, runtime) if self._cache is None else answer_cached(tasks, runtime, self._cache)
 
     def _executor(self) -> ThreadPoolExecutor:
         with self._fitting:
@@ -159,7 +162,7 @@ class AdaptiveOrchestrator:
 
 @dataclass
 class Stream:
-    """Pieces of an answer, and its `result` after the last of them. Raises CallError if the answer breaks off."""
+    """An iterable over the text of an answer; sets `result` after the last piece. Raises CallError if it breaks off."""
 
     orchestrator: AdaptiveOrchestrator
     task: Request
@@ -167,7 +170,7 @@ class Stream:
 
     def __iter__(self) -> Iterator[str]:
         answer, threads = partial(self.orchestrator._process, self.task), self.orchestrator._executor()
-        with closing(pieces(answer, threads)) as found:
+        with closing(stream(answer, threads)) as found:
             for piece in found:
                 if isinstance(piece, Result):
                     self.result = piece
@@ -177,35 +180,31 @@ class Stream:
 
 @dataclass
 class OneAtATime:
-    """Calls a model as it is, one call at a time unless the model says with `concurrent = True` that it takes more."""
+    """Calls each model directly, one call at a time unless the model has `concurrent = True`."""
 
     _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False, repr=False)
-    _making: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _creating: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def __call__(self, model: Model, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
         if getattr(model, "concurrent", False):
             return model.complete(tasks, seed=seed)
-        with self._making:
+        with self._creating:
             lock = self._locks.setdefault(model.name, threading.Lock())
         with lock:
             return model.complete(tasks, seed=seed)
 
 
-# ========== What a user may hand in as a task, and the task that comes of it.
-Request = str | Task | Sequence[Mapping[str, str]]
-_ROLES = ("system", "user", "assistant")
-
-
 def as_task(request: Request, *, max_tokens: int) -> Task:
-    """Return the task that a text, a conversation of chat messages or a ready task asks for.
+    """Return a text, a conversation of chat messages or a Task as a Task.
 
-    The router reads the last message of the user. Raises ValueError on an empty request or an unknown role.
+    Its question, which the router reads, is the user's last message. Raises ValueError on an empty request or an
+    unknown role.
     """
     if isinstance(request, Task):
         return request
     messages = [{"role": "user", "content": request}] if isinstance(request, str) else _messages(request)
-    asked = [message["content"] for message in messages if message["role"] == "user"]
-    if not asked or not asked[-1].strip():
+    questions = [message["content"] for message in messages if message["role"] == "user"]
+    if not questions or not questions[-1].strip():
         raise ValueError("a task is a text that is not empty, or chat messages of which the user's last is not empty")
     digest = hashlib.sha256(json.dumps(messages, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:16]
     return Task(
@@ -214,7 +213,7 @@ def as_task(request: Request, *, max_tokens: int) -> Task:
         dataset="request",
         group=digest,
         split="evaluation",
-        question=asked[-1],
+        question=questions[-1],
         messages=messages,
         choices=None,
         reference="",

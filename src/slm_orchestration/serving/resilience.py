@@ -1,7 +1,7 @@
-"""Survive models that fail: timeouts, retries and circuit breakers around calls; a bulkhead around requests.
+"""Protect requests from failing models: timeouts, retries and circuit breakers for calls, a bulkhead for requests.
 
-Retries are tenacity's, the breaker is in `breaker.py`. Every request that `Admission` lets in ends answered, failed or
-abandoned by its client, and is counted as that.
+The retries are tenacity's. Every request that `Admission` accepts ends answered, failed or abandoned by its client, and
+is counted as such.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from slm_orchestration.tasks.task import Task
 
 Answer = TypeVar("Answer")
 
-# What a model may do to a caller: CallError and torch's errors are RuntimeErrors, timeouts and networks OSErrors.
+# Errors of a call: CallError and torch's errors are RuntimeErrors, timeouts and network errors are OSErrors.
 FAILURES = (RuntimeError, OSError)
-_LONGEST_PAUSE_S = 5.0
+_MAX_BACKOFF_S = 5.0
 
 
-class BreakerOpen(CallError):
-    """The model failed so often that it is not asked for a while."""
+class CircuitOpen(CallError):
+    """The circuit breaker of a model is open: it failed too often and is not called for a while."""
 
 
 class Overloaded(RuntimeError):
-    """A request was refused at the door: too many are running and waiting, or the server is stopping."""
+    """A request was not admitted: too many are running and waiting, or the server is stopping."""
 
 
 @dataclass(frozen=True)
 class Protection:
-    """How one model is guarded; null, or one attempt, leaves a protection out.
+    """How calls of one model are protected; `timeout_s` or `open_at` None, or one attempt, leaves a protection out.
 
-    A call that takes longer than `timeout_s` failed. A failed call is tried again until there were `attempts`, after a
-    random pause of at most `backoff_s`, doubled each time. When `open_at` of a model's last `window` calls failed, at
-    least `least` of them, it is not asked for `open_s` seconds; then single calls find out whether it is back.
+    A call that takes longer than `timeout_s` has failed. A failed call is retried until there were `attempts`, after a
+    random pause of at most `backoff_s` that doubles each time. The circuit breaker opens when a share `open_at` of the
+    last `window` calls failed, with at least `least` calls; after `open_s` seconds single calls probe the model.
     """
 
     timeout_s: float | None = 120.0
@@ -64,44 +64,44 @@ class Protection:
             raise ValueError(f"backoff_s={self.backoff_s}: allowed is a number from 0")
 
 
-class Guard:
-    """Calls one model under its protection, from any thread; one call at a time unless it takes `concurrent` ones."""
+class ModelGuard:
+    """Calls one model under its protection, from any thread, one call at a time unless it is `concurrent`."""
 
     def __init__(self, name: str, protection: Protection, *, concurrent: bool = False) -> None:
         self.name = name
         self.protection = protection
         shape = protection.window, protection.least, protection.open_at, protection.open_s
-        self._breaker = None if protection.open_at is None else Breaker(*shape)  # type: ignore[arg-type]
-        self._turn = nullcontext() if concurrent else threading.Lock()
+        self._breaker = None if protection.open_at is None else CircuitBreaker(*shape)  # type: ignore[arg-type]
+        self._exclusive = nullcontext() if concurrent else threading.Lock()
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are refused because the model failed too often."""
+        """Whether the circuit breaker is open."""
         return self._breaker is not None and self._breaker.is_open
 
     def call(self, work: Callable[[], Answer], *, timeout_s: float | None = None) -> Answer:
-        """Return what `work()` gives, in at most `timeout_s` (default: the protection's).
+        """Return the result of `work()`, within `timeout_s` per attempt (default: the protection's).
 
-        Raises BreakerOpen without calling, and the last failure (FAILURES) when every attempt failed. Waiting for other
-        calls to the model is no part of the limit; a TaskError is raised at once and does not count against the model.
+        Raises CircuitOpen without calling, or the last failure (FAILURES) when every attempt failed. The limit does not
+        include waiting for other calls of the model. A TaskError is raised at once and does not count as a failure.
         """
         limit_s = timeout_s or self.protection.timeout_s
         retrying = Retrying(
             stop=stop_after_attempt(self.protection.attempts),
-            wait=wait_random_exponential(multiplier=self.protection.backoff_s, max=_LONGEST_PAUSE_S),
-            retry=retry_if_exception_type(FAILURES) & retry_if_not_exception_type((BreakerOpen, TaskError)),
+            wait=wait_random_exponential(multiplier=self.protection.backoff_s, max=_MAX_BACKOFF_S),
+            retry=retry_if_exception_type(FAILURES) & retry_if_not_exception_type((CircuitOpen, TaskError)),
             reraise=True,
         )
-        return retrying(self._in_turn, work, limit_s)
+        return retrying(self._exclusively, work, limit_s)
 
-    def _in_turn(self, work: Callable[[], Answer], limit_s: float | None) -> Answer:
-        with self._turn:
+    def _exclusively(self, work: Callable[[], Answer], limit_s: float | None) -> Answer:
+        with self._exclusive:
             return self._attempt(work, limit_s)
 
     def _attempt(self, work: Callable[[], Answer], limit_s: float | None) -> Answer:
-        probe = False if self._breaker is None else self._breaker.enter()
+        probe = False if self._breaker is None else self._breaker.admit()
         if probe is None:
-            raise BreakerOpen(f"{self.name} failed too often and is left alone for a moment")
+            raise CircuitOpen(f"{self.name} failed too often; its circuit breaker is open")
         failed: bool | None = None
         try:
             answer = _within(work, limit_s, self.name)
@@ -113,19 +113,19 @@ class Guard:
             raise
         finally:
             if self._breaker is not None:
-                self._breaker.leave(probe=probe, failed=failed)
+                self._breaker.record(probe=probe, failed=failed)
         return answer
 
 
 class GuardedCall:
-    """Calls models, each under a guard of its own; what an orchestrator is given as its way to call."""
+    """A way to call models for an orchestrator: each under a guard of its own."""
 
     def __init__(self, protection: Protection) -> None:
         self.protection = protection
-        self._guards: dict[str, Guard] = {}
+        self._guards: dict[str, ModelGuard] = {}
 
     def __call__(self, model: Model, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
-        """Return one usable completion per task; the time limit holds for each task of the call."""
+        """Return one valid completion per task; the time limit is multiplied by the number of tasks."""
 
         def work() -> list[Completion]:
             completions = model.complete(tasks, seed=seed)
@@ -135,15 +135,15 @@ class GuardedCall:
         limit = self.protection.timeout_s
         return self._guard(model).call(work, timeout_s=limit and limit * max(len(tasks), 1))
 
-    def _guard(self, model: Model) -> Guard:
+    def _guard(self, model: Model) -> ModelGuard:
         if model.name not in self._guards:
-            fresh = Guard(model.name, self.protection, concurrent=getattr(model, "concurrent", False))
+            fresh = ModelGuard(model.name, self.protection, concurrent=getattr(model, "concurrent", False))
             self._guards.setdefault(model.name, fresh)
         return self._guards[model.name]
 
 
 def _within(work: Callable[[], Answer], limit_s: float | None, name: str) -> Answer:
-    """Return what `work()` gives. A call cannot be killed: past the limit it goes on, unheard, in a daemon thread."""
+    """Return the result of `work()`. A thread cannot be killed: past the limit it runs on, and its result is lost."""
     if limit_s is None:
         return work()
     future: Future[Answer] = Future()
@@ -151,7 +151,7 @@ def _within(work: Callable[[], Answer], limit_s: float | None, name: str) -> Ans
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # handed to the caller, whatever it is
+        except BaseException as error:  # raised again in the caller
             future.set_exception(error)
 
     threading.Thread(target=run, name=f"call {name}", daemon=True).start()
@@ -162,7 +162,7 @@ def _within(work: Callable[[], Answer], limit_s: float | None, name: str) -> Ans
 
 
 def _check(completions: Sequence[Completion], tasks: Sequence[Task], name: str) -> None:
-    """Raise CallError unless every task has an answer of the right form."""
+    """Raise CallError unless every task has a text, or one of its choices, as the answer."""
     if len(completions) != len(tasks):
         raise CallError(f"{name} gave {len(completions)} answers to {len(tasks)} tasks")
     for completion, task in zip(completions, tasks, strict=True):
@@ -173,9 +173,10 @@ def _check(completions: Sequence[Completion], tasks: Sequence[Task], name: str) 
 
 @dataclass
 class Admission:
-    """A bulkhead: at most `running` requests at once and `waiting` behind them; the next one is refused at once.
+    """A bulkhead: at most `running` requests at once and `waiting` behind them; a further one is refused at once.
 
-    Belongs to one event loop. Always: accepted = answered + failed + abandoned + in_flight; refused ones are apart.
+    Belongs to one event loop. Invariant: accepted = answered + failed + abandoned + in_flight; refused requests are not
+    accepted.
     """
 
     running: int
@@ -195,14 +196,14 @@ class Admission:
 
     @property
     def in_flight(self) -> int:
-        """How many accepted requests run or wait."""
+        """Number of accepted requests that run or wait."""
         return self.accepted - self.answered - self.failed - self.abandoned
 
     @asynccontextmanager
     async def admitted(self, limit_s: float | None = None) -> AsyncIterator[None]:
-        """Hold one place while the block runs. Raises Overloaded where there is none.
+        """Hold one place while the block runs. Raises Overloaded if all are taken.
 
-        Waiting and block together may take `limit_s`; then TimeoutError ends them, and the request has failed.
+        Waiting and the block together may take `limit_s` seconds; then TimeoutError ends them and the request failed.
         """
         if self.closing or self.in_flight >= self.running + self.waiting:
             self.refused += 1
@@ -224,13 +225,13 @@ class Admission:
             if not self.in_flight:
                 self._empty.set()
 
-    def passed(self) -> None:
-        """Count a request that needed no place: accepted and answered at once."""
+    def count_immediate(self) -> None:
+        """Count a request that was answered at once, without a place."""
         self.accepted += 1
         self.answered += 1
 
     async def drain(self, timeout_s: float) -> int:
-        """Refuse new requests, wait for those in flight, and return how many `timeout_s` left unfinished."""
+        """Refuse new requests, wait for those in flight, and return how many are unfinished after `timeout_s`."""
         self.closing = True
         if self.in_flight:
             try:
@@ -241,30 +242,26 @@ class Admission:
         return self.in_flight
 
 
-# ========== A circuit breaker: a model that fails too large a share of its calls is left alone for a moment.
-#
-# Source: Nygard 2007, Release It!; a sliding window of calls with a least number, as in resilience4j. Counting failures
-# in a row instead opens on a burst that ends by itself, and never opens where every other call fails.
-#
 @dataclass
-class Breaker:
-    """Open for `open_s` seconds once `share` of the last `window` calls failed, `least` of them made at least.
+class CircuitBreaker:
+    """Opens for `open_s` seconds once `failure_share` of the last `window` calls failed, with at least `min_calls`.
 
-    Then calls may find out, one at a time, whether the model is back: a success closes the breaker and forgets what was
-    before, a failure opens it again.
+    Then calls probe the model one at a time: a success closes the breaker and clears the window, a failure opens it
+    again. Counting consecutive failures instead would open on a short burst, and never where every other call fails.
+    Source: Nygard 2007, Release It!; a sliding window with a minimum number of calls, as in resilience4j.
     """
 
     window: int
-    least: int
-    share: float
+    min_calls: int
+    failure_share: float
     open_s: float
     now: Callable[[], float] = time.monotonic
-    _failed: deque[bool] = field(init=False, repr=False)
+    _failures: deque[bool] = field(init=False, repr=False)
     _opened_s: float | None = field(default=None, init=False)
     _probing: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self._failed = deque(maxlen=self.window)
+        self._failures = deque(maxlen=self.window)
         self._lock = threading.Lock()
 
     @property
@@ -273,8 +270,8 @@ class Breaker:
         with self._lock:
             return self._opened_s is not None and (self._probing or self.now() - self._opened_s < self.open_s)
 
-    def enter(self) -> bool | None:
-        """Return None where no call is let through; else whether this one finds out if the model is back."""
+    def admit(self) -> bool | None:
+        """Return None if the call is refused, else whether it is a probe."""
         with self._lock:
             if self._opened_s is None:
                 return False
@@ -283,17 +280,17 @@ class Breaker:
             self._probing = True
             return True
 
-    def leave(self, *, probe: bool, failed: bool | None) -> None:
-        """Note how a call that was let through ended; None where that says nothing of the model."""
+    def record(self, *, probe: bool, failed: bool | None) -> None:
+        """Record the end of a call; `failed` is None if the call says nothing about the model."""
         with self._lock:
             self._probing = self._probing and not probe
             if failed is None or (self._opened_s is not None and not probe):
-                return  # calls that began before it opened decide nothing any more
+                return  # the call began before the breaker opened
             if probe and not failed:
-                self._failed.clear()
+                self._failures.clear()
                 self._opened_s = None
                 return
-            self._failed.append(failed)
-            enough = len(self._failed) >= min(self.least, self.window)
-            if probe or (enough and sum(self._failed) >= self.share * len(self._failed)):
+            self._failures.append(failed)
+            enough = len(self._failures) >= min(self.min_calls, self.window)
+            if probe or (enough and sum(self._failures) >= self.failure_share * len(self._failures)):
                 self._opened_s = self.now()

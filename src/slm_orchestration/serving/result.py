@@ -1,4 +1,4 @@
-"""What comes back for a task: the answer, what it took, and the decision that explains itself."""
+"""The result of a task: the answer, its cost and latency, and the decision behind it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from slm_orchestration.serving.fit import Analysis
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """What was expected of one model before any was called; `fits` says whether the limits and failures allow it."""
+class ModelForecast:
+    """Expected quality, cost and latency of one model before the first call.
+
+    `fits` is False if the limits rule the model out.
+    """
 
     model: str
     quality: float
@@ -20,16 +23,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Decision:
-    """Why a task was answered as it was.
+    """How a task was routed; `print` shows it.
 
-    `models_called` are in the order of the calls, each paid; `failed_calls` say which did not answer and why.
+    `models_called` are in the order of the calls, each paid; `failed_calls` are the errors of those that failed.
     `confidence` is the calibrated probability that the served answer is right. `cache` is "exact" or "semantic" for an
-    answer from the cache, which calls no model. `samples` are answers drawn for the router, each paid. `routing_s` is
-    the time that analysis and selection took.
+    answer from the cache, which calls no model; `similarity` is then the cosine of the two requests. `samples` are the
+    further answers sampled for the router, each paid. `routing_s` is the time of analysis and selection.
     """
 
     analysis: Analysis | None = None
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[ModelForecast, ...] = ()
     rule: str = ""
     models_called: tuple[str, ...] = ()
     failed_calls: tuple[str, ...] = ()
@@ -51,9 +54,11 @@ class Decision:
             for one in self.candidates
         ]
         lines += [f"rule      {self.rule}"] if self.rule else []
-        sure = "" if self.confidence is None else f" (probably right: {self.confidence:.2f})"
-        lines.append(f"called    {', '.join(self.models_called) or 'none'}; served {self.model or 'nothing'}{sure}")
-        lines += [f"drawn     {len(self.samples)} further answers, each paid"] if self.samples else []
+        confidence = "" if self.confidence is None else f" (confidence {self.confidence:.2f})"
+        lines.append(
+            f"called    {', '.join(self.models_called) or 'none'}; served {self.model or 'nothing'}{confidence}"
+        )
+        lines += [f"sampled   {len(self.samples)} further answers, each paid"] if self.samples else []
         lines += [f"failed    {failure}" for failure in self.failed_calls]
         lines += [f"warning   {warning}" for warning in self.warnings]
         return "\n".join([*lines, f"routing   {self.routing_s * 1e3:.1f} ms"])
@@ -61,11 +66,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class Result:
-    """The answer to one task, or the error that stands in its place; exactly one of `output` and `error` is None.
+    """The answer to one task, or the error in its place: exactly one of `output` and `error` is None.
 
-    `cost_usd` counts every call, failed escalations included, and the router's own time; `latency_s` is what the user
-    waited. In a batch it is the router's share and the seconds of the batches that the task was in.
-    Tokens and `finish_reason` are those of the served answer.
+    `cost_usd` is the cost of every call, failed escalations included, and of the router's time. `latency_s` is what
+    the user waited; in a batch it is the router's share plus the seconds of the batches that the task was in. Tokens
+    and `finish_reason` are those of the served answer.
     """
 
     output: str | None

@@ -1,8 +1,8 @@
-"""Model selection: the same rules as in replay, asked again after every answer, under limits and without failed models.
+"""Model selection: the rules of replay, applied again after every answer, under limits and without failed models.
 
-A rule is given what is known so far, with placeholders for answers that do not exist yet. The first model that it calls
-and that has not answered depends on known answers only, since rules call models in the order of the pool; so it is
-what replay would call next.
+A rule sees the answers that exist and placeholders for the others. Rules call models in the order of the pool, so the
+first model that they call and that has not answered depends on existing answers only: it is the one that replay would
+call next.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 
 from slm_orchestration.models.model import Completion
 from slm_orchestration.routing import sweep
-from slm_orchestration.routing.access import side_tables
-from slm_orchestration.routing.outcome_matrix import ANSWER_COLUMNS, OutcomeMatrix, Recorded
+from slm_orchestration.routing.access import guarded, readable_answers, side_table_keys
+from slm_orchestration.routing.outcome_matrix import ANSWER_COLUMNS, OutcomeMatrix, SideTable
 from slm_orchestration.routing.router import Router
-from slm_orchestration.routing.rules import Called, Predict, Terms
-from slm_orchestration.routing.strategy import FittedRoutedStrategy, guarded, readable_answers
+from slm_orchestration.routing.rules import Called, Predict
+from slm_orchestration.routing.strategy import FittedRoutedStrategy
 
-NONE = -1
-# Far below any quality: what is not allowed is never the best choice.
+NO_MODEL = -1
+# Far below any quality, so that a model that is not allowed is never the best choice.
 _FORBIDDEN = -1e12
 _NO_ANSWERS = pd.DataFrame({"model": [], **{column: [] for column in ANSWER_COLUMNS}})
 
 
 @dataclass(frozen=True)
-class Limits:
-    """The most that a task may take, in seconds and dollars (infinite: no limit); relaxed where no model fits."""
+class TaskLimits:
+    """Limits of one task, in seconds and dollars (infinite: none); with `relax` they give way where no model fits."""
 
     latency_s: float = np.inf
     cost_usd: float = np.inf
@@ -39,9 +39,10 @@ class Limits:
 
 @dataclass
 class Progress:
-    """What is known of some tasks while they are decided; every array is tasks × models.
+    """What is known of some tasks while they are routed; every array is tasks × models.
 
-    `expected_s` and `expected_usd` are what each call would take, `spent_s` and `spent_usd` what the calls made took.
+    `expected_s` and `expected_usd` are those of a call before it is made, `spent_s` and `spent_usd` those of the calls
+    made. `confidence` is NaN where there is no answer; `prior_quality` is the quality predicted before the first call.
     """
 
     models: tuple[str, ...]
@@ -53,7 +54,7 @@ class Progress:
     confidence: NDArray[np.float64] = field(init=False)
     failed: NDArray[np.bool_] = field(init=False)
     completions: dict[tuple[int, int], Completion] = field(default_factory=dict, init=False)
-    before: NDArray[np.float64] | None = field(default=None, init=False)  # quality predicted before any call
+    prior_quality: NDArray[np.float64] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         shape = self.expected_s.shape
@@ -62,16 +63,16 @@ class Progress:
 
     @property
     def answered(self) -> NDArray[np.bool_]:
-        """Return which models have answered which tasks."""
+        """Which models have answered which tasks."""
         return ~np.isnan(self.confidence)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """One round of selection; `call` and `serve` hold a model per task, or NONE.
+    """One round of selection: the model to call and the model to serve for each task, or NO_MODEL.
 
-    `quality` is what was predicted before the first call; `fits` are the models that limits and failures allow then.
-    `relaxed` marks tasks whose limits no model fits.
+    `quality` is predicted before the first call, and `fits` are the models that limits and failures allow then, both
+    tasks × models. `relaxed` marks tasks whose limits no model fits.
     """
 
     call: NDArray[np.intp]
@@ -81,46 +82,46 @@ class Selection:
     relaxed: NDArray[np.bool_]
 
 
-def select(strategy: FittedRoutedStrategy, threshold: float, progress: Progress, limits: Limits) -> Selection:
-    """Return what to call next for each task, and what to serve if nothing more is to be called."""
-    predict = _asking(strategy.router, progress)
-    fits, relaxed = _fitting(progress, limits)
-    plain = bool(fits.all()) and limits == Limits(relax=limits.relax)
-    ask = predict if plain else _masked(predict, progress, limits, fits)
-    # At 1 quality weighs nothing, and a model that is not allowed would be as good as another.
-    weight = threshold if plain else min(threshold, 1 - 1e-9)
-    terms = Terms(strategy.relative_cost, readable_answers(strategy.router, progress.models))
-    choices = sweep.choose(strategy.rule, ask, terms, np.array([weight]))
+def select(strategy: FittedRoutedStrategy, threshold: float, progress: Progress, limits: TaskLimits) -> Selection:
+    """Return the model to call next for each task, and the model to serve if no further call is due."""
+    predict = _predictor(strategy.router, progress)
+    fits, relaxed = _allowed_at_first(progress, limits)
+    unlimited = bool(fits.all()) and limits == TaskLimits(relax=limits.relax)
+    allowed_only = predict if unlimited else _masked(predict, progress, limits, fits)
+    # At threshold 1 quality has weight 0, and a model that is not allowed would be as good as any other.
+    weight = threshold if unlimited else min(threshold, 1 - 1e-9)
+    pool = strategy.pool_info(progress.models)
+    choices = sweep.choose(strategy.rule, allowed_only, pool, np.array([weight]))
     answered = progress.answered
-    allowed = np.where(answered.any(axis=1, keepdims=True), _left(progress, limits, answered), fits)
+    allowed = np.where(answered.any(axis=1, keepdims=True), _allowed_by_rest(progress, limits, answered), fits)
     pending = choices.called[0] & ~answered & allowed
-    call = np.where(pending.any(axis=1), pending.argmax(axis=1), NONE)
+    call = np.where(pending.any(axis=1), pending.argmax(axis=1), NO_MODEL)
     return Selection(call, _served(choices.served[0], progress), predict(()), fits, relaxed)
 
 
-def _asking(router: Router, progress: Progress) -> Predict:
-    """Return how rules ask `router`: through the wall, and only where an answer exists that could change the answer.
+def _predictor(router: Router, progress: Progress) -> Predict:
+    """Return the router's predictions per state; it is called only where an existing answer can change them.
 
-    Where no task has all the answers of a state, what is predicted there decides nothing.
+    Where no task has all the answers of a state, its prediction decides nothing, and the prior is returned.
     """
-    if progress.before is None:
-        progress.before = guarded(router, _unanswered(progress))(())
-    readable, before = readable_answers(router, progress.models), progress.before
-    after = guarded(router, _known(progress, router)) if readable and progress.completions else None
+    if progress.prior_quality is None:
+        progress.prior_quality = guarded(router, _without_answers(progress))(())
+    readable, prior = readable_answers(router, progress.models), progress.prior_quality
+    posterior = guarded(router, _with_answers(progress, router)) if readable and progress.completions else None
 
-    def ask(called: Called) -> NDArray[np.float64]:
-        if after is None or not called or not progress.answered[:, list(called)].all(axis=1).any():
-            return before
-        return after(called)
+    def predict(called: Called) -> NDArray[np.float64]:
+        if posterior is None or not called or not progress.answered[:, list(called)].all(axis=1).any():
+            return prior
+        return posterior(called)
 
-    return ask
+    return predict
 
 
-def _unanswered(progress: Progress) -> OutcomeMatrix:
+def _without_answers(progress: Progress) -> OutcomeMatrix:
     return _matrix(progress, _NO_ANSWERS)
 
 
-def _known(progress: Progress, router: Router) -> OutcomeMatrix:
+def _with_answers(progress: Progress, router: Router) -> OutcomeMatrix:
     tasks, width = progress.expected_s.shape
     answers = pd.DataFrame(
         {
@@ -136,21 +137,21 @@ def _known(progress: Progress, router: Router) -> OutcomeMatrix:
         places = [row * width + model for row, model in progress.completions]
         found = list(progress.completions.values())
         for column in ("answer", "completion_tokens", "finish_reason"):
-            answers[column] = _with(answers[column], places, [getattr(one, column) for one in found])
-        answers["signals"] = _with(answers["signals"], places, [json.dumps(one.signals) for one in found])
-    side = {name: _drawn(progress, name) for name in side_tables(router, progress.models)}
+            answers[column] = _replaced(answers[column], places, [getattr(one, column) for one in found])
+        answers["signals"] = _replaced(answers["signals"], places, [json.dumps(one.signals) for one in found])
+    side = {name: _samples(progress, name) for name in side_table_keys(router, progress.models)}
     return replace(_matrix(progress, answers), side=side)
 
 
-def _drawn(progress: Progress, read: str) -> Recorded:
-    """Return the samples of samples:<model>:<k>; what they cost stands in `spent_usd` and `spent_s`."""
+def _samples(progress: Progress, read: str) -> SideTable:
+    """Return the samples of samples:<model>:<k>, at no cost here: it is in `spent_usd` and `spent_s` already."""
     model = progress.models.index(read.split(":")[1])
     nothing = np.zeros(len(progress.questions))
     values = np.empty(len(nothing), dtype=object)
     for row in range(len(nothing)):
         samples = getattr(progress.completions.get((row, model)), "samples", ())
         values[row] = [one.answer for one in samples]
-    return Recorded(values, nothing, nothing, nothing)
+    return SideTable(values, nothing, nothing, nothing)
 
 
 def _matrix(progress: Progress, answers: pd.DataFrame) -> OutcomeMatrix:
@@ -159,15 +160,15 @@ def _matrix(progress: Progress, answers: pd.DataFrame) -> OutcomeMatrix:
     return OutcomeMatrix(rows, progress.models, frozenset(), zeros, zeros, zeros, zeros, answers)
 
 
-def _with(column: pd.Series, places: list[int], values: list) -> list:
+def _replaced(column: pd.Series, places: list[int], values: list) -> list:
     changed = column.tolist()
     for place, value in zip(places, values, strict=True):
         changed[place] = value
     return changed
 
 
-def _fitting(progress: Progress, limits: Limits) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return the models allowed before the first call, and the tasks whose limits had to be relaxed for that."""
+def _allowed_at_first(progress: Progress, limits: TaskLimits) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the models allowed before the first call, and the tasks whose limits no model fits."""
     excess = np.maximum(progress.expected_s / limits.latency_s, progress.expected_usd / limits.cost_usd)
     usable = ~progress.failed
     fits = (excess <= 1) & usable
@@ -178,30 +179,30 @@ def _fitting(progress: Progress, limits: Limits) -> tuple[NDArray[np.bool_], NDA
     return fits, relaxed
 
 
-def _masked(predict: Predict, progress: Progress, limits: Limits, fits: NDArray[np.bool_]) -> Predict:
-    """Return `predict` with every model that is not allowed predicted to be hopeless."""
+def _masked(predict: Predict, progress: Progress, limits: TaskLimits, fits: NDArray[np.bool_]) -> Predict:
+    """Return `predict` with a quality far below any other for every model that is not allowed."""
 
-    def ask(called: Called) -> NDArray[np.float64]:
+    def predict_allowed(called: Called) -> NDArray[np.float64]:
         allowed = fits
         if called:
-            by_now = np.zeros(fits.shape, dtype=bool)
-            by_now[:, list(called)] = progress.answered[:, list(called)]
-            allowed = _left(progress, limits, by_now)
+            answered_so_far = np.zeros(fits.shape, dtype=bool)
+            answered_so_far[:, list(called)] = progress.answered[:, list(called)]
+            allowed = _allowed_by_rest(progress, limits, answered_so_far)
         return np.where(allowed | progress.answered, predict(called), _FORBIDDEN)
 
-    return ask
+    return predict_allowed
 
 
-def _left(progress: Progress, limits: Limits, answered: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the models that fit what the calls in `answered`, and those made in vain, have left of the limits."""
-    spent = answered | ~progress.answered  # of models without an answer only what failed has cost anything
+def _allowed_by_rest(progress: Progress, limits: TaskLimits, answered: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the models that fit what is left of the limits after the calls in `answered` and the failed calls."""
+    spent = answered | ~progress.answered  # without an answer, only failed calls have spent anything
     left_s = limits.latency_s - np.where(spent, progress.spent_s, 0.0).sum(axis=1, keepdims=True)
     left_usd = limits.cost_usd - np.where(spent, progress.spent_usd, 0.0).sum(axis=1, keepdims=True)
     return (progress.expected_s <= left_s) & (progress.expected_usd <= left_usd) & ~progress.failed
 
 
 def _served(wanted: NDArray[np.intp], progress: Progress) -> NDArray[np.intp]:
-    """Return the model that the rule serves if it has answered, else the largest that has, else NONE."""
+    """Return the model that the rule serves if it has answered, else the last of the pool that has, else NO_MODEL."""
     rows, width = np.arange(len(wanted)), progress.answered.shape[1]
-    last = np.where(progress.answered.any(axis=1), width - 1 - progress.answered[:, ::-1].argmax(axis=1), NONE)
+    last = np.where(progress.answered.any(axis=1), width - 1 - progress.answered[:, ::-1].argmax(axis=1), NO_MODEL)
     return np.where((wanted >= 0) & progress.answered[rows, np.maximum(wanted, 0)], wanted, last)

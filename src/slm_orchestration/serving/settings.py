@@ -1,4 +1,4 @@
-"""What an orchestrator can be told: the keys, what each may be, and one line on what is wrong."""
+"""The configuration of an orchestrator: its keys, their defaults, and one-line errors for what is not allowed."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ Config = Mapping[str, Any] | str | Path
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """Bounds on the answers of one model; None leaves a value to the task and to the model."""
+    """Overrides for one model; None keeps the task's `max_tokens` and the model's greedy decoding."""
 
     max_tokens: int | None = None
     temperature: float | None = None
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The configuration of an orchestrator; `Settings()` holds the defaults.
+class OrchestratorSettings:
+    """The configuration of an orchestrator, with its defaults.
 
-    Without `routing_threshold` the cheapest threshold that keeps 95 % of the dearest model's quality on calibration
-    tasks is taken. Without `cache_threshold` a semantic hit needs the similarity at which at most `false_hit_budget`
-    of the pairs that must not hit do (see `cache_threshold.py`); 1 leaves exact hits only. `cache_path` defaults to a
-    file in the cache folder. When no model fits the limits, `no_model_fits` says whether they are relaxed to the
-    nearest that one does (with a warning in the decision) or the task is refused. `fallback` decides again without a
-    model that failed; where all failed they are asked again, in up to `rounds` rounds, after a random pause of at most
-    `pause_s` seconds that doubles each time.
+    routing_strategy: a file of conf/routing whose strategy has a router.
+    routing_threshold: None takes the cheapest that keeps 95 % of the most expensive model's quality on calibration
+        tasks.
+    max_latency_ms, max_cost_usd: limits on the expected latency and cost of a task; None sets no limit.
+    no_model_fits: "relax" raises the limits to the nearest that a model fits, with a warning; "refuse" is an error.
+    fallback: choose again without a model that failed.
+    rounds, pause_s: when all models failed, all are called again, in up to `rounds` rounds, after a random pause of at
+        most `pause_s` seconds that doubles each round.
+    cache_ttl: seconds. cache_size: entries. cache_path: None is a file in the cache folder.
+    cache_threshold: the least cosine of a semantic hit; None takes the smallest at which at most `false_hit_budget` of
+        the pairs of different requests hit (see cache/threshold.py); 1 allows exact hits only.
     """
 
     routing_strategy: str = "adaptive"
@@ -57,23 +61,23 @@ class Settings:
     seed: int = 0
 
 
-def read_settings(config: Config | None) -> Settings:
-    """Return the settings that a mapping or a YAML file holds; ValueError names the key at fault and what is allowed.
+def read_settings(config: Config | None) -> OrchestratorSettings:
+    """Return the settings of a mapping or a YAML file. ValueError names the key at fault and what is allowed.
 
-    The keys may also stand under `orchestration:`, beside `models:`.
+    The keys may be at the top level or under `orchestration:`, beside `models:`.
     """
     if config is None:
-        return Settings()
+        return OrchestratorSettings()
     given = _from_file(Path(config)) if isinstance(config, (str, Path)) else dict(config)
     given |= _mapping("orchestration", given.pop("orchestration", {}))
-    known = [one.name for one in fields(Settings)]
+    known = [one.name for one in fields(OrchestratorSettings)]
     for key, value in given.items():
         _check_known(key, known)
         if key != "models" and not _ALLOWED[key][0](value):
             raise ValueError(f"{key}={_text(value)}: allowed is {_ALLOWED[key][1]}")
     if "models" in given:
         given["models"] = {name: _model(name, each) for name, each in _mapping("models", given["models"]).items()}
-    return Settings(**given)
+    return OrchestratorSettings(**given)
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -94,8 +98,8 @@ def _mapping(what: str, given: object) -> dict[str, Any]:
 
 def _check_known(key: str, known: list[str], prefix: str = "") -> None:
     if key not in known:
-        near = difflib.get_close_matches(str(key), known, n=1)
-        hint = f"; did you mean {prefix}{near[0]}?" if near else "."
+        close = difflib.get_close_matches(str(key), known, n=1)
+        hint = f"; did you mean {prefix}{close[0]}?" if close else "."
         raise ValueError(f"{prefix}{key}: no such key{hint} The keys are {', '.join(known)}")
 
 
@@ -116,11 +120,11 @@ def _positive(value: object) -> bool:
     return _number(value) and value > 0  # type: ignore[operator]
 
 
-def _count(value: object) -> bool:
+def _positive_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _flag(value: object) -> bool:
+def _boolean(value: object) -> bool:
     return isinstance(value, bool)
 
 
@@ -133,19 +137,19 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "routing_strategy": (lambda value: isinstance(value, str), "the name of a file in conf/routing"),
     "routing_threshold": (
         lambda value: value is None or (_number(value) and 0 <= value <= 1),
-        "a number from 0 (dearest) to 1 (cheapest), or null for the calibrated one",
+        "a number from 0 (most expensive) to 1 (cheapest), or null for the calibrated one",
     ),
     "max_latency_ms": _LIMIT,
     "max_cost_usd": _LIMIT,
     "no_model_fits": (lambda value: value in ("relax", "refuse"), "relax or refuse"),
-    "fallback": (_flag, "true or false"),
-    "rounds": (_count, "a whole number from 1"),
+    "fallback": (_boolean, "true or false"),
+    "rounds": (_positive_integer, "a whole number from 1"),
     "pause_s": (_positive, "a number of seconds above 0"),
-    "max_tokens": (_count, "a whole number from 1"),
-    "max_concurrent_tasks": (_count, "a whole number from 1"),
-    "cache_enabled": (_flag, "true or false"),
+    "max_tokens": (_positive_integer, "a whole number from 1"),
+    "max_concurrent_tasks": (_positive_integer, "a whole number from 1"),
+    "cache_enabled": (_boolean, "true or false"),
     "cache_ttl": (_positive, "a number of seconds above 0"),
-    "cache_size": (_count, "a whole number from 1"),
+    "cache_size": (_positive_integer, "a whole number from 1"),
     "cache_eviction": (lambda value: value in ("cost", "lru"), "cost or lru"),
     "cache_encoder": (lambda value: value in ("hashed", "minilm"), "hashed or minilm"),
     "cache_threshold": (
@@ -155,6 +159,6 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "cache_path": (lambda value: value is None or isinstance(value, str), "the path of a file, :memory: or null"),
     "false_hit_budget": (lambda value: _number(value) and 0 < value < 1, "a number between 0 and 1, both excluded"),
     "seed": (lambda value: isinstance(value, int) and 0 <= value < 2**32, "a whole number from 0 to 2**32 - 1"),
-    "models.max_tokens": (_count, "a whole number from 1"),
+    "models.max_tokens": (_positive_integer, "a whole number from 1"),
     "models.temperature": (lambda value: _number(value) and 0 <= value <= 2, "a number from 0 to 2"),
 }

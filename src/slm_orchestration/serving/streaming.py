@@ -1,4 +1,4 @@
-"""Answers while they are written: from the thread in which a model writes to whoever listens."""
+"""Stream an answer while it is decoded: from the thread that runs the model to the thread or coroutine that reads."""
 
 from __future__ import annotations
 
@@ -10,60 +10,98 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from slm_orchestration.models.model import CallError, Completion, Model, TaskError, WritingModel
+from slm_orchestration.models.model import CallError, Completion, Model, TaskError, TokenStreaming
 from slm_orchestration.serving.result import Result
 from slm_orchestration.tasks.task import Task
 
 
-@dataclass
-class Listener:
-    """Hears one answer, from one call at a time; a call that nobody hears any more ends with a TaskError.
+def stream(answer: Callable[[TokenRelay], Result], threads: Executor) -> Generator[str | Result, None, None]:
+    """Yield the text of an answer as it is decoded, then the result; closing the iterator ends the decoding.
 
-    A call made anew goes on where the one before it broke off, if it says the same; what was said is not taken back.
+    Raises CallError if the answer breaks off, because what was yielded cannot be taken back.
+    """
+    queue: SimpleQueue[str | None] = SimpleQueue()
+    relay = TokenRelay(queue.put)
+    answering: Future[Result] = threads.submit(answer, relay)
+    answering.add_done_callback(lambda _: queue.put(None))
+    try:
+        while (text := queue.get()) is not None:
+            yield text
+        result = answering.result()
+        if remainder := relay.remainder(result):
+            yield remainder
+        yield result
+    finally:
+        relay.close()
+        answering.cancel()
+
+
+async def stream_async(answer: Callable[[TokenRelay], Result], threads: Executor) -> AsyncGenerator[str | Result, None]:
+    """Yield what `stream` yields without blocking the event loop."""
+    loop, queue = asyncio.get_running_loop(), asyncio.Queue[str | None]()
+    relay = TokenRelay(lambda text: loop.call_soon_threadsafe(queue.put_nowait, text))
+    answering = loop.run_in_executor(threads, answer, relay)
+    answering.add_done_callback(lambda _: queue.put_nowait(None))
+    try:
+        while (text := await queue.get()) is not None:
+            yield text
+        result = answering.result()
+        if remainder := relay.remainder(result):
+            yield remainder
+        yield result
+    finally:
+        relay.close()
+        answering.cancel()
+
+
+@dataclass
+class TokenRelay:
+    """Relays the tokens of one answer from one call at a time; a superseded or unread call ends with a TaskError.
+
+    A retried call continues where the failed one broke off if its text begins with the delivered one.
     """
 
     deliver: Callable[[str], object]
-    given: str = field(default="", init=False)
+    delivered: str = field(default="", init=False)
     closed: bool = field(default=False, init=False)
     _call: int = field(default=0, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def begin(self) -> int:
-        """Return the number of a new call; the one before it is not heard any more."""
+        """Return the number of a new call; the call before it is superseded."""
         with self._lock:
             self._call += 1
             return self._call
 
-    def hear(self, call: int, text: str) -> None:
-        """Deliver what is new in `text`, the answer so far, of which "" is the beginning."""
+    def relay(self, call: int, text: str) -> None:
+        """Deliver what is new in `text`, the answer so far; an empty text only checks that somebody still reads."""
         with self._lock:
             if self.closed or call != self._call:
-                raise TaskError("nobody listens any more")
-            new = text[len(self.given) :]
-            if not (text.startswith(self.given) or self.given.startswith(text)):
-                raise TaskError("the answer broke off, and was another one when it was asked for again")
-            if new:
-                self.given = text
+                raise TaskError("the stream was closed")
+            if not (text.startswith(self.delivered) or self.delivered.startswith(text)):
+                raise TaskError("the answer broke off, and the retried call gave another one")
+            if new := text[len(self.delivered) :]:
+                self.delivered = text
                 self.deliver(new)
 
     def close(self) -> None:
-        """Hear no more: what is being written ends with its next token."""
+        """Stop relaying: the running call ends at its next token."""
         self.closed = True
 
-    def rest(self, result: Result) -> str:
-        """Return what of the served answer was not delivered. Raises CallError where that is another one."""
+    def remainder(self, result: Result) -> str:
+        """Return the part of the served answer that was not delivered. Raises CallError if it is another answer."""
         output = result.output or ""
-        if not output.startswith(self.given):
+        if not output.startswith(self.delivered):
             raise CallError(f"the answer broke off: {result.error or 'another one is served'}")
-        return output[len(self.given) :]
+        return output[len(self.delivered) :]
 
 
 @dataclass
-class Heard:
-    """A model in front of a listener, who hears the answer while it is written if that answer is `final`."""
+class RelayedModel:
+    """A model whose tokens are relayed while it decodes, if its answer is `final`, that is, served whatever it is."""
 
     model: Model
-    listener: Listener
+    relay: TokenRelay
     final: bool
 
     @property
@@ -75,52 +113,16 @@ class Heard:
         return getattr(self.model, "concurrent", False)
 
     def complete(self, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
-        """Answer one task, while somebody listens."""
+        """Answer one task. Raises TaskError once the stream is closed."""
         (task,) = tasks
-        call, text = self.listener.begin(), ""
-        self.listener.hear(call, "")
-        if not isinstance(self.model, WritingModel):
+        call, text = self.relay.begin(), ""
+        self.relay.relay(call, "")
+        if not isinstance(self.model, TokenStreaming):
             return self.model.complete(tasks, seed=seed)
-        with closing(self.model.pieces(task, seed=seed)) as pieces:
+        with closing(self.model.stream_text(task, seed=seed)) as pieces:
             for piece in pieces:
                 if isinstance(piece, Completion):
                     return [piece]
                 text += piece
-                self.listener.hear(call, text if self.final else "")
-        raise CallError(f"{self.name} stopped writing without an end")
-
-
-def pieces(answer: Callable[[Listener], Result], threads: Executor) -> Generator[str | Result, None, None]:
-    """Yield the pieces of an answer as they are written, then the result; closing the iterator ends the writing."""
-    heard: SimpleQueue[str | None] = SimpleQueue()
-    listener = Listener(heard.put)
-    answering: Future[Result] = threads.submit(answer, listener)
-    answering.add_done_callback(lambda _: heard.put(None))
-    try:
-        while (piece := heard.get()) is not None:
-            yield piece
-        result = answering.result()
-        if rest := listener.rest(result):
-            yield rest
-        yield result
-    finally:
-        listener.close()
-        answering.cancel()
-
-
-async def apieces(answer: Callable[[Listener], Result], threads: Executor) -> AsyncGenerator[str | Result, None]:
-    """Yield what `pieces` does without blocking the event loop."""
-    loop, heard = asyncio.get_running_loop(), asyncio.Queue[str | None]()
-    listener = Listener(lambda piece: loop.call_soon_threadsafe(heard.put_nowait, piece))
-    answering = loop.run_in_executor(threads, answer, listener)
-    answering.add_done_callback(lambda _: heard.put_nowait(None))
-    try:
-        while (piece := await heard.get()) is not None:
-            yield piece
-        result = answering.result()
-        if rest := listener.rest(result):
-            yield rest
-        yield result
-    finally:
-        listener.close()
-        answering.cancel()
+                self.relay.relay(call, text if self.final else "")
+        raise CallError(f"{self.name} ended its stream without a completion")

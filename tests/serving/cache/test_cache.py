@@ -1,23 +1,13 @@
-"""The cache: what hits, what must not, how long it keeps, what goes first, and who may share it."""
+"""The cache: what hits, what must not, when entries expire or are evicted, and how processes share it."""
 
 import multiprocessing
 import sqlite3
 import threading
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from slm_orchestration.serving.cache.cache import AnswerCache, CacheSettings
 from slm_orchestration.serving.cache.similarity import HashedNgrams, difference
-from slm_orchestration.serving.cache.threshold import (
-    Budget,
-    adversarial_pairs,
-    cache_threshold,
-    calibrated,
-    paraphrases,
-    rates,
-)
 from slm_orchestration.serving.orchestrator import as_task
 from tests.serving.by_hand import SMALL, orchestrator, scripted
 
@@ -58,12 +48,12 @@ def test_the_same_request_hits_exactly_and_a_paraphrase_by_similarity():
         ("Is Alice taller than Bob if Bob is 108 cm tall?", "numbers"),
         ("Is Carol taller than Bob if Bob is 180 cm tall?", "names"),
         ("Is Bob taller than Alice if Bob is 180 cm tall?", "order"),
-        ("Is Alice shorter than Bob if Bob is 180 cm tall?", "polar"),
+        ("Is Alice shorter than Bob if Bob is 180 cm tall?", "antonyms"),
         ("Is Alice taller than Bob if Bob is 180 cm wide?", "words"),
         ("Is Alice taller than Bob if Bob is 180 cm tall + 1?", "numbers"),
     ],
 )
-def test_what_asks_for_another_answer_does_not_hit_however_similar(other, why):
+def test_a_request_with_another_answer_does_not_hit_however_similar(other, why):
     assert difference(QUESTION, other) == why
     with_answer = cache(threshold=0.0)
     with_answer.add(task(QUESTION), "yes", "m", saved=(1.0, 1e-6))
@@ -78,13 +68,13 @@ def test_another_system_message_or_another_pool_is_another_scope():
         return as_task([{"role": "system", "content": system}, {"role": "user", "content": QUESTION}], max_tokens=8)
 
     with_answer = cache()
-    with_answer.add(said("Be brief."), "yes", "m", saved=(1.0, 1e-6), about="pool 1")
+    with_answer.add(said("Be brief."), "yes", "m", saved=(1.0, 1e-6), context="pool 1")
     assert with_answer.find(said("Be brief."), "pool 1") is not None
     assert with_answer.find(said("Explain."), "pool 1") is None
     assert with_answer.find(said("Be brief."), "pool 2") is None
 
 
-def test_an_entry_dies_after_its_time_to_live():
+def test_an_entry_expires_after_its_time_to_live():
     clock = Clock()
     short = cache(now=clock, ttl=10.0)
     short.add(task(QUESTION), "yes", "m", saved=(1.0, 1e-6))
@@ -99,7 +89,7 @@ def test_an_answer_that_saves_less_than_a_lookup_takes_is_not_admitted():
     assert not cache().add(task(QUESTION), "yes", "m", saved=(0.001, 1e-6))
 
 
-def test_lru_drops_what_was_not_used_and_cost_what_was_cheap():
+def test_lru_evicts_what_was_not_used_and_cost_what_was_cheap():
     for eviction, kept in (("lru", ["dear", "new"]), ("cost", ["dear", "used"])):
         clock = Clock()
         full = cache(now=clock, size=2, eviction=eviction, threshold=None)
@@ -121,7 +111,7 @@ def _fill(path, start):
     shared.close()
 
 
-def test_processes_share_a_file_and_see_what_the_others_added(tmp_path):
+def test_processes_share_a_file_and_find_each_others_entries(tmp_path):
     path = tmp_path / "answers.db"
     first = cache(path)
     context = multiprocessing.get_context("fork")
@@ -155,7 +145,7 @@ def test_hits_are_counted_in_memory_and_written_with_the_next_entry_or_on_close(
     assert uses() == (5, 45.0)
 
 
-def test_a_hit_waits_for_no_process_that_writes(tmp_path):
+def test_a_hit_waits_for_no_writer(tmp_path):
     path = tmp_path / "answers.db"
     waiting = cache(path, threshold=None)
     waiting.add(task("known"), "a", "m", saved=(9.0, 1e-6))
@@ -173,35 +163,6 @@ def test_a_file_that_is_no_cache_is_named(tmp_path):
     (tmp_path / "broken.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(ValueError, match=r"broken\.db: not a cache that can be read"):
         cache(tmp_path / "broken.db")
-
-
-def test_equal_seeds_make_equal_pairs_and_every_rule_changes_the_text():
-    texts = [QUESTION, "The tower stands north of Paris. Which is the height of the tower in 1990?"]
-    first = adversarial_pairs(texts, ["a", "b"], rng=np.random.default_rng(1))
-    assert first == adversarial_pairs(texts, ["a", "b"], rng=np.random.default_rng(1))
-    assert {pair.kind for pair in first} == {"negation", "number", "name", "reversal", "word", "opposite"}
-    assert all(pair.text != pair.other and not pair.same for pair in first)
-    assert all(pair.same for pair in paraphrases(texts, ["a", "b"], rng=np.random.default_rng(1)))
-
-
-def test_a_threshold_is_certified_only_while_the_binomial_test_rejects_the_budget():
-    # 400 pairs, of which 1 hits above 0.9 and 100 above 0.8; budget 2 %: P(Bin(400, .02) <= 1) = .0028, P(<= 100) ~ 1.
-    similarity = np.array([0.95] + [0.85] * 99 + [0.1] * 300)
-    none = np.zeros(400, dtype=bool)
-    assert calibrated(similarity, none, Budget(0.02)).value == pytest.approx(0.855)
-    assert calibrated(similarity, similarity > 0.8, Budget(0.02)).value == pytest.approx(0.5)
-    assert calibrated(similarity[:50], none[:50], Budget(0.02)).value is None  # too few pairs to say anything
-
-
-def test_rates_count_hits_per_kind_with_and_without_the_guard():
-    pairs = pd.DataFrame(
-        {"kind": ["number", "number", "name"], "similarity": [0.9, 0.7, 0.9], "difference": [None, "numbers", None]}
-    )
-    plain = rates(pairs, np.array([0.6, 0.8]), guarded=False).set_index(["kind", "threshold"])
-    guarded = rates(pairs, np.array([0.6, 0.8]), guarded=True).set_index(["kind", "threshold"])
-    assert plain["hits"].to_dict() == {("name", 0.6): 1, ("name", 0.8): 1, ("number", 0.6): 2, ("number", 0.8): 1}
-    assert guarded.loc[("number", 0.6), "hits"] == 1
-    assert cache_threshold(pairs, Budget(), guarded=True).value is None
 
 
 def test_the_orchestrator_answers_a_repeat_from_the_cache_and_calls_no_model(records, tmp_path):

@@ -7,14 +7,14 @@ import time
 from contextlib import contextmanager
 
 from slm_orchestration.models.model import CallError
-from slm_orchestration.serving.gateway.app import Bounds, Gateway
-from slm_orchestration.serving.gateway.openai_api import Refused, Reply
-from slm_orchestration.serving.gateway.server import doors, server
+from slm_orchestration.serving.gateway.app import Gateway, RequestLimits
+from slm_orchestration.serving.gateway.openai_api import InvalidRequest, Reply
+from slm_orchestration.serving.gateway.server import listeners, server
 from slm_orchestration.serving.resilience import Admission
 
 
 class Echo:
-    """Answers with the last message's words, one piece each; some last messages make it fail, stall or refuse."""
+    """Streams the words of the last message; some last messages make it fail, stall or refuse."""
 
     models = ("small", "large")
 
@@ -22,7 +22,7 @@ class Echo:
         self.asked = []
         self.closed = False
 
-    def at_hand(self, chat):
+    def cached_reply(self, chat):
         text = chat.messages[-1]["content"]
         return Reply(text, "small", 0, 0, "stop", 0.0, (), "exact") if text == "known" else None
 
@@ -32,7 +32,7 @@ class Echo:
         if text == "fail":
             raise CallError("small said: fail")
         if text == "refuse":
-            raise Refused("the prompt has 9 tokens, the context 8")
+            raise InvalidRequest("the prompt has 9 tokens, the context 8")
         if text == "bug":
             raise KeyError("secret prompt")
         if text == "stall":
@@ -54,13 +54,13 @@ class Echo:
 
 
 class Serving:
-    """A running gateway: where it is, and what it holds."""
+    """A running gateway."""
 
     def __init__(self, gateway, server, port):
         self.gateway, self.server, self.port, self.url = gateway, server, port, f"http://127.0.0.1:{port}"
 
-    def held(self):
-        """Wait for the server to have no client, and return what it holds: requests, tasks, connections."""
+    def leftovers(self):
+        """Wait up to 10 s for the server to be idle, and return its open requests, tasks and connections."""
         state = self.server.server_state
         until = time.monotonic() + 10
         while (state.tasks or state.connections or self.gateway.admission.in_flight) and time.monotonic() < until:
@@ -68,7 +68,7 @@ class Serving:
         return self.gateway.admission.in_flight, len(state.tasks), len(state.connections)
 
     def in_flight(self):
-        """Wait a moment for the gateway to be empty, and return how many requests it still holds."""
+        """Wait up to 5 s for the gateway to be idle, and return how many requests are in flight."""
         until = time.monotonic() + 5
         while self.gateway.admission.in_flight and time.monotonic() < until:
             time.sleep(0.01)
@@ -85,14 +85,14 @@ class Serving:
 
 
 @contextmanager
-def serving(backend=None, *, running=4, waiting=4, bounds=None, api_key=None):
-    """Serve until the block ends; then the server has stopped, and nothing of it is left."""
-    bounds = bounds or Bounds(read_s=0.5, answer_s=5, idle_s=1, drain_s=2)
+def serving(backend=None, *, running=4, waiting=4, limits=None, api_key=None):
+    """Serve until the block ends, then stop the server."""
+    limits = limits or RequestLimits(read_s=0.5, answer_s=5, idle_s=1, drain_s=2)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        gateway = Gateway(backend or Echo(), Admission(running, waiting), bounds, api_key)
+        gateway = Gateway(backend or Echo(), Admission(running, waiting), limits, api_key)
         running_server = server(gateway, host="127.0.0.1", port=port)
-        thread = threading.Thread(target=running_server.run, args=(doors(listening),))
+        thread = threading.Thread(target=running_server.run, args=(listeners(listening),))
         thread.start()
         while not running_server.started:
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Thousands of wrong and odd requests, made from the gateway's own OpenAPI: never a 500, nothing left behind."""
+"""Fuzzing: thousands of invalid requests made from the gateway's own OpenAPI never give a 500 or leak anything."""
 
 import gc
 import json
@@ -10,15 +10,15 @@ import time
 
 import pytest
 
-from slm_orchestration.serving.gateway.openai_api import openapi
+from slm_orchestration.serving.gateway.openai_api import openapi_document
 from tests.serving.gateway.echo_server import Echo, serving
 
 EXAMPLES = 5
 GOOD = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "to be or not"}], "stream": True}).encode()
 
 
-class Calm(Echo):
-    """Echo without its magic words, which a fuzzer may hit upon."""
+class PlainEcho(Echo):
+    """Echo without the words that make it fail, which a fuzzer may find."""
 
     async def answer(self, chat):
         return await super().answer(type(chat)([{"role": "user", "content": "calm"}], chat.model, chat.max_tokens))
@@ -26,13 +26,13 @@ class Calm(Echo):
 
 @pytest.fixture(scope="module")
 def running():
-    with serving(Calm()) as one:
+    with serving(PlainEcho()) as one:
         yield one
 
 
 def test_schemathesis_finds_no_server_error_and_no_answer_outside_the_document(running, tmp_path):
     document = tmp_path / "openapi.json"
-    document.write_text(json.dumps(openapi()))
+    document.write_text(json.dumps(openapi_document()))
     command = [sys.executable, "-m", "schemathesis.cli", "run", str(document), "--url", running.url, "--seed", "1"]
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     done = subprocess.run(
@@ -49,10 +49,10 @@ def test_schemathesis_finds_no_server_error_and_no_answer_outside_the_document(r
 def test_broken_requests_and_broken_connections_leave_nothing_behind(running):
     rng = random.Random(0)
     _abuse(running, rng, 100)
-    assert running.held() == (0, 0, 0)
+    assert running.leftovers() == (0, 0, 0)
     before = _objects(running)
     _abuse(running, rng, 300)
-    assert running.held() == (0, 0, 0)
+    assert running.leftovers() == (0, 0, 0)
     assert _objects(running) - before < 150  # half an object a request: the clients' own noise
     counts = running.gateway.admission
     assert counts.accepted == counts.answered + counts.failed + counts.abandoned

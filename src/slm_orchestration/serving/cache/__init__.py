@@ -1,1 +1,1 @@
-"""The live cache: exact and semantic, with a threshold that keeps false hits within a budget."""
+"""A cache of answers, by equal requests and by similar ones, whose rate of false hits is bounded."""

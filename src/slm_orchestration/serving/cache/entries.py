@@ -1,12 +1,12 @@
-"""Cached answers on disk: one sqlite file that several processes share, with a time to live and a bound on its size.
+"""Cached answers on disk: one SQLite file that several processes share, with a time to live and a maximum size.
 
-Which entry goes when there are too many is decided by one number per entry, its priority. Under `lru` that is the time
-of its last use; under `cost` it is Greedy-Dual-Size-Frequency (Cherkasova 1998): the priority of the last entry that
-went, plus the seconds that a hit saves times the number of uses, so that what is dear and often used stays.
+Eviction removes the entries of the lowest priority. Under `lru` that is the time of the last use. Under `cost` it is
+Greedy-Dual-Size-Frequency (Cherkasova 1998): the priority of the last evicted entry, plus the seconds that a hit saves
+times the number of uses, so that answers that are expensive and often used stay.
 
-Reading never waits for a writer: it has a connection of its own. Hits are counted in memory and written with the next
-entry, after `_MOST_UNWRITTEN` of them, after `_WRITE_AFTER_S` seconds, or on close; so a process that is killed forgets
-a few uses, and never an answer.
+Reads have their own connection and never wait for a writer. Hits are counted in memory and written with the next entry,
+after `_MAX_UNWRITTEN` of them, after `_WRITE_AFTER_S` seconds, or on close; a process that is killed loses a few counts
+and no answer.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ INSERT OR IGNORE INTO clock VALUES (1, 0.0);
 _COLUMNS = "id, scope, text, answer, model, saved_s, saved_usd, created"
 
 _LOG = logging.getLogger(__name__)
-_MOST_UNWRITTEN, _WRITE_AFTER_S = 1000, 5.0
+_MAX_UNWRITTEN, _WRITE_AFTER_S = 1000, 5.0
 
 _INSERT = """
 INSERT INTO entries (exact, scope, text, answer, model, saved_s, saved_usd, created, uses, priority, vector)
@@ -56,7 +56,7 @@ WHERE id = ?4
 
 @dataclass(frozen=True)
 class Entry:
-    """A cached answer: what was asked in which scope, who answered, and the seconds and dollars that a hit saves."""
+    """A cached answer: its request and scope, the model that gave it, and the seconds and dollars that a hit saves."""
 
     id: int
     scope: str
@@ -68,13 +68,13 @@ class Entry:
     created: float
 
 
-class Entries:
-    """The entries of one cache file; safe for threads and processes. `path` None keeps them in memory."""
+class EntryStore:
+    """The entries of one cache file; safe for threads and processes. Without a path they are in memory."""
 
     def __init__(self, path: Path | None, *, ttl: float, size: int, eviction: str, now: Callable[[], float]) -> None:
         self.ttl, self.size, self.eviction, self._now = ttl, size, eviction, now
         self._writing, self._counting = threading.RLock(), threading.Lock()
-        self._used: dict[int, tuple[int, float]] = {}  # by entry: hits that are not written yet, and the last one
+        self._used: dict[int, tuple[int, float]] = {}  # by entry id: unwritten hits and the time of the last
         self._unwritten, self._written_s = 0, time.monotonic()
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,9 +85,9 @@ class Entries:
             self._writer.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
             raise ValueError(
-                f"{path}: not a cache that can be read ({error}); remove it or name another file"
+                f"{path}: not a cache that can be read ({error}); remove the file or name another"
             ) from error
-        # What is in memory belongs to one connection.
+        # A database in memory belongs to one connection.
         self._reader = self._writer if path is None else _connection(path)
         self._reading = self._writing if path is None else threading.RLock()
 
@@ -96,35 +96,35 @@ class Entries:
             return int(self._writer.execute("SELECT entries FROM tally").fetchone()[0])
 
     def exact(self, exact: str) -> Entry | None:
-        """Return the entry of exactly this request, if it still lives."""
-        return self._one("exact = ?", exact)
+        """Return the entry of exactly this request, unless it has expired."""
+        return self._select_one("exact = ?", exact)
 
     def by_id(self, number: int) -> Entry | None:
-        """Return one entry, if it still lives."""
-        return self._one("id = ?", number)
+        """Return the entry with this id, unless it has expired."""
+        return self._select_one("id = ?", number)
 
     def use(self, entry: Entry) -> None:
-        """Count a hit of `entry`; it is written later, by a thread of its own if nothing else comes before."""
+        """Count a hit of `entry`; the count is written with the next entry, or by a thread when many are unwritten."""
         with self._counting:
             hits, _ = self._used.get(entry.id, (0, 0.0))
             self._used[entry.id] = hits + 1, self._now()
             self._unwritten += 1
-            due = self._unwritten >= _MOST_UNWRITTEN or time.monotonic() - self._written_s > _WRITE_AFTER_S
-            if due:  # once, until there are as many anew
+            due = self._unwritten >= _MAX_UNWRITTEN or time.monotonic() - self._written_s > _WRITE_AFTER_S
+            if due:  # reset now, so that only one thread starts
                 self._unwritten, self._written_s = 0, time.monotonic()
         if due:
             threading.Thread(target=self.write_uses, name="cache uses", daemon=True).start()
 
     def write_uses(self) -> None:
-        """Write the hits counted so far; a database that stays locked keeps them for the next time."""
+        """Write the hits counted so far, unless the database stays locked."""
         try:
             with self._transaction():
                 self._write_uses()
-        except sqlite3.Error as error:  # busy for too long, or closed in the meantime
-            _LOG.info("uses of cached answers are not written: %s", error)
+        except sqlite3.Error as error:  # locked for too long, or closed in the meantime
+            _LOG.info("the use counts of cached answers were not written: %s", error)
 
     def add(self, exact: str, entry: Entry, vector: NDArray[np.float32] | None) -> tuple[int, list[int]]:
-        """Add an entry, replacing one of the same request; return its id and the ids of the entries that had to go."""
+        """Add an entry, replacing one of the same request; return its id and the ids of the evicted entries."""
         blob = None if vector is None else vector.astype(np.float16).tobytes()
         values = [
             exact,
@@ -137,15 +137,15 @@ class Entries:
             entry.created,
         ]
         with self._transaction():
-            self._write_uses()  # what goes first depends on them
+            self._write_uses()  # eviction depends on them
             self._writer.execute("DELETE FROM entries WHERE exact = ?", (exact,))
             added = self._writer.execute(_INSERT, [*values, self.eviction == "lru", entry.created, blob]).lastrowid
-            gone = self._evict()
+            evicted = self._evict()
         assert added is not None
-        return added, gone
+        return added, evicted
 
     def added_after(self, number: int, dimensions: int) -> list[tuple[int, NDArray[np.float32]]]:
-        """Return ids and vectors of the entries that were added after the one of this id, by any process."""
+        """Return (id, vector) of the entries that any process added after the entry with this id."""
         with self._writing:
             rows = self._writer.execute(
                 "SELECT id, vector FROM entries WHERE id > ? AND vector IS NOT NULL AND length(vector) = ? ORDER BY id",
@@ -154,18 +154,18 @@ class Entries:
         return [(int(row[0]), np.frombuffer(row[1], dtype=np.float16).astype(np.float32)) for row in rows]
 
     def version(self) -> int:
-        """Return a number that changes whenever another process writes to the file."""
+        """Return a number that changes when another process writes to the file."""
         with self._writing:
             return int(self._writer.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
-        """Write what is unwritten and close the file."""
+        """Write the use counts and close the file."""
         self.write_uses()
         with self._writing, self._reading:
             self._reader.close()
             self._writer.close()
 
-    def _one(self, where: str, value: str | int) -> Entry | None:
+    def _select_one(self, where: str, value: str | int) -> Entry | None:
         with self._reading:
             row = self._reader.execute(f"SELECT {_COLUMNS} FROM entries WHERE {where}", (value,)).fetchone()
         entry = None if row is None else Entry(*row)
@@ -191,7 +191,7 @@ class Entries:
 
     def _evict(self) -> list[int]:
         expired = "DELETE FROM entries WHERE created <= ? RETURNING id"
-        gone = [int(row[0]) for row in self._writer.execute(expired, (self._now() - self.ttl,)).fetchall()]
+        evicted = [int(row[0]) for row in self._writer.execute(expired, (self._now() - self.ttl,)).fetchall()]
         surplus = int(self._writer.execute("SELECT entries FROM tally").fetchone()[0]) - self.size
         if surplus > 0:
             rows = self._writer.execute(
@@ -199,10 +199,10 @@ class Entries:
                 "RETURNING id, priority",
                 (surplus,),
             ).fetchall()
-            gone += [int(row[0]) for row in rows]
+            evicted += [int(row[0]) for row in rows]
             if self.eviction == "cost":
                 self._writer.execute("UPDATE clock SET value = max(value, ?)", (max(row[1] for row in rows),))
-        return gone
+        return evicted
 
 
 def _connection(path: Path | None) -> sqlite3.Connection:
@@ -211,5 +211,5 @@ def _connection(path: Path | None) -> sqlite3.Connection:
 
 
 def wall_clock() -> float:
-    """Return seconds since the epoch: what entries of several processes are dated by."""
+    """Return seconds since the epoch, the clock that processes share."""
     return time.time()

@@ -1,4 +1,8 @@
-"""Texts as vectors for the semantic cache, and the index that finds the nearest one."""
+"""Similarity of requests for the semantic cache: encoders, a nearest-neighbour index, and a guard on words.
+
+Vectors cannot tell "is" from "is not" or 108 from 180. The guard compares numbers, names, negations and word order by
+rule, without a model. It prefers to call texts different: a miss costs a call, a false hit an answer.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from usearch.index import Index
 
 
 class Encoder(Protocol):
-    """Turns texts into unit vectors, so that products are cosines."""
+    """Encodes texts as unit vectors, so that their dot products are cosines."""
 
     @property
     def name(self) -> str: ...
@@ -24,15 +28,15 @@ class Encoder(Protocol):
     def dimensions(self) -> int: ...
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return texts × dimensions."""
+        """Return an array of texts × dimensions."""
         ...
 
 
 @dataclass
 class HashedNgrams:
-    """Counts of character trigrams within words, hashed with signs: no weights, nothing fitted, well under 1 ms.
+    """Signed hashed counts of character trigrams within words: no weights, no fit, well under 1 ms per text.
 
-    Source: Weinberger et al. 2009, feature hashing.
+    Source: Weinberger et al. 2009, Feature hashing for large scale multitask learning.
     """
 
     dimensions: int = 512
@@ -45,12 +49,12 @@ class HashedNgrams:
         )
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return texts × dimensions, each of length 1 (0 for a text without a letter)."""
+        """Return an array of texts × dimensions, rows of length 1 (0 for a text without letters)."""
         return self._hashing.transform(texts).toarray().astype(np.float32)
 
 
 def encoder_named(name: str) -> Encoder:
-    """Return the encoder "hashed" or "minilm"; the latter's weights are loaded by its first call."""
+    """Return the encoder "hashed" or "minilm"; the first call of "minilm" loads its weights."""
     if name == "minilm":
         from slm_orchestration.models.encoder import SentenceEncoder
 
@@ -58,14 +62,14 @@ def encoder_named(name: str) -> Encoder:
     return HashedNgrams()
 
 
-_CANDIDATES = 32  # of a search: half the time of 64, usearch's default, for 0.4 points of recall in 30,000 vectors
+_EXPANSION = 32  # half the time of usearch's default, 64, for 0.4 points of recall in 30,000 vectors
 
 
 class VectorIndex:
-    """The nearest vectors by cosine, in memory: an HNSW graph (usearch; Malkov and Yashunin 2018)."""
+    """Approximate nearest neighbours by cosine, in memory: an HNSW graph (usearch; Malkov and Yashunin 2018)."""
 
     def __init__(self, dimensions: int) -> None:
-        self._index = Index(ndim=dimensions, metric="ip", dtype="f16", expansion_search=_CANDIDATES)
+        self._index = Index(ndim=dimensions, metric="ip", dtype="f16", expansion_search=_EXPANSION)
 
     def __len__(self) -> int:
         return len(self._index)
@@ -75,7 +79,7 @@ class VectorIndex:
         self._index.add(np.asarray(keys, dtype=np.uint64), vectors)
 
     def remove(self, key: int) -> None:
-        """Remove the vector of `key`, if there is one."""
+        """Remove the vector of `key` if there is one."""
         if key in self._index:
             self._index.remove(key)
 
@@ -83,17 +87,13 @@ class VectorIndex:
         return key in self._index
 
     def nearest(self, vector: NDArray[np.float32], count: int) -> list[tuple[int, float]]:
-        """Return up to `count` (key, cosine), nearest first; the graph may miss a neighbour now and then."""
+        """Return up to `count` pairs (key, cosine), nearest first; the graph is approximate and may miss one."""
         if not len(self._index):
             return []
         found = self._index.search(vector, count)
         return [(int(key), 1.0 - float(distance)) for key, distance in zip(found.keys, found.distances, strict=True)]
 
 
-# ========== What vectors cannot see: two texts with other numbers, names, negations or another order ask different things.
-#
-# A rule on words, without a model. It errs towards calling texts different: a miss costs a call, a false hit an answer.
-#
 _WORD = re.compile(r"[^\W_]+(?:[.,:/'][^\W_]+)*")
 _SYMBOL = re.compile(r"!=|[-+*/=<>^%&|~$€£,;(){}\[\]]+")
 _NUMBER_WORDS = frozenset((
@@ -107,13 +107,13 @@ _NEGATIONS = frozenset((
     "not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "without", "except", "unless", "false",
     "untrue", "incorrect", "wrong", "fail", "fails", "failed", "lack", "lacks", "impossible", "unable",
 ))  # fmt: skip
-# What people put around a question without asking anything else.
+# Words around a question that do not change it.
 _COURTESIES = frozenset((
     "answer", "help", "hello", "hi", "know", "like", "please", "question", "tell", "thank", "thanks",
 ))  # fmt: skip
-_EMPTY = ENGLISH_STOP_WORDS | _COURTESIES
-# Exchanging one of these for its opposite turns the question round.
-POLAR = (
+_UNINFORMATIVE = ENGLISH_STOP_WORDS | _COURTESIES
+# Exchanging a word of a pair for the other reverses the question.
+ANTONYMS = (
     ("more", "less"), ("before", "after"), ("above", "below"), ("increase", "decrease"), ("left", "right"),
     ("greater", "smaller"), ("larger", "smaller"), ("higher", "lower"), ("first", "last"), ("all", "some"),
     ("most", "least"), ("maximum", "minimum"), ("earlier", "later"), ("always", "sometimes"), ("north", "south"),
@@ -121,28 +121,28 @@ POLAR = (
     ("longest", "shortest"), ("largest", "smallest"), ("older", "younger"), ("taller", "shorter"), ("and", "or"),
     ("likely", "unlikely"), ("even", "odd"), ("old", "young"), ("hot", "cold"), ("inside", "outside"),
 )  # fmt: skip
-_POLAR_WORDS = frozenset(word for pair in POLAR for word in pair)
+_ANTONYM_WORDS = frozenset(word for pair in ANTONYMS for word in pair)
 
 
 @dataclass(frozen=True)
-class _Sense:
+class _Words:
     numbers: tuple[str, ...]
     negations: int
     symbols: tuple[str, ...]
-    polar: tuple[str, ...]
+    antonyms: tuple[str, ...]
     names: frozenset[str]
     content: tuple[str, ...]
 
 
 def difference(one: str, other: str) -> str | None:
-    """Return why two texts may ask for different answers, or None where this rule finds nothing.
+    """Return why two texts may have different answers, or None where the rule finds no difference.
 
-    Numbers, negations, symbols and words with an opposite must be the same in the same order, and a name in one text
-    must be in the other. Of the other words, stop words and courtesies apart, one text may have more than the other,
-    but not both what the other lacks; and those that both have must be in the same order.
+    Numbers, negations, symbols and antonyms must be equal and in the same order, and a name in one text must be in the
+    other. Of the other content words one text may have more than the other, but not each some that the other lacks, and
+    the common ones must be in the same order.
     """
-    first, second = _sense(one), _sense(other)
-    for kind in ("numbers", "negations", "symbols", "polar"):
+    first, second = _parse(one), _parse(other)
+    for kind in ("numbers", "negations", "symbols", "antonyms"):
         if getattr(first, kind) != getattr(second, kind):
             return kind
     words, others = frozenset(first.content) - _COURTESIES, frozenset(second.content) - _COURTESIES
@@ -157,17 +157,17 @@ def difference(one: str, other: str) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def _sense(text: str) -> _Sense:
+def _parse(text: str) -> _Words:
     spelled = re.sub(r"n't\b", " not", text.replace("’", "'"))
     spelled = re.sub(r"\b(ca|can|wo) ?not\b", r"can not", spelled, flags=re.IGNORECASE)
     found = [word.removesuffix("'s") for word in _WORD.findall(spelled)]
     words = [word.casefold() for word in found]
     content = tuple(word for word in words if word not in ENGLISH_STOP_WORDS)
-    return _Sense(
+    return _Words(
         numbers=tuple(word for word in words if word in _NUMBER_WORDS or any(map(str.isdigit, word))),
         negations=sum(word in _NEGATIONS for word in words),
         symbols=tuple(_SYMBOL.findall(spelled)),
-        polar=tuple(word for word in words if word in _POLAR_WORDS),
-        names=frozenset(word.casefold() for word in found if word[0].isupper()) - _EMPTY,
+        antonyms=tuple(word for word in words if word in _ANTONYM_WORDS),
+        names=frozenset(word.casefold() for word in found if word[0].isupper()) - _UNINFORMATIVE,
         content=content,
     )

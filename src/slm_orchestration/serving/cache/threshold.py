@@ -1,4 +1,9 @@
-"""The threshold of a semantic cache from a budget of false hits, with a guarantee."""
+"""Certify the threshold of a semantic cache: at most a budget of false hits, with a guarantee.
+
+It is calibrated on pairs of requests that are made from tasks by rule and must not hit, and on nearest neighbours. A
+changed request counts as one with another answer; some changes keep the answer, so false-hit rates here are
+conservative.
+"""
 
 from __future__ import annotations
 
@@ -12,48 +17,51 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from slm_orchestration.serving.cache.similarity import POLAR, Encoder, difference
+from slm_orchestration.serving.cache.similarity import ANTONYMS, Encoder, difference
 from slm_orchestration.statistics.guarantees import certified
 
 _GRID = np.round(np.linspace(1.0, 0.5, 101), 3)
 
 
 @dataclass(frozen=True)
-class Budget:
-    """At most a share `false_hits` of pairs that differ may hit, with probability 1 - `delta` over such pairs."""
+class FalseHitBudget:
+    """At most a share `false_hits` of pairs of different requests may hit, with probability 1 - `delta`."""
 
     false_hits: float = 0.01
     delta: float = 0.05
 
 
 @dataclass(frozen=True)
-class Threshold:
-    """The smallest certified threshold, or None where not even 1.0 is certified; `pairs` it was calibrated on."""
+class CertifiedThreshold:
+    """The smallest certified threshold, or None if not even 1.0 is certified, and the number of calibration pairs."""
 
     value: float | None
     pairs: int
 
 
-def calibrated(similarity: NDArray[np.float64], refused: NDArray[np.bool_], budget: Budget) -> Threshold:
-    """Return the threshold for pairs that ask for different things, of a cosine each; the guard refused some.
+def certify_threshold(
+    similarity: NDArray[np.float64], refused: NDArray[np.bool_], budget: FalseHitBudget
+) -> CertifiedThreshold:
+    """Return the smallest threshold at which at most `budget.false_hits` of pairs of different requests hit.
 
-    Learn-then-Test with a fixed sequence from 1.0 downwards: at each threshold the exact binomial p-value of the
-    hypothesis that more than the budget hit; it stops at the first that is not rejected. The guarantee holds for pairs
-    that are exchangeable with these. Source: Angelopoulos et al. 2021, Learn then Test.
+    `similarity` holds the cosines of such pairs, `refused` which of them the guard refuses. Learn-then-Test with a
+    fixed sequence from 1.0 downwards: at each threshold the exact binomial p-value of the hypothesis that more than the
+    budget hit, until one is not rejected. The guarantee holds for pairs exchangeable with these.
+    Source: Angelopoulos et al. 2021, Learn then Test.
     """
     hits = (similarity[None] >= _GRID[:, None]) & ~refused[None]
     p_values = binom.cdf(hits.sum(axis=1), len(similarity), budget.false_hits)
     count = certified(p_values, delta=budget.delta)
-    return Threshold(float(_GRID[count - 1]) if count else None, len(similarity))
+    return CertifiedThreshold(float(_GRID[count - 1]) if count else None, len(similarity))
 
 
 def text_pairs(
     texts: Sequence[str], groups: Sequence[str], encoder: Encoder, *, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Return pairs made from the texts by rule, and each text with its nearest neighbour among the others.
+    """Return pairs made from the texts by rule, and each text paired with its nearest neighbour.
 
-    The columns are group, kind (paraphrase, neighbour, or the rule that made two texts differ), similarity, and
-    difference: what the guard found, or null.
+    The columns are group, kind (paraphrase, neighbour, or the rule that made the texts differ), difference (what the
+    guard found, or null) and similarity.
     """
     pairs = adversarial_pairs(texts, groups, rng=rng) + paraphrases(texts, groups, rng=rng)
     vectors, changed = encoder.encode(texts), encoder.encode([pair.other for pair in pairs])
@@ -67,17 +75,17 @@ def text_pairs(
     return frame.assign(similarity=np.concatenate([similarity, between.max(axis=1)]).astype(float))
 
 
-def cache_threshold(pairs: pd.DataFrame, budget: Budget, *, guarded: bool) -> Threshold:
-    """Return the threshold calibrated on the pairs that ask for different things, neighbours among them."""
+def cache_threshold(pairs: pd.DataFrame, budget: FalseHitBudget, *, guarded: bool) -> CertifiedThreshold:
+    """Return the threshold certified on the pairs of different requests: all kinds but paraphrases."""
     different = pairs[pairs["kind"] != "paraphrase"]
     refused = different["difference"].notna().to_numpy() & guarded
-    return calibrated(different["similarity"].to_numpy(), refused, budget)
+    return certify_threshold(different["similarity"].to_numpy(), refused, budget)
 
 
-def rates(pairs: pd.DataFrame, thresholds: NDArray[np.float64], *, guarded: bool) -> pd.DataFrame:
-    """Return per kind of pair and threshold the share that hits: kind, threshold, guarded, hits, pairs.
+def hit_rates(pairs: pd.DataFrame, thresholds: NDArray[np.float64], *, guarded: bool) -> pd.DataFrame:
+    """Return per kind of pair and threshold how many hit: kind, threshold, guarded, hits, pairs.
 
-    `pairs` has the columns kind, similarity and difference (what the guard found, or null).
+    `pairs` has the columns kind, similarity and difference.
     """
     kept = pairs["difference"].isna() if guarded else pd.Series(True, index=pairs.index)
     parts = []
@@ -90,31 +98,26 @@ def rates(pairs: pd.DataFrame, thresholds: NDArray[np.float64], *, guarded: bool
     return pd.concat(parts, ignore_index=True)
 
 
-# ========== Pairs of requests, made from tasks by rule, that a semantic cache must tell apart, and pairs that it should not.
-#
-# A changed request counts as one with another answer. Some changes keep the answer by chance, so false-hit rates on
-# these pairs err on the strict side.
-#
 _AUXILIARY = re.compile(
     r"\b(is|are|was|were|does|do|did|can|could|will|would|has|have|had|should|must|may)\b(?! not\b|n't)", re.IGNORECASE
 )
 _NUMBER = re.compile(r"(?<![\w.])\d{1,9}(?![\w.]*\d)")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}\b")
-_PLAIN = rf"(?!(?i:{'|'.join(sorted(ENGLISH_STOP_WORDS))})\b)"  # what follows is a word of its own meaning
+_PLAIN = rf"(?!(?i:{'|'.join(sorted(ENGLISH_STOP_WORDS))})\b)"  # the next word is not a stop word
 _RELATION = re.compile(
     rf"\b{_PLAIN}([A-Za-z]{{3,}})((?: is| are)? \w+ than | before | after | from | to | of ){_PLAIN}([A-Za-z]{{3,}})\b"
 )
 _WORD = re.compile(rf"(?<= ){_PLAIN}[a-z]{{5,}}\b")
-_OPPOSITE = {one: other for pair in POLAR for one, other in (pair, pair[::-1])}
-_POLAR_WORD = re.compile(rf"\b({'|'.join(sorted(_OPPOSITE))})\b", re.IGNORECASE)
+_OPPOSITE = {one: other for pair in ANTONYMS for one, other in (pair, pair[::-1])}
+_ANTONYM = re.compile(rf"\b({'|'.join(sorted(_OPPOSITE))})\b", re.IGNORECASE)
 _SPELLING = {"What is": "What's", "do not": "don't", "does not": "doesn't", "is not": "isn't", "cannot": "can't"}
 _OPENINGS = ("Please answer: ", "Could you help me with this? ", "I would like to know: ", "Question: ")
 _ENDINGS = (" Thanks!", " Thank you.", " Please help.")
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two requests; `same` says whether an answer to one is an answer to the other. `place` is the task's."""
+class TextPair:
+    """Two requests; `same` says whether they have the same answer. `place` is the index of the text in its list."""
 
     place: int
     group: str
@@ -124,8 +127,8 @@ class Pair:
     same: bool
 
 
-def adversarial_pairs(texts: Sequence[str], groups: Sequence[str], *, rng: np.random.Generator) -> list[Pair]:
-    """Return up to six pairs per text that ask for different things: one per rule that applies to it."""
+def adversarial_pairs(texts: Sequence[str], groups: Sequence[str], *, rng: np.random.Generator) -> list[TextPair]:
+    """Return up to six pairs of different requests per text: one for each rule that applies to it."""
     names, words = (sorted({word for text in texts for word in kind.findall(text)}) for kind in (_NAME, _WORD))
     rules: dict[str, Callable[[str], str]] = {
         "negation": lambda text: _negated(text, rng),
@@ -133,26 +136,26 @@ def adversarial_pairs(texts: Sequence[str], groups: Sequence[str], *, rng: np.ra
         "name": lambda text: _replaced(_NAME, text, lambda found: _other(names, found, rng), rng),
         "reversal": lambda text: _replaced(_RELATION, text, _reversed, rng),
         "word": lambda text: _replaced(_WORD, text, lambda found: _other(words, found, rng), rng),
-        "opposite": lambda text: _replaced(_POLAR_WORD, text, _opposite, rng),
+        "opposite": lambda text: _replaced(_ANTONYM, text, _opposite, rng),
     }
     return [
-        Pair(place, group, kind, text, changed, same=False)
+        TextPair(place, group, kind, text, changed, same=False)
         for place, (text, group) in enumerate(zip(texts, groups, strict=True))
         for kind, change in rules.items()
         if (changed := change(text)) != text
     ]
 
 
-def paraphrases(texts: Sequence[str], groups: Sequence[str], *, rng: np.random.Generator) -> list[Pair]:
-    """Return one pair per text that asks the same in other words: openings, endings, contractions, case and blanks."""
+def paraphrases(texts: Sequence[str], groups: Sequence[str], *, rng: np.random.Generator) -> list[TextPair]:
+    """Return one pair of equivalent requests per text, with other openings, endings and contractions."""
     return [
-        Pair(place, group, "paraphrase", text, paraphrase(text, rng), same=True)
+        TextPair(place, group, "paraphrase", text, paraphrase(text, rng), same=True)
         for place, (text, group) in enumerate(zip(texts, groups, strict=True))
     ]
 
 
 def paraphrase(text: str, rng: np.random.Generator) -> str:
-    """Return `text` in slightly other words, which ask for the same."""
+    """Return a paraphrase of `text`: an opening, an ending, contractions."""
     changed = text
     for long, short in _SPELLING.items():
         if rng.random() < 0.5:
@@ -172,7 +175,7 @@ def _negated(text: str, rng: np.random.Generator) -> str:
 
 
 def _replaced(pattern: re.Pattern, text: str, change: Callable[[re.Match], str], rng: np.random.Generator) -> str:
-    """Return `text` with one match, drawn by `rng`, changed; `text` itself where nothing matches."""
+    """Return `text` with one randomly drawn match changed, or `text` itself if nothing matches."""
     found = list(pattern.finditer(text))
     if not found:
         return text

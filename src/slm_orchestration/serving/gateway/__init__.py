@@ -1,1 +1,1 @@
-"""The gateway: the orchestrator behind an HTTP interface that OpenAI's clients talk to."""
+"""An OpenAI-compatible HTTP server over the orchestrator."""

@@ -1,4 +1,4 @@
-"""The orchestrator behind the gateway."""
+"""The gateway's backend: chats answered by an orchestrator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from slm_orchestration.models.model import CallError
-from slm_orchestration.serving.gateway.openai_api import Chat, Refused, Reply
+from slm_orchestration.serving.gateway.openai_api import Chat, InvalidRequest, Reply
 from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator, as_task
 from slm_orchestration.serving.result import Result
 from slm_orchestration.tasks.task import Task
@@ -16,46 +16,46 @@ from slm_orchestration.tasks.task import Task
 
 @dataclass
 class OrchestratorBackend:
-    """Answers every chat with the model that the orchestrator chooses; it offers no model by name."""
+    """Answers chats with the model that the orchestrator chooses; no model can be requested by name."""
 
     orchestrator: AdaptiveOrchestrator
     models: Sequence[str] = ()
 
-    def at_hand(self, chat: Chat) -> Reply | None:
-        """Return the answer if the cache holds exactly this chat's."""
+    def cached_reply(self, chat: Chat) -> Reply | None:
+        """Return the answer if exactly this chat is cached."""
         try:
             result = self.orchestrator.cached_task(self._task(chat))
-        except Refused:  # as `answer` will say
+        except InvalidRequest:  # `answer` raises it again, with its response
             return None
         return None if result is None else _reply(result)
 
     async def answer(self, chat: Chat) -> Reply:
-        """Return the served answer. Raises Refused if the chat is empty or no model fits the limits, or CallError."""
+        """Return the answer. Raises InvalidRequest if the chat is empty or no model fits the limits, else CallError."""
         return _reply(await self.orchestrator.aprocess_task(self._task(chat)))
 
     async def stream(self, chat: Chat) -> AsyncGenerator[str | Reply, None]:
-        """Yield the answer as it is written, or at once where it had to be weighed first; then the whole reply."""
+        """Yield the text of the answer as the orchestrator streams it, then the reply."""
         async with aclosing(self.orchestrator.astream_task(self._task(chat))) as pieces:
             async for piece in pieces:
                 yield piece if isinstance(piece, str) else _reply(piece)
 
     async def close(self) -> None:
-        """Close the orchestrator, which gives the models' memory back."""
+        """Close the orchestrator and release the models' memory."""
         await asyncio.to_thread(self.orchestrator.close)
 
     def _task(self, chat: Chat) -> Task:
-        most = self.orchestrator.settings.max_tokens
+        limit = self.orchestrator.settings.max_tokens
         try:
-            return as_task(chat.messages, max_tokens=min(chat.max_tokens or most, most))
+            return as_task(chat.messages, max_tokens=min(chat.max_tokens or limit, limit))
         except ValueError as error:
-            raise Refused(str(error)) from error
+            raise InvalidRequest(str(error)) from error
 
 
 def _reply(result: Result) -> Reply:
     decision = result.decision
     if result.output is None or result.model is None:
         if not decision.failed_calls:
-            raise Refused(result.error or "the task was refused")
+            raise InvalidRequest(result.error or "the task was refused")
         raise CallError(result.error or "no model answered")
     return Reply(
         text=result.output,

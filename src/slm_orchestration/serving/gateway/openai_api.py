@@ -1,4 +1,4 @@
-"""What the gateway takes and gives, in OpenAI's form: requests, answers, errors and the OpenAPI document."""
+"""OpenAI's chat API: request and response schemas, errors, event streams and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ from slm_orchestration.models.model import CallError
 from slm_orchestration.serving.resilience import Overloaded
 
 AUTO = "auto"
-MOST_MESSAGES = 1000
+MAX_MESSAGES = 1000
+REQUEST_FAILURES = (TimeoutError, CallError, Overloaded, ClientDisconnect)
+Answer = TypeVar("Answer")
+
+_LOG = logging.getLogger(__name__)
+_CLIENT_CLOSED = 499  # the status that proxies log for a client that disconnected
 
 
 class _Strict(BaseModel):
@@ -30,32 +35,32 @@ class _Strict(BaseModel):
 
 
 class TextPart(_Strict):
-    """A piece of a message; pictures and sound are not taken."""
+    """A text part of a message; images and audio are refused."""
 
     type: Literal["text"]
     text: str
 
 
 class Message(_Strict):
-    """One chat message. A developer's is read as the system's."""
+    """One chat message; the role developer is treated as system."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | Annotated[list[TextPart], Field(min_length=1, max_length=MOST_MESSAGES)]
+    content: str | Annotated[list[TextPart], Field(min_length=1, max_length=MAX_MESSAGES)]
 
     def plain(self) -> dict[str, str]:
-        """Return the message as models take it."""
+        """Return the message with one text and a role that models know."""
         text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
         return {"role": "system" if self.role == "developer" else self.role, "content": text}
 
 
 class StreamOptions(_Strict):
-    """Whether the last chunk counts the tokens."""
+    """Options of a stream; `include_usage` adds a last chunk with the token counts."""
 
     include_usage: bool = False
 
 
 class TextFormat(_Strict):
-    """The only form of an answer."""
+    """The only supported response format."""
 
     type: Literal["text"]
 
@@ -63,12 +68,12 @@ class TextFormat(_Strict):
 class ChatRequest(_Strict):
     """A request for a chat completion; fields that are not named here are ignored.
 
-    `model` is auto, and the router chooses, or the name of a model. temperature, top_p and seed are checked and
-    without effect: the models decode as the server is configured, so that equal requests get equal answers.
+    `model` is "auto", which lets the router choose, or the name of a model. temperature, top_p and seed are validated
+    and have no effect: models decode as the server is configured, so that equal requests get equal answers.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MOST_MESSAGES)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
@@ -83,15 +88,15 @@ class ChatRequest(_Strict):
     functions: None = None
     logprobs: Literal[False] | None = None
 
-    def chat(self) -> Chat:
-        """Return what a backend needs of it."""
+    def to_chat(self) -> Chat:
+        """Return the part that a backend needs."""
         messages = [message.plain() for message in self.messages]
         return Chat(messages, None if self.model == AUTO else self.model, self.max_completion_tokens or self.max_tokens)
 
 
 @dataclass(frozen=True)
 class Chat:
-    """What is to be answered; without a model the router chooses, without a length the server."""
+    """A chat to answer; `model` None lets the router choose, `max_tokens` None uses the server's limit."""
 
     messages: list[dict[str, str]]
     model: str | None
@@ -100,7 +105,7 @@ class Chat:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer and what it took; `models_called` is empty where it came from the cache."""
+    """An answer with its tokens and cost; `models_called` is empty for an answer from the cache."""
 
     text: str
     model: str
@@ -112,7 +117,7 @@ class Reply:
     cache: str | None = None
 
     def usage(self) -> dict[str, int]:
-        """Return the tokens as OpenAI counts them."""
+        """Return the token counts under OpenAI's names."""
         total = self.prompt_tokens + self.completion_tokens
         return {
             "prompt_tokens": self.prompt_tokens,
@@ -121,12 +126,12 @@ class Reply:
         }
 
     def orchestration(self) -> dict[str, Any]:
-        """Return what OpenAI's form has no place for."""
+        """Return the fields that OpenAI's schema lacks."""
         return {"cost_usd": self.cost_usd, "models_called": list(self.models_called), "cache": self.cache}
 
 
-def head(kind: str, model: str) -> dict[str, Any]:
-    """Return the fields that a completion and its chunks share; chunks of one answer share one head."""
+def completion_head(kind: str, model: str) -> dict[str, Any]:
+    """Return the fields that a completion and its chunks have in common, with a new id."""
     return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": model}
 
 
@@ -139,33 +144,33 @@ def completion(reply: Reply) -> dict[str, Any]:
         "finish_reason": reply.finish_reason,
     }
     parts = {"choices": [choice], "usage": reply.usage(), "orchestration": reply.orchestration()}
-    return head("chat.completion", reply.model) | parts
+    return completion_head("chat.completion", reply.model) | parts
 
 
 def error_body(message: str, kind: str, *, param: str | None = None, code: str | None = None) -> dict[str, Any]:
-    """Return an error as OpenAI words it."""
+    """Return an error in OpenAI's schema."""
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def fault_of(refused: ValidationError) -> dict[str, Any]:
-    """Return the first thing that is wrong with a request, without repeating what it said."""
+def validation_error_body(refused: ValidationError) -> dict[str, Any]:
+    """Return the first validation error of a request, without repeating its content."""
     first = refused.errors(include_url=False, include_context=False, include_input=False)[0]
     place = ".".join(str(part) for part in first["loc"])[:200] or None
     message = first["msg"] if place is None else f"{place}: {first['msg']}"
     return error_body(message[:500], "invalid_request_error", param=place)
 
 
-def openapi() -> dict[str, Any]:
+def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
     form = ChatRequest.model_json_schema(ref_template="#/components/schemas/{model}")
     parts = form.pop("$defs")
-    fault = {"description": "an error", "content": _json({"$ref": "#/components/schemas/Error"})}
-    ends = {status: fault for status in ("400", "401", "404", "408", "413", "429", "500", "503", "504")}
+    failed = {"description": "an error", "content": _json({"$ref": "#/components/schemas/Error"})}
+    ends = {status: failed for status in ("400", "401", "404", "408", "413", "429", "500", "503", "504")}
     answered = {"description": "the answer; a stream of chunks if asked for", "content": {
         **_json({"$ref": "#/components/schemas/Completion"}), "text/event-stream": {"schema": {"type": "string"}},
     }}  # fmt: skip
     body = {"required": True, "content": _json({"$ref": "#/components/schemas/ChatRequest"})}
-    found = {"200": {"description": "found", "content": _json({"type": "object"})}, "401": fault}
+    found = {"200": {"description": "found", "content": _json({"type": "object"})}, "401": failed}
     text = {"200": {"description": "text", "content": {"text/plain": {"schema": {"type": "string"}}}}}
     return {
         "openapi": "3.1.0",
@@ -173,7 +178,7 @@ def openapi() -> dict[str, Any]:
         "paths": {
             "/v1/chat/completions": {"post": {"requestBody": body, "responses": {"200": answered, **ends}}},
             "/v1/models": {"get": {"responses": found}},
-            "/v1/models/{model}": {"get": {"parameters": [_MODEL], "responses": {**found, "404": fault}}},
+            "/v1/models/{model}": {"get": {"parameters": [_MODEL], "responses": {**found, "404": failed}}},
             "/health": {"get": {"responses": {"200": found["200"], "503": found["200"]}}},
             "/metrics": {"get": {"responses": text}},
         },
@@ -198,19 +203,15 @@ _COMPLETION = {
 }
 
 
-# ========== How the gateway says things over HTTP: answers, errors in OpenAI's form, and streams of events.
-Answer = TypeVar("Answer")
-FAILURES = (TimeoutError, CallError, Overloaded, ClientDisconnect)
-_LOG = logging.getLogger(__name__)
-_LEFT = 499  # what proxies log for a client that left; nobody reads it
+class InvalidRequest(ValueError):
+    """The request cannot be served, such as an empty chat or limits that no model fits; the message says why."""
 
 
-class Refused(ValueError):
-    """The request cannot be served as it is, such as a prompt beyond the model's context; the message says why."""
+class EventStream(StreamingResponse):
+    """A stream of server-sent events; it ends with its source, at the time limit, or when the client disconnects.
 
-
-class Events(StreamingResponse):
-    """A stream of server-sent events that ends with its source, its time or its client, and says how it ended."""
+    `on_end` is called with the final HTTP status.
+    """
 
     media_type = "text/event-stream"
 
@@ -219,35 +220,35 @@ class Events(StreamingResponse):
         events: AsyncIterator[bytes],
         source: AsyncGenerator[Any, None],
         limit_s: float,
-        ended: Callable[[int], None],
+        on_end: Callable[[int], None],
     ) -> None:
         super().__init__(self._guarded(events), headers={"cache-control": "no-store"})
-        self._source, self._limit_s, self._ended, self._status = source, limit_s, ended, _LEFT
+        self._source, self._limit_s, self._on_end, self._status = source, limit_s, on_end, _CLIENT_CLOSED
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            # Also the end of a client that does not read: sending waits for it.
+            # The limit also ends a client that does not read, because sending waits for it.
             async with asyncio.timeout(self._limit_s):
                 await super().__call__(scope, receive, send)
         except TimeoutError:
             self._status = 504
         finally:
             await self._source.aclose()
-            self._ended(self._status)
+            self._on_end(self._status)
 
     async def _guarded(self, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         try:
             async for part in events:
                 yield part
             self._status = 200
-        except (*FAILURES, Refused) as error:
-            status, fault, _ = _told(error)
-            yield event(fault)
+        except (*REQUEST_FAILURES, InvalidRequest) as error:
+            status, content, _ = _error_parts(error)
+            yield sse_event(content)
             self._status = status
 
 
 async def while_connected(receive: Receive, work: Awaitable[Answer]) -> Answer:
-    """Return what `work` gives; if the client leaves before, cancel it and raise ClientDisconnect."""
+    """Return the result of `work`; if the client disconnects first, cancel it and raise ClientDisconnect."""
     task, left = asyncio.ensure_future(work), asyncio.ensure_future(_disconnect(receive))
     try:
         await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
@@ -261,62 +262,62 @@ async def while_connected(receive: Receive, work: Awaitable[Answer]) -> Answer:
 
 
 def json_response(content: dict[str, Any], status: int = 200, *, close: bool = False) -> Response:
-    """Return `content` as JSON; `close` ends the connection, where the rest of the request is not wanted."""
+    """Return `content` as JSON; `close` ends the connection, so that the rest of the request is not read."""
     headers = {"connection": "close"} if close else None
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 
-def event(content: dict[str, Any]) -> bytes:
+def sse_event(content: dict[str, Any]) -> bytes:
     """Return one server-sent event."""
     return b"data: " + orjson.dumps(content) + b"\n\n"
 
 
-def choice(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+def chunk_choice(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
     """Return the choice of a chunk."""
     return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
 
 
-def card(model: str) -> dict[str, Any]:
-    """Return a model as the list of models shows it."""
+def model_card(model: str) -> dict[str, Any]:
+    """Return a model as an item of /v1/models."""
     return {"id": model, "object": "model", "created": 0, "owned_by": "slm-orchestration"}
 
 
-def no_model(name: str) -> Response:
-    """Say that there is no such model."""
+def model_not_found(name: str) -> Response:
+    """Return a 404 for an unknown model."""
     message = f"the model {name[:200]!r} does not exist; /v1/models lists those that do"
     return json_response(error_body(message, "invalid_request_error", param="model", code="model_not_found"), 404)
 
 
-def too_large(limit: int) -> Response:
-    """Say that a request is too large."""
+def payload_too_large(limit: int) -> Response:
+    """Return a 413 for a request that is too large."""
     return json_response(
         error_body(f"the request is larger than {limit} bytes", "invalid_request_error"), 413, close=True
     )
 
 
-def failure(error: Exception) -> Response:
-    """Return the answer to a request that failed with one of FAILURES or Refused."""
-    status, fault, headers = _told(error)
-    response = json_response(fault, status)
+def error_response(error: Exception) -> Response:
+    """Return the response to a request that failed with one of REQUEST_FAILURES or InvalidRequest."""
+    status, content, headers = _error_parts(error)
+    response = json_response(content, status)
     response.headers.update(headers)
     return response
 
 
-async def http_error(request: Request, error: Exception) -> Response:
-    """Put Starlette's own errors, such as an unknown path, in OpenAI's form."""
+async def http_exception(request: Request, error: Exception) -> Response:
+    """Return Starlette's own errors, such as an unknown path, in OpenAI's schema."""
     assert isinstance(error, HTTPException)
     response = json_response(error_body(error.detail, "invalid_request_error"), error.status_code)
     response.headers.update(error.headers or {})
     return response
 
 
-async def unexpected(request: Request, error: Exception) -> Response:
-    """Answer where the program is wrong; the server logs the traceback."""
-    return json_response(error_body("an error of the server, which has logged it", "server_error"), 500)
+async def internal_error(request: Request, error: Exception) -> Response:
+    """Return a 500 for an unexpected error; the server logs the traceback."""
+    return json_response(error_body("an internal error, which the server has logged", "server_error"), 500)
 
 
-def digest(key: str) -> bytes:
-    """Return what API keys are compared by."""
+def key_digest(key: str) -> bytes:
+    """Return the digest by which API keys are compared."""
     return hashlib.sha256(key.encode()).digest()
 
 
@@ -325,15 +326,15 @@ async def _disconnect(receive: Receive) -> None:
         pass
 
 
-def _told(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
-    """Return the status, the body and the headers that tell a client of `error`."""
-    if isinstance(error, Refused):
+def _error_parts(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Return the status, the body and the headers of the response to `error`."""
+    if isinstance(error, InvalidRequest):
         return 400, error_body(str(error), "invalid_request_error", param="messages"), {}
     if isinstance(error, Overloaded):
         return 429, error_body(str(error), "rate_limit_error", code="overloaded"), {"retry-after": "1"}
     if isinstance(error, TimeoutError):
         return 504, error_body("the answer took too long", "server_error", code="timeout"), {}
     if isinstance(error, ClientDisconnect):
-        return _LEFT, error_body("the client left", "invalid_request_error"), {}
+        return _CLIENT_CLOSED, error_body("the client left", "invalid_request_error"), {}
     _LOG.warning("no model answered: %s", error)
     return 503, error_body("no model answered", "server_error", code="model_unavailable"), {}
