@@ -14,7 +14,7 @@ def test_a_wheel_is_fetched_once_and_its_code_is_never_run(tmp_path, monkeypatch
     wheel = build_wheel(tmp_path / "index", "carrier", {"carrier/__init__.py": trap, "carrier/data.bin": b"12"})
     path = fetch_wheel(wheel)
     assert zipfile.ZipFile(path).read("carrier/data.bin") == b"12"
-    monkeypatch.setattr(artifacts, "_download", lambda *_: pytest.fail("it was there already"))
+    monkeypatch.setattr(artifacts, "_download", lambda *_: pytest.fail("the wheel is already in the cache"))
     assert fetch_wheel(wheel) == path
     assert not (tmp_path / "ran").exists()
 
@@ -55,9 +55,9 @@ def test_a_discarded_wheel_is_gone(tmp_path):
     assert left_in_cache() == []
 
 
-def test_without_a_home_the_error_says_what_to_set(monkeypatch):
+def test_without_a_home_folder_the_error_names_the_variable_to_set(monkeypatch):
     for variable in (artifacts.CACHE_VARIABLE, "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as it is for a user whom the system does not know
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user unknown to the system
     with pytest.raises(ArtifactError, match="set SLM_ORCHESTRATION_CACHE to a folder"):
         cache_folder()

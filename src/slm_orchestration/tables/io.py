@@ -1,4 +1,4 @@
-"""The tables that stages exchange: the only way to check, read and write them."""
+"""Check, read and write the tables that stages exchange, as parquet files."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ _PREFIX = "slm_orchestration."
 
 
 class TableError(ValueError):
-    """A table breaks its schema; the message names the table, the column and the row at fault."""
+    """A table does not conform to its schema; the message names the table, the column and the row."""
 
 
 def conform(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
     """Return `frame` with exactly the columns of `schema`, in its order and types.
 
-    Raises TableError on a missing or unknown column, a wrong type, a null or a value out of range, or a repeated key.
+    Raises TableError for a missing or unknown column, a wrong type, a forbidden null, a value out of range or a
+    repeated key.
     """
     return _to_arrow(frame, schema).to_pandas().reset_index(drop=True)
 
 
 def write(frame: pd.DataFrame, schema: pa.Schema, path: Path, *, metadata: dict[str, str]) -> None:
-    """Check `frame` and write it as parquet, atomically; `metadata` says what made it (suite, pool, versions)."""
+    """Check `frame` and write it as parquet, atomically; `metadata` records its origin (suite, pool, versions)."""
     described = {f"{_PREFIX}{key}": value for key, value in sorted(metadata.items())}
     table = _to_arrow(frame, schema).replace_schema_metadata({**(schema.metadata or {}), **described})
     with replacing(path) as temporary:
@@ -35,7 +36,7 @@ def write(frame: pd.DataFrame, schema: pa.Schema, path: Path, *, metadata: dict[
 
 
 def read(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    """Read and check a parquet table. A TableError names a file that is missing, unreadable or breaks `schema`."""
+    """Read and check a parquet table. Raises TableError if the file is missing, unreadable or not of `schema`."""
     try:
         frame = pq.read_table(path).to_pandas()
     except FileNotFoundError:
@@ -49,13 +50,13 @@ def read(path: Path, schema: pa.Schema) -> pd.DataFrame:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return what `write` was told about a file, without reading its rows."""
+    """Return the `metadata` that `write` stored in a file, without reading its rows."""
     pairs = [(key.decode(), value.decode()) for key, value in (pq.read_schema(path).metadata or {}).items()]
     return {key.removeprefix(_PREFIX): value for key, value in pairs if key.startswith(_PREFIX)}
 
 
 def describe(schema: pa.Schema) -> pd.DataFrame:
-    """Return the data dictionary of one table: column, type, whether it may be null, range, meaning."""
+    """Return the data dictionary of one table, one row per column: name, type, null, range and meaning."""
     return pd.DataFrame(
         {
             "column": field.name,

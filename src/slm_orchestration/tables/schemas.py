@@ -1,4 +1,8 @@
-"""How a table is written down: meaning and range in the metadata of each column, name and key in the schema's."""
+"""The schemas of the tables that stages exchange: the data dictionary of the project.
+
+Each column carries its meaning and range in its metadata, each schema its name and key. The order is that of the
+pipeline: tasks and outcomes, decisions of strategies on recorded outcomes, statistics, live measurements.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ def column(
     nullable: bool = False,
     limits: tuple[float, float] | None = None,
 ) -> pa.Field:
-    """Return a column; `limits` are the smallest and largest value that `tables.conform` lets pass."""
+    """Return a column; `limits` are the smallest and the largest allowed value, checked by `tables.conform`."""
     metadata = {"meaning": meaning}
     if limits is not None:
         metadata |= {"low": repr(limits[0]), "high": repr(limits[1])}
@@ -24,11 +28,10 @@ def column(
 
 
 def schema(name: str, key: list[str], columns: list[pa.Field]) -> pa.Schema:
-    """Return the schema of a table whose rows differ in the columns of `key`."""
+    """Return the schema of a table; no two rows may agree in all columns of `key`."""
     return pa.schema(columns, metadata={"table": name, "key": ",".join(key)})
 
 
-# ========== Tasks, and what models made of them.
 MESSAGES = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))
 
 TASKS = schema(
@@ -36,16 +39,16 @@ TASKS = schema(
     ["task_id"],
     [
         column("task_id", TEXT, "domain/dataset/name, the same on every machine"),
-        column("domain", TEXT, "one of the ten kinds of work"),
-        column("dataset", TEXT, "where the task comes from"),
+        column("domain", TEXT, "field of work, one of ten"),
+        column("dataset", TEXT, "dataset that the task comes from"),
         column("group", TEXT, "tasks that share context or are near duplicates share a group"),
         column("split", TEXT, "pilot, fit, calibration or evaluation, from a hash of group"),
-        column("question", TEXT, "the request without the dataset's template: all that a router reads of the prompt"),
-        column("messages", MESSAGES, "chat messages that a model receives"),
+        column("question", TEXT, "last request, without the dataset's template"),
+        column("messages", MESSAGES, "chat messages sent to the model"),
         column("choices", pa.list_(TEXT), "labels of a multiple-choice task, else null", nullable=True),
         column("reference", TEXT, "what the scorer compares with; JSON where it needs more than text"),
         column("scorer", TEXT, "module of slm_orchestration.tasks.scoring that grades an answer"),
-        column("max_tokens", COUNT, "most tokens an answer may have", limits=(1, 1e6)),
+        column("max_tokens", COUNT, "limit of completion tokens", limits=(1, 1e6)),
     ],
 )
 
@@ -58,22 +61,20 @@ OUTCOMES = schema(
         column("dataset", TEXT, "as in TASKS"),
         column("group", TEXT, "as in TASKS"),
         column("split", TEXT, "as in TASKS"),
-        column("model", TEXT, "which model answered"),
-        column("repeat", COUNT, "0 for the greedy answer, 1.. for samples", limits=POSITIVE),
-        column("answer", TEXT, "what the model said; null if the call failed", nullable=True),
-        column("quality", NUMBER, "graded answer; null if the call failed", nullable=True, limits=SHARE),
-        column("signals", TEXT, "JSON: raw probabilities of the answer, as the model gave them", nullable=True),
+        column("model", TEXT, "model that answered"),
+        column("repeat", COUNT, "0 for the greedy answer, 1, 2, ... for samples", limits=POSITIVE),
+        column("answer", TEXT, "text of the completion; null if the call failed", nullable=True),
+        column("quality", NUMBER, "graded quality of the answer; null if the call failed", nullable=True, limits=SHARE),
+        column("signals", TEXT, "JSON: raw label probabilities, or log-probabilities of the completion", nullable=True),
         column("confidence", NUMBER, "calibrated P(correct); null until calibrated", nullable=True, limits=SHARE),
-        column("prompt_tokens", COUNT, "tokens read", nullable=True, limits=POSITIVE),
-        column("completion_tokens", COUNT, "tokens written", nullable=True, limits=POSITIVE),
-        column(
-            "latency_s", NUMBER, "seconds from request to answer at concurrency one", nullable=True, limits=POSITIVE
-        ),
-        column("latency_source", TEXT, "measured, or modelled by the latency profile", nullable=True),
-        column("device_s", NUMBER, "device seconds at saturated batch", nullable=True, limits=POSITIVE),
+        column("prompt_tokens", COUNT, "prompt tokens", nullable=True, limits=POSITIVE),
+        column("completion_tokens", COUNT, "completion tokens", nullable=True, limits=POSITIVE),
+        column("latency_s", NUMBER, "seconds per call at concurrency one", nullable=True, limits=POSITIVE),
+        column("latency_source", TEXT, "measured, or modelled (by the latency profile)", nullable=True),
+        column("device_s", NUMBER, "device seconds of the call at saturated batch", nullable=True, limits=POSITIVE),
         column("cost_usd", NUMBER, "price of the call in US dollars", nullable=True, limits=POSITIVE),
         column("finish_reason", TEXT, "choice, stop or length", nullable=True),
-        column("error", TEXT, "why the call failed, else null", nullable=True),
+        column("error", TEXT, "reason of a failed call, else null", nullable=True),
     ],
 )
 
@@ -82,10 +83,8 @@ STATES = schema(
     ["task_id", "model"],
     [
         column("task_id", TEXT, "as in TASKS"),
-        column("model", TEXT, "which model read the prompt"),
-        column(
-            "state", pa.list_(pa.float16()), "final hidden state at the prompt's last token, before the output layer"
-        ),
+        column("model", TEXT, "model that processed the prompt"),
+        column("state", pa.list_(pa.float16()), "last layer's hidden state at the last prompt token"),
     ],
 )
 
@@ -94,42 +93,37 @@ SAMPLES = schema(
     ["task_id", "model", "repeat"],
     [
         column("task_id", TEXT, "as in TASKS; free answers only"),
-        column("model", TEXT, "which model answered"),
-        column("repeat", COUNT, "1.., each drawn with a seed of its own", limits=(1, float("inf"))),
-        column("answer", TEXT, "what the model said"),
-        column("quality", NUMBER, "graded answer", limits=SHARE),
-        column("prompt_tokens", COUNT, "tokens read", limits=POSITIVE),
-        column("completion_tokens", COUNT, "tokens written", limits=POSITIVE),
-        column("latency_s", NUMBER, "seconds alone on the device, modelled", nullable=True, limits=POSITIVE),
-        column("device_s", NUMBER, "device seconds at saturated batch", nullable=True, limits=POSITIVE),
+        column("model", TEXT, "model that answered"),
+        column("repeat", COUNT, "1, 2, ...: each sample is drawn with its own seed", limits=(1, float("inf"))),
+        column("answer", TEXT, "text of the completion"),
+        column("quality", NUMBER, "graded quality of the answer", limits=SHARE),
+        column("prompt_tokens", COUNT, "prompt tokens", limits=POSITIVE),
+        column("completion_tokens", COUNT, "completion tokens", limits=POSITIVE),
+        column("latency_s", NUMBER, "modelled seconds at concurrency one", nullable=True, limits=POSITIVE),
+        column("device_s", NUMBER, "device seconds of the call at saturated batch", nullable=True, limits=POSITIVE),
         column("cost_usd", NUMBER, "price of the call in US dollars", nullable=True, limits=POSITIVE),
         column("finish_reason", TEXT, "stop or length"),
     ],
 )
 
 
-# ========== What strategies decided on recorded outcomes.
 DECISIONS = schema(
     "DECISIONS",
     ["strategy", "threshold", "task_id"],
     [
-        column("strategy", TEXT, "a router with a rule"),
-        column("threshold", NUMBER, "null where the strategy has none", nullable=True, limits=SHARE),
+        column("strategy", TEXT, "strategy: a router with a rule"),
+        column("threshold", NUMBER, "threshold of the strategy; null where it has none", nullable=True, limits=SHARE),
         column("task_id", TEXT, "as in TASKS"),
         column("domain", TEXT, "as in TASKS"),
-        column("models_called", pa.list_(TEXT), "in the order of the calls; each is paid"),
-        column("model", TEXT, "whose answer is served; guess for the answer without a model"),
-        column("escalated", FLAG, "whether a model outside the small ones was called"),
-        column("quality", NUMBER, "of the served answer", limits=SHARE),
+        column("models_called", pa.list_(TEXT), "models called, in order; every call is paid"),
+        column("model", TEXT, "model whose answer is served; guess: the answer given without a model"),
+        column("escalated", FLAG, "whether any model that is not small was called"),
+        column("quality", NUMBER, "quality of the served answer", limits=SHARE),
         column("cost_usd", NUMBER, "US dollars, calls and router; null if unknown", nullable=True, limits=POSITIVE),
         column("latency_s", NUMBER, "seconds, calls and router; null if unknown", nullable=True, limits=POSITIVE),
-        column("router_latency_s", NUMBER, "of the router alone, in seconds", limits=POSITIVE),
+        column("router_latency_s", NUMBER, "seconds of the router alone", limits=POSITIVE),
         column(
-            "device_s",
-            NUMBER,
-            "of all calls and of the router, at saturated batch; null where none are recorded",
-            nullable=True,
-            limits=POSITIVE,
+            "device_s", NUMBER, "device seconds, calls and router, at saturated batch", nullable=True, limits=POSITIVE
         ),
     ],
 )
@@ -138,10 +132,10 @@ CHOICES = schema(
     "CHOICES",
     ["strategy", "task_id", "threshold"],
     [
-        column("strategy", TEXT, "a router with a rule"),
+        column("strategy", TEXT, "strategy: a router with a rule"),
         column("task_id", TEXT, "as in TASKS"),
-        column("threshold", NUMBER, "null where the strategy has none", nullable=True, limits=SHARE),
-        column("model", TEXT, "whose answer is served; guess for the answer without a model"),
+        column("threshold", NUMBER, "threshold of the strategy; null where it has none", nullable=True, limits=SHARE),
+        column("model", TEXT, "model whose answer is served; guess: the answer given without a model"),
     ],
 )
 
@@ -149,21 +143,15 @@ CURVES = schema(
     "CURVES",
     ["strategy", "threshold", "domain"],
     [
-        column("strategy", TEXT, "a router with a rule"),
-        column("threshold", NUMBER, "null where the strategy has none", nullable=True, limits=SHARE),
-        column("domain", TEXT, "one of the ten, or overall"),
-        column("small_share", NUMBER, "share of tasks whose called models are all small", limits=SHARE),
-        column("quality", NUMBER, "mean over tasks", limits=SHARE),
-        column(
-            "retention",
-            NUMBER,
-            "mean quality over the dearest model's; null if that is 0",
-            nullable=True,
-            limits=POSITIVE,
-        ),
+        column("strategy", TEXT, "strategy: a router with a rule"),
+        column("threshold", NUMBER, "threshold of the strategy; null where it has none", nullable=True, limits=SHARE),
+        column("domain", TEXT, "one of the ten domains, or overall"),
+        column("small_share", NUMBER, "share of tasks answered by calling small models only", limits=SHARE),
+        column("quality", NUMBER, "mean quality over tasks", limits=SHARE),
+        column("retention", NUMBER, "quality relative to the most expensive model", nullable=True, limits=POSITIVE),
         column("cost_usd", NUMBER, "mean US dollars per task; null if unknown", nullable=True, limits=POSITIVE),
         column("latency_s", NUMBER, "mean seconds per task; null if unknown", nullable=True, limits=POSITIVE),
-        column("tasks", COUNT, "how many tasks the means are over", limits=POSITIVE),
+        column("tasks", COUNT, "number of tasks averaged", limits=POSITIVE),
     ],
 )
 
@@ -171,16 +159,10 @@ OPERATING_POINTS = schema(
     "OPERATING_POINTS",
     ["strategy"],
     [
-        column("strategy", TEXT, "a router with a rule"),
-        column(
-            "threshold",
-            NUMBER,
-            "the one that is reported; null where the strategy has none",
-            nullable=True,
-            limits=SHARE,
-        ),
-        column("chosen_by", TEXT, "the operating point's rule, applied to calibration tasks"),
-        column("tasks", COUNT, "calibration tasks", limits=POSITIVE),
+        column("strategy", TEXT, "strategy: a router with a rule"),
+        column("threshold", NUMBER, "reported threshold; null if it has none", nullable=True, limits=SHARE),
+        column("chosen_by", TEXT, "rule that chose the threshold on calibration tasks"),
+        column("tasks", COUNT, "number of calibration tasks", limits=POSITIVE),
     ],
 )
 
@@ -188,20 +170,20 @@ LEARNED = schema(
     "LEARNED",
     ["table", "small", "large", "strategy", "datasets_left_out", "metric", "part"],
     [
-        column("table", TEXT, "which recorded outcomes"),
-        column("small", TEXT, "the cheap model of the pair"),
-        column("large", TEXT, "the dear model of the pair"),
-        column("strategy", TEXT, "what scores the tasks"),
-        column("needs_labels", FLAG, "whether it was fitted on graded answers"),
-        column("datasets_left_out", FLAG, "whether it was fitted without the datasets that it is asked about"),
-        column("metric", TEXT, "apgr: APGR - 0.5; gain: quality over mixing, at 95 % calibrated retention"),
-        column("part", TEXT, "total, or what of it lies between or within datasets"),
-        column("estimate", NUMBER, "mean over splits", nullable=True),
-        column("low", NUMBER, "lower end of the 95 % interval, corrected for overlapping splits", nullable=True),
-        column("high", NUMBER, "upper end of it", nullable=True),
-        column("splits", COUNT, "how many random splits", limits=POSITIVE),
-        column("tasks", COUNT, "evaluation tasks of one split", limits=POSITIVE),
-        column("datasets", COUNT, "how many datasets", limits=POSITIVE),
+        column("table", TEXT, "name of the recorded outcome table"),
+        column("small", TEXT, "cheaper model of the pair"),
+        column("large", TEXT, "more expensive model of the pair"),
+        column("strategy", TEXT, "router that scores the tasks"),
+        column("needs_labels", FLAG, "whether the router was fitted on graded answers"),
+        column("datasets_left_out", FLAG, "whether the evaluated datasets were left out of the fit"),
+        column("metric", TEXT, "apgr: APGR minus 0.5; gain: quality over the mixture at 95 % calibrated retention"),
+        column("part", TEXT, "total, or its part between or within datasets"),
+        column("estimate", NUMBER, "mean over random splits", nullable=True),
+        column("low", NUMBER, "lower end of the 95 % interval (Nadeau and Bengio)", nullable=True),
+        column("high", NUMBER, "upper end of the 95 % interval", nullable=True),
+        column("splits", COUNT, "number of random splits", limits=POSITIVE),
+        column("tasks", COUNT, "number of evaluation tasks in one split", limits=POSITIVE),
+        column("datasets", COUNT, "number of datasets", limits=POSITIVE),
     ],
 )
 
@@ -209,32 +191,31 @@ FEASIBILITY = schema(
     "FEASIBILITY",
     ["table", "small", "large", "strategy"],
     [
-        column("table", TEXT, "which recorded outcomes"),
-        column("small", TEXT, "the worse model of the pair"),
-        column("large", TEXT, "the better model of the pair"),
-        column("strategy", TEXT, "what scores the tasks"),
-        column("ratio", NUMBER, "quality of the small model over the large one's", limits=SHARE),
-        column("small_share", NUMBER, "share left to the small model, at 95 % calibrated retention", limits=SHARE),
-        column("retention", NUMBER, "what was kept on evaluation tasks", limits=POSITIVE),
-        column("tasks", COUNT, "evaluation tasks", limits=POSITIVE),
+        column("table", TEXT, "name of the recorded outcome table"),
+        column("small", TEXT, "model of the pair with the lower quality"),
+        column("large", TEXT, "model of the pair with the higher quality"),
+        column("strategy", TEXT, "router that scores the tasks"),
+        column("ratio", NUMBER, "quality of the small model divided by that of the large one", limits=SHARE),
+        column("small_share", NUMBER, "share of tasks routed to the small model", limits=SHARE),
+        column("retention", NUMBER, "retention on evaluation tasks, calibrated for 95 %", limits=POSITIVE),
+        column("tasks", COUNT, "number of evaluation tasks", limits=POSITIVE),
     ],
 )
 
 
-# ========== What the statistics say of the decisions.
 ESTIMATES = schema(
     "ESTIMATES",
     ["strategy", "domain", "metric"],
     [
-        column("strategy", TEXT, "a router with a rule, at its operating point"),
-        column("domain", TEXT, "one of the ten, or overall"),
-        column("metric", TEXT, "as METRICS defines it"),
-        column("estimate", NUMBER, "null where undefined on these tasks", nullable=True),
+        column("strategy", TEXT, "strategy (a router with a rule) at its operating point"),
+        column("domain", TEXT, "one of the ten domains, or overall"),
+        column("metric", TEXT, "metric, as docs define it"),
+        column("estimate", NUMBER, "point estimate; null where undefined on these tasks", nullable=True),
         column("low", NUMBER, "lower end of the interval", nullable=True),
         column("high", NUMBER, "upper end of the interval", nullable=True),
-        column("level", NUMBER, "of the interval", limits=SHARE),
-        column("tasks", COUNT, "how many tasks", limits=POSITIVE),
-        column("method", TEXT, "how the interval was made, or why there is none"),
+        column("level", NUMBER, "confidence level of the interval", limits=SHARE),
+        column("tasks", COUNT, "number of tasks", limits=POSITIVE),
+        column("method", TEXT, "method of the interval, or why there is none"),
     ],
 )
 
@@ -242,27 +223,21 @@ COMPARISONS = schema(
     "COMPARISONS",
     ["strategy", "baseline", "domain", "metric", "test"],
     [
-        column("strategy", TEXT, "a router with a rule, at its operating point"),
-        column("baseline", TEXT, "what it is compared with on the same tasks"),
-        column("domain", TEXT, "one of the ten, or overall"),
+        column("strategy", TEXT, "strategy (a router with a rule) at its operating point"),
+        column("baseline", TEXT, "strategy compared with, on the same tasks"),
+        column("domain", TEXT, "one of the ten domains, or overall"),
         column("metric", TEXT, "quality, cost_usd or latency_s"),
         column("difference", NUMBER, "mean of strategy minus baseline", nullable=True),
-        column("low", NUMBER, "lower end of its 95 % interval", nullable=True),
-        column("high", NUMBER, "upper end of its 95 % interval", nullable=True),
-        column("test", TEXT, "which test"),
-        column("statistic", NUMBER, "of the test; null where it cannot be computed", nullable=True),
-        column("p_value", NUMBER, "two-sided unless the test says otherwise", nullable=True, limits=SHARE),
-        column("p_adjusted", NUMBER, "corrected over its family", nullable=True, limits=SHARE),
-        column("effect_size", NUMBER, "in the unit that effect_name says", nullable=True),
+        column("low", NUMBER, "lower end of the 95 % interval", nullable=True),
+        column("high", NUMBER, "upper end of the 95 % interval", nullable=True),
+        column("test", TEXT, "name of the statistical test"),
+        column("statistic", NUMBER, "test statistic; null where it cannot be computed", nullable=True),
+        column("p_value", NUMBER, "p-value, two-sided unless the test says otherwise", nullable=True, limits=SHARE),
+        column("p_adjusted", NUMBER, "p-value after Holm's correction", nullable=True, limits=SHARE),
+        column("effect_size", NUMBER, "effect size, as named in effect_name", nullable=True),
         column("effect_name", TEXT, "cohen_d_z, cohen_d_av, hedges_g_av or cohen_g", nullable=True),
-        column(
-            "detectable",
-            NUMBER,
-            "smallest difference that the paired t-test would have found with a chance of 80 %; null if nothing varies",
-            nullable=True,
-            limits=POSITIVE,
-        ),
-        column("tasks", COUNT, "how many tasks", limits=POSITIVE),
+        column("detectable", NUMBER, "smallest difference with 80 % power (paired t)", nullable=True, limits=POSITIVE),
+        column("tasks", COUNT, "number of tasks", limits=POSITIVE),
     ],
 )
 
@@ -270,14 +245,14 @@ BANDS = schema(
     "BANDS",
     ["strategy", "threshold", "metric"],
     [
-        column("strategy", TEXT, "a router with a rule"),
-        column("threshold", NUMBER, "of the configured grid", limits=SHARE),
+        column("strategy", TEXT, "strategy: a router with a rule"),
+        column("threshold", NUMBER, "threshold of the configured grid", limits=SHARE),
         column("metric", TEXT, "quality or retention, over all domains"),
-        column("estimate", NUMBER, "null where undefined", nullable=True),
-        column("low", NUMBER, "lower end of the band, which holds at all thresholds at once", nullable=True),
-        column("high", NUMBER, "upper end of the band", nullable=True),
-        column("level", NUMBER, "of the whole band", limits=SHARE),
-        column("tasks", COUNT, "how many tasks", limits=POSITIVE),
+        column("estimate", NUMBER, "point estimate; null where undefined", nullable=True),
+        column("low", NUMBER, "lower end of the simultaneous confidence band", nullable=True),
+        column("high", NUMBER, "upper end of the simultaneous confidence band", nullable=True),
+        column("level", NUMBER, "confidence level of the whole band", limits=SHARE),
+        column("tasks", COUNT, "number of tasks", limits=POSITIVE),
     ],
 )
 
@@ -285,53 +260,46 @@ ROBUSTNESS = schema(
     "ROBUSTNESS",
     ["view", "strategy", "metric"],
     [
-        column("view", TEXT, "how the result is seen again: datasets_resampled, mixed_model, between_domains, ..."),
-        column("strategy", TEXT, "a router with a rule, at its operating point"),
-        column("metric", TEXT, "a metric, or a difference from the dearest model"),
-        column("estimate", NUMBER, "null where undefined", nullable=True),
-        column("low", NUMBER, "lower end of its interval", nullable=True),
-        column("high", NUMBER, "upper end of its interval", nullable=True),
-        column("p_value", NUMBER, "where the view has a test", nullable=True, limits=SHARE),
-        column("units", COUNT, "how many datasets, domains or strategies the view rests on", limits=POSITIVE),
-        column("method", TEXT, "how it was made, or why it is undefined"),
+        column("view", TEXT, "sensitivity analysis: datasets_resampled, mixed_model, between_domains, ..."),
+        column("strategy", TEXT, "strategy (a router with a rule) at its operating point"),
+        column("metric", TEXT, "a metric, or its difference from the most expensive model"),
+        column("estimate", NUMBER, "point estimate; null where undefined", nullable=True),
+        column("low", NUMBER, "lower end of the interval", nullable=True),
+        column("high", NUMBER, "upper end of the interval", nullable=True),
+        column("p_value", NUMBER, "p-value, where the analysis has a test", nullable=True, limits=SHARE),
+        column("units", COUNT, "number of datasets, domains or strategies analysed", limits=POSITIVE),
+        column("method", TEXT, "method, or why the estimate is undefined"),
     ],
 )
 
 
-# ========== What is measured live: load and faults.
 LOAD = schema(
     "LOAD",
     ["path", "mode", "level"],
     [
-        column("path", TEXT, "what was loaded: routing, cache (in process), gateway_cache, gateway_model (loopback)"),
-        column("mode", TEXT, "open (Poisson arrivals) or closed (clients that wait for their answer)"),
-        column("level", NUMBER, "offered requests per second if open, clients if closed", limits=POSITIVE),
-        column("seconds", NUMBER, "from the first intended start to the last end", limits=POSITIVE),
-        column("requests", COUNT, "sent", limits=POSITIVE),
-        column("answered", COUNT, "with the answer that was asked for", limits=POSITIVE),
-        column("refused", COUNT, "turned away: overloaded, stopping", limits=POSITIVE),
-        column("failed", COUNT, "any other error", limits=POSITIVE),
-        column("lost", COUNT, "without any end", limits=POSITIVE),
+        column("path", TEXT, "system under load: routing, cache (in process), gateway_cache, gateway_model (loopback)"),
+        column("mode", TEXT, "open loop (Poisson arrivals) or closed loop (each client waits for its answer)"),
+        column("level", NUMBER, "offered requests per second (open) or concurrent clients (closed)", limits=POSITIVE),
+        column("seconds", NUMBER, "seconds from the first intended start to the last end", limits=POSITIVE),
+        column("requests", COUNT, "number of requests sent", limits=POSITIVE),
+        column("answered", COUNT, "requests answered correctly", limits=POSITIVE),
+        column("refused", COUNT, "requests refused because the server was overloaded or stopping", limits=POSITIVE),
+        column("failed", COUNT, "requests that ended with any other error", limits=POSITIVE),
+        column("lost", COUNT, "requests without any response", limits=POSITIVE),
         column("achieved_rps", NUMBER, "answered requests per second", limits=POSITIVE),
         column("achieved_low", NUMBER, "lower end of its 95 % interval over windows", nullable=True),
         column("achieved_high", NUMBER, "upper end of its 95 % interval over windows", nullable=True),
-        column("p50_s", NUMBER, "median seconds from the intended start", nullable=True, limits=POSITIVE),
+        column("p50_s", NUMBER, "median latency in seconds, from the intended start", nullable=True, limits=POSITIVE),
         column("p50_low", NUMBER, "lower end of its 95 % interval over windows", nullable=True),
         column("p50_high", NUMBER, "upper end of its 95 % interval over windows", nullable=True),
-        column("p99_s", NUMBER, "99th percentile, as p50_s", nullable=True, limits=POSITIVE),
+        column("p99_s", NUMBER, "99th percentile of latency, as p50_s", nullable=True, limits=POSITIVE),
         column("p99_low", NUMBER, "lower end of its 95 % interval over windows", nullable=True),
         column("p99_high", NUMBER, "upper end of its 95 % interval over windows", nullable=True),
-        column("p999_s", NUMBER, "99.9th percentile, as p50_s", nullable=True, limits=POSITIVE),
-        column("server_cores", NUMBER, "processor seconds per second that the server took", limits=POSITIVE),
-        column(
-            "client_cores",
-            NUMBER,
-            "those of the load generator; null in process, where both are one",
-            nullable=True,
-            limits=POSITIVE,
-        ),
+        column("p999_s", NUMBER, "99.9th percentile of latency, as p50_s", nullable=True, limits=POSITIVE),
+        column("server_cores", NUMBER, "CPU seconds per second used by the server", limits=POSITIVE),
+        column("client_cores", NUMBER, "as server_cores, for the load generator", nullable=True, limits=POSITIVE),
         column("memory_first_bytes", COUNT, "resident memory of the server in the first window", limits=POSITIVE),
-        column("memory_last_bytes", COUNT, "and in the last", limits=POSITIVE),
+        column("memory_last_bytes", COUNT, "resident memory of the server in the last window", limits=POSITIVE),
     ],
 )
 
@@ -342,11 +310,11 @@ LOAD_WINDOWS = schema(
         column("path", TEXT, "as in LOAD"),
         column("mode", TEXT, "as in LOAD"),
         column("level", NUMBER, "as in LOAD", limits=POSITIVE),
-        column("window", COUNT, "consecutive stretches of equal length, from 0", limits=POSITIVE),
+        column("window", COUNT, "index of the time window, from 0; all have equal length", limits=POSITIVE),
         column("end_s", NUMBER, "seconds from the first intended start to the window's end", limits=POSITIVE),
-        column("answered", COUNT, "requests intended in the window and answered", limits=POSITIVE),
-        column("p50_s", NUMBER, "their median seconds", nullable=True, limits=POSITIVE),
-        column("p99_s", NUMBER, "their 99th percentile", nullable=True, limits=POSITIVE),
+        column("answered", COUNT, "answered requests whose intended start lies in the window", limits=POSITIVE),
+        column("p50_s", NUMBER, "their median latency in seconds", nullable=True, limits=POSITIVE),
+        column("p99_s", NUMBER, "their 99th percentile of latency in seconds", nullable=True, limits=POSITIVE),
         column("memory_bytes", COUNT, "resident memory of the server at the window's end", limits=POSITIVE),
     ],
 )
@@ -355,20 +323,20 @@ FAULTS = schema(
     "FAULTS",
     ["fault", "rate", "protection"],
     [
-        column("fault", TEXT, "what injected calls do: fail, stall, garbage or die"),
-        column("rate", NUMBER, "share of calls to the cheapest model in which it happens", limits=SHARE),
-        column("protection", TEXT, "none, timeout, retry, breaker, fallback, rounds or all"),
-        column("requests", COUNT, "sent", limits=POSITIVE),
-        column("answered", COUNT, "with a usable answer within the deadline", limits=POSITIVE),
-        column("late", COUNT, "with a usable answer after the deadline", limits=POSITIVE),
-        column("wrong", COUNT, "with an answer that cannot be used", limits=POSITIVE),
-        column("refused", COUNT, "ended with an error", limits=POSITIVE),
-        column("lost", COUNT, "without any end", limits=POSITIVE),
-        column("availability", NUMBER, "answered over requests", limits=SHARE),
-        column("low", NUMBER, "lower end of its 95 % interval (Wilson; over requests)", limits=SHARE),
-        column("high", NUMBER, "upper end of its 95 % interval", limits=SHARE),
-        column("p50_s", NUMBER, "median seconds of all ends", limits=POSITIVE),
-        column("p99_s", NUMBER, "99th percentile of all ends", limits=POSITIVE),
-        column("calls_per_request", NUMBER, "calls to any model: what the protection costs", limits=POSITIVE),
+        column("fault", TEXT, "injected fault: fail, stall, garbage or die"),
+        column("rate", NUMBER, "share of calls to the cheapest model with the fault", limits=SHARE),
+        column("protection", TEXT, "protection switched on: none, timeout, retry, breaker, fallback, rounds or all"),
+        column("requests", COUNT, "number of requests sent", limits=POSITIVE),
+        column("answered", COUNT, "requests with a usable answer within the deadline", limits=POSITIVE),
+        column("late", COUNT, "requests with a usable answer after the deadline", limits=POSITIVE),
+        column("wrong", COUNT, "requests with an unusable answer", limits=POSITIVE),
+        column("refused", COUNT, "requests that ended with an error", limits=POSITIVE),
+        column("lost", COUNT, "requests without any response", limits=POSITIVE),
+        column("availability", NUMBER, "answered divided by requests", limits=SHARE),
+        column("low", NUMBER, "lower end of its 95 % Wilson interval", limits=SHARE),
+        column("high", NUMBER, "upper end of the 95 % interval", limits=SHARE),
+        column("p50_s", NUMBER, "median seconds until a request ended", limits=POSITIVE),
+        column("p99_s", NUMBER, "99th percentile of seconds until a request ended", limits=POSITIVE),
+        column("calls_per_request", NUMBER, "mean number of model calls per request", limits=POSITIVE),
     ],
 )

@@ -8,7 +8,7 @@ from slm_orchestration.tables import TableError
 POINTS = pd.DataFrame({"strategy": ["a", "b"], "threshold": [0.5, None], "chosen_by": ["x", "y"], "tasks": [3, 4]})
 
 
-def test_a_table_comes_back_as_it_was_written_with_what_made_it(tmp_path):
+def test_a_table_is_read_as_it_was_written_with_its_metadata(tmp_path):
     path = tmp_path / "deeper" / "points.parquet"
     tables.write(POINTS, tables.OPERATING_POINTS, path, metadata={"suite": "quick"})
     assert tables.read(path, tables.OPERATING_POINTS).equals(tables.conform(POINTS, tables.OPERATING_POINTS))
@@ -34,7 +34,7 @@ def test_equal_tables_give_equal_bytes(tmp_path):
         ({"strategy": ["a", "a"]}, "row 1 repeats the key strategy='a'"),
     ],
 )
-def test_a_table_that_breaks_its_schema_is_refused_with_row_and_column(change, message):
+def test_a_table_that_violates_its_schema_is_refused_with_row_and_column(change, message):
     broken = POINTS.drop(columns=[name for name, value in change.items() if value is None]).assign(
         **{name: value for name, value in change.items() if value is not None}
     )
@@ -42,7 +42,7 @@ def test_a_table_that_breaks_its_schema_is_refused_with_row_and_column(change, m
         tables.conform(broken, tables.OPERATING_POINTS)
 
 
-def test_columns_in_another_order_are_put_right():
+def test_columns_in_another_order_are_reordered():
     assert list(tables.conform(POINTS[POINTS.columns[::-1]], tables.OPERATING_POINTS).columns) == list(POINTS.columns)
 
 
@@ -73,21 +73,3 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         tables.write(POINTS.assign(tasks=-1), tables.OPERATING_POINTS, path, metadata={})
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["points.parquet"]
-
-
-def test_every_column_of_every_table_has_a_meaning():
-    for name in (
-        "TASKS",
-        "OUTCOMES",
-        "STATES",
-        "SAMPLES",
-        "DECISIONS",
-        "CURVES",
-        "OPERATING_POINTS",
-        "ESTIMATES",
-        "COMPARISONS",
-        "BANDS",
-        "ROBUSTNESS",
-    ):
-        dictionary = tables.describe(getattr(tables, name))
-        assert dictionary["meaning"].str.len().gt(5).all()
