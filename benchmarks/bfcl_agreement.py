@@ -20,7 +20,7 @@ from types import ModuleType, SimpleNamespace
 import pandas as pd
 from hydra.utils import instantiate
 
-from experiments.config import load_config
+from experiments.setup.config import load_config
 from slm_orchestration import artifacts, tables
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task, from_table

@@ -20,7 +20,7 @@ import torch
 from hydra.utils import instantiate
 
 from benchmarks.contenders import Answers, as_transformers_loads, collector, harness, one_at_a_time, plain_batches
-from experiments.config import load_config
+from experiments.setup.config import load_config
 from slm_orchestration import tables
 from slm_orchestration.models.local.cpu_kernels import PackedLinear
 from slm_orchestration.models.local.model import LocalModel

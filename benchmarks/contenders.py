@@ -31,7 +31,7 @@ def collector(model: LocalModel, tasks: Sequence[Task], *, batch_tokens: int) ->
 
 def as_transformers_loads(model: LocalModel) -> Any:
     """Return the network of a loaded model as transformers gives it, without what we do to it."""
-    folder, dtype = weights.converted(model.weights), model._network.dtype
+    folder, dtype = weights.converted_folder(model.weights), model._network.dtype
     network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     return network.to(model._network.device).eval()
 
@@ -62,7 +62,7 @@ def harness(model: LocalModel, tasks: Sequence[Task], *, python: str) -> tuple[A
         }
         for task, prompt in zip(tasks, model._prompts(tasks), strict=True)
     ]
-    about = {"folder": str(weights.converted(model.weights)), "batch": _BATCH, "asked": asked}
+    about = {"folder": str(weights.converted_folder(model.weights)), "batch": _BATCH, "asked": asked}
     about["dtype"] = str(model._network.dtype).removeprefix("torch.")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "asked.json").write_text(json.dumps(about))

@@ -41,8 +41,8 @@ def made_up(tasks: int, models: int) -> tuple[OutcomeMatrix, np.ndarray]:
 
 def exact_curve(outcomes: OutcomeMatrix, predicted: np.ndarray) -> sweep.ExactCurve:
     """Return the exact curve of the utility rule on given predictions."""
-    terms = rules.Terms(np.geomspace(0.1, 1.0, len(outcomes.models)), frozenset())
-    pieces = sweep.pieces(Utility(), lambda called: predicted, terms)
+    pool = rules.PoolInfo(np.geomspace(0.1, 1.0, len(outcomes.models)), frozenset())
+    pieces = sweep.pieces(Utility(), lambda called: predicted, pool)
     return sweep.curve(sweep.changes(pieces, outcomes, reads=None, overhead=Overhead()))
 
 

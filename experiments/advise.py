@@ -14,18 +14,18 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.config import entry
-from experiments.imported import imported_outcomes, selection
-from slm_orchestration.outcomes.imported.reader import read_new
-from slm_orchestration.studies.advice import Advice, Target, advise, text
-from slm_orchestration.studies.drift import alarms, drift_text
+from experiments.setup.config import entry
+from experiments.setup.imported import imported_outcomes, selection
+from slm_orchestration.outcomes.imported.reader import read_new_tasks
+from slm_orchestration.studies.advice import Advice, AdviceSettings, advise, text
+from slm_orchestration.studies.drift import drift_tests, drift_text
 
 
 def main(cfg: DictConfig) -> None:
     """Print the advice, and what new data says."""
     if not (0 < cfg.target <= 1 and 0 < cfg.delta < 1):
         raise ValueError(f"target={cfg.target}, delta={cfg.delta}: allowed is 0 to 1, delta between them")
-    target = Target(float(cfg.target), float(cfg.delta), int(cfg.statistics.resamples), int(cfg.seed))
+    target = AdviceSettings(float(cfg.target), float(cfg.delta), int(cfg.statistics.resamples), int(cfg.seed))
     advice = advise(imported_outcomes(cfg), target)
     print(text(advice))
     if cfg.new is not None:
@@ -33,8 +33,8 @@ def main(cfg: DictConfig) -> None:
 
 
 def _drift(cfg: DictConfig, advice: Advice) -> str:
-    new = read_new(Path(str(cfg.new)), advice.imported, selection(cfg))
-    return drift_text(alarms(advice, new), len(new.tasks))
+    new = read_new_tasks(Path(str(cfg.new)), advice.imported, selection(cfg))
+    return drift_text(drift_tests(advice, new), len(new.tasks))
 
 
 if __name__ == "__main__":

@@ -2,39 +2,38 @@
 
     python -m experiments.analyze suite=quick
     python -m experiments.analyze statistics=quick        fewer resamples, for a first look
-    python -m experiments.analyze power                   how many tasks it takes, and what each suite can show
+    python -m experiments.analyze power                   how many tasks are needed, and what each suite can show
 
-Reads all run folders of paths.results, and writes estimates, comparisons, bands, robustness and
-measured (.parquet) there.
+Reads all run folders of paths.results, and writes estimates, comparisons, bands, robustness and measured (.parquet)
+there.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from experiments import power
-from experiments.config import entry
-from experiments.imported import is_asked
-from experiments.inputs import check_made_from_present_inputs, models_and_tasks
-from experiments.leaderboard import leaderboard, read_curve_metrics, show_leaderboard
-from experiments.measured import measured
-from experiments.results import configuration_of
+from experiments.setup.config import CONF, entry
+from experiments.setup.leaderboard import assemble, print_leaderboard, read_curve_metrics
+from experiments.setup.results import configuration_of, measured
 from slm_orchestration import tables
-from slm_orchestration.figures.naming import contenders
-from slm_orchestration.routing import replay
+from slm_orchestration.figures.naming import REFERENCES, contenders, is_constant
+from slm_orchestration.statistics import sample_size
 from slm_orchestration.statistics.bootstrap import resample
 from slm_orchestration.statistics.comparisons import compare
 from slm_orchestration.statistics.estimates import summarise
-from slm_orchestration.statistics.intervals import threshold_bands
+from slm_orchestration.statistics.intervals import UndefinedStatistic, threshold_bands
 from slm_orchestration.statistics.resampling import Draws
 from slm_orchestration.statistics.sensitivity import robustness
-from slm_orchestration.statistics.strategy_matrix import GUESS, Panel, panel, references
+from slm_orchestration.statistics.strategy_matrix import Panel
 from slm_orchestration.statistics.verdicts import quality_equivalent, quality_kept
+
+_POWER = "power"
+# Half of the tasks of every suite are evaluation tasks.
+_EVALUATED = 0.5
 
 
 def main(cfg: DictConfig) -> None:
@@ -45,7 +44,7 @@ def main(cfg: DictConfig) -> None:
     parts = resample(side_by_side, resamples=settings.resamples, seed=cfg.seed)
     comparisons = compare(side_by_side, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
     estimates = pd.concat([summarise(parts, level=settings.level), read_curve_metrics(results)], ignore_index=True)
-    seen_again = robustness(side_by_side, parts, ranked=contenders(estimates), seed=cfg.seed, level=settings.level)
+    views = robustness(side_by_side, parts, ranked=contenders(estimates), seed=cfg.seed, level=settings.level)
     metadata = {
         "configuration": configuration_of(results),
         "suite": str(cfg.suite.name),
@@ -61,74 +60,46 @@ def main(cfg: DictConfig) -> None:
         ("estimates", estimates, tables.ESTIMATES),
         ("comparisons", comparisons, tables.COMPARISONS),
         ("bands", bands(results, side_by_side, draws, level=settings.level), tables.BANDS),
-        ("robustness", seen_again, tables.ROBUSTNESS),
+        ("robustness", views, tables.ROBUSTNESS),
         ("measured", measured(cfg), tables.ESTIMATES),
     ):
         tables.write(frame, schema, results / f"{name}.parquet", metadata=metadata)
         print(f"{len(frame)} {name} of {len(side_by_side.strategies)} strategies: {results / f'{name}.parquet'}")
-    _show(cfg, estimates, comparisons)
-    for said in (quality_kept, quality_equivalent):
-        print(said(comparisons, margin=settings.retention_margin, level=settings.level))
-
-
-def leaderboard_of_results(cfg: DictConfig) -> None:
-    """Print the leaderboard of all runs of the results folder, or in one line why there is none."""
-    settings = cfg.statistics
-    try:
-        _, side_by_side = assemble(cfg)
-    except ValueError as reason:
-        print(f"\nno leaderboard: {reason}")
-        return
-    parts = resample(side_by_side, resamples=settings.resamples, seed=cfg.seed, per_domain=False)
-    comparisons = compare(side_by_side, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
-    _show(
-        cfg,
-        pd.concat([summarise(parts, level=settings.level), read_curve_metrics(Path(cfg.paths.results))]),
-        comparisons,
-    )
-
-
-def _show(cfg: DictConfig, estimates: pd.DataFrame, comparisons: pd.DataFrame) -> None:
-    profile = replay.read_overhead(Path(cfg.paths.overhead))
-    taken = dict(zip(profile.index, profile["single_p50_s"].astype(float), strict=True))
-    show_leaderboard(leaderboard(estimates, comparisons, taken), int(estimates["tasks"].max()), cfg.statistics.level)
+    print_leaderboard(cfg, estimates, comparisons)
+    for sentence in (quality_kept, quality_equivalent):
+        print(sentence(comparisons, margin=settings.retention_margin, level=settings.level))
 
 
 def show_power(cfg: DictConfig) -> None:
-    """Print how many tasks it takes, and what each suite can show."""
-    power.show(cfg, assemble(cfg)[1])
+    """Print the tasks needed to show a retention, and the smallest difference that each suite can show.
 
-
-def assemble(cfg: DictConfig) -> tuple[list[str], Panel]:
-    """Return the pool's models, cheapest first, and every strategy at its operating point side by side."""
-    results = Path(cfg.paths.results)
-    models, tasks = models_and_tasks(cfg)
-    for folder in sorted(path.parent for path in results.glob("*/config.yaml")):
-        check_made_from_present_inputs(folder, cfg)
-    decisions = operating_decisions(results)
-    guess = not is_asked(cfg) or GUESS in set(decisions["strategy"])
-    return models, panel(decisions, tasks, references(models, read_hull(results), guess=guess))
-
-
-def operating_decisions(results: Path) -> pd.DataFrame:
-    """Return the decisions of every run folder, each strategy at its operating point."""
-    folders = sorted(path.parent for path in results.glob("*/operating_points.parquet"))
-    if not folders:
-        raise ValueError(
-            f"{results}: no runs to analyse; run `make sweep`, or python -m experiments.run routing=<strategy>"
-        )
-    frames, seen = [], dict[str, Path]()
-    for folder in folders:
-        points = tables.read(folder / "operating_points.parquet", tables.OPERATING_POINTS)
-        decisions = tables.read(folder / "decisions.parquet", tables.DECISIONS)
-        for strategy, threshold in zip(points["strategy"], points["threshold"], strict=True):
-            if strategy in seen:
-                raise ValueError(
-                    f"strategy {strategy!r} is in {seen[strategy]} and in {folder}; remove one of the two folders"
-                )
-            seen[strategy] = folder
-            frames.append(_at(decisions, strategy, threshold, folder))
-    return pd.concat(frames, ignore_index=True)
+    Both follow from the variance of the recorded outcomes at each strategy's operating point.
+    """
+    side_by_side = assemble(cfg)[1]
+    asked, level = cfg.statistics.power, cfg.statistics.level
+    recorded = _recorded(side_by_side)
+    if not recorded:
+        raise ValueError("power needs a run beside the references; python -m experiments.run routing=<strategy>")
+    sizes = _suite_sizes(cfg, side_by_side.tasks["domain"].nunique())
+    needed, shown = [], []
+    for name, tasks in recorded.items():
+        try:
+            counts = [
+                count(tasks, retention=asked.retention, within=asked.within, level=level)
+                for count in (sample_size.tasks_for_interval, sample_size.tasks_to_show)
+            ]
+            found = [sample_size.detectable_with(tasks, size, level=level) for size in sizes.values()]
+        except UndefinedStatistic as reason:
+            print(f"{name}: {reason}")
+            continue
+        needed.append([name, *counts])
+        shown.append([name, *found])
+    print(f"Tasks needed if retention is {asked.retention:g}, from the variance of {len(side_by_side.tasks)} tasks:")
+    width = [f"interval ± {asked.within:g}", f"shown > {asked.retention - asked.within:g} (80 % power)"]
+    print(pd.DataFrame(needed, columns=["strategy", *width]).to_string(index=False))
+    print("\nSmallest difference in mean quality from the most expensive model that a suite shows with 80 % power:")
+    suites = [f"{name} ({size} tasks)" for name, size in sizes.items()]
+    print(pd.DataFrame(shown, columns=["strategy", *suites]).to_string(index=False, float_format="{:.3f}".format))
 
 
 def bands(results: Path, side_by_side: Panel, draws: Draws, *, level: float) -> pd.DataFrame:
@@ -149,27 +120,36 @@ def bands(results: Path, side_by_side: Panel, draws: Draws, *, level: float) -> 
     return tables.conform(frame, tables.BANDS)
 
 
-def read_hull(results: Path) -> list[str]:
-    """Return the mixture's vertices, cheapest first, as the run of the mixture chose them on calibration."""
-    path = results / "hull.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; run python -m experiments.run routing=mixture first") from None
-    return list(content["vertices"] if isinstance(content, dict) else content)
+def _recorded(side_by_side: Panel) -> dict[str, sample_size.Recorded]:
+    quality, design = side_by_side.values["quality"], side_by_side.design()
+    dearest = quality[:, side_by_side.column(side_by_side.references.dearest)]
+    contending = [name for name in side_by_side.strategies if not is_constant(name) and name not in REFERENCES]
+    return {name: sample_size.Recorded(quality[:, side_by_side.column(name)], dearest, design) for name in contending}
 
 
-def _at(decisions: pd.DataFrame, strategy: str, threshold: float, folder: Path) -> pd.DataFrame:
-    same = decisions["threshold"].isna() if pd.isna(threshold) else decisions["threshold"] == threshold
-    chosen = decisions[(decisions["strategy"] == strategy) & same]
-    if chosen.empty:
-        raise ValueError(f"{folder}: no decisions of {strategy!r} at its operating threshold {threshold}; run it again")
-    return chosen
+def _suite_sizes(cfg: DictConfig, domains: int) -> dict[str, int]:
+    """Return the number of evaluation tasks of each suite: counted where it was prepared, else as configured."""
+    sizes: dict[str, int] = {}
+    for path in sorted((CONF / "suite").glob("*.yaml")):
+        made = Path(cfg.paths.tasks).with_stem(path.stem)
+        suite = OmegaConf.load(path)
+        if OmegaConf.select(suite, "pilot_per_dataset") is not None:
+            continue  # nothing is reported on pilot tasks
+        per_domain = suite.tasks_per_domain
+        if made.exists():
+            sizes[path.stem] = int((pd.read_parquet(made, columns=["split"])["split"] == "evaluation").sum())
+        elif per_domain is not None:
+            sizes[path.stem] = int(per_domain * domains * _EVALUATED)
+        else:
+            print(
+                f"suite {path.stem}: not prepared; `python -m experiments.prepare suite={path.stem}` counts its tasks"
+            )
+    return dict(sorted(sizes.items(), key=lambda item: item[1]))
 
 
 if __name__ == "__main__":
-    if power.WORD in sys.argv[1:]:
-        sys.argv.remove(power.WORD)
-        entry(show_power, f"experiments.analyze {power.WORD}")
+    if _POWER in sys.argv[1:]:
+        sys.argv.remove(_POWER)
+        entry(show_power, f"experiments.analyze {_POWER}")
     else:
         entry(main, "experiments.analyze")

@@ -13,22 +13,18 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from experiments.config import entry
-from experiments.grade import chosen_models, load_tasks, require_sandbox
+from experiments.setup.config import entry
+from experiments.setup.inputs import chosen_models, load_tasks, random_sample, require_sandbox
 from slm_orchestration.artifacts import ArtifactError
-from slm_orchestration.outcomes.audit import Agreement, agreement, disagreeing
-from slm_orchestration.outcomes.collect import Settings, collect
+from slm_orchestration.outcomes.audit import Agreement, agreement, tasks_with_changed_quality
+from slm_orchestration.outcomes.collect import CollectionSettings, collect
 from slm_orchestration.outcomes.store import read_outcomes
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task
-
-T = TypeVar("T")
 
 
 def main(cfg: DictConfig) -> None:
@@ -36,7 +32,7 @@ def main(cfg: DictConfig) -> None:
     if may_skip and cfg.model not in [None, *(node.name for node in cfg.pool.models)]:
         print(f"audit skipped: the pool {cfg.pool.name} has no {cfg.model}")
         return
-    tasks = drawn(load_tasks(cfg), n=cfg.n, seed=cfg.seed)
+    tasks = random_sample(load_tasks(cfg), n=cfg.n, seed=cfg.seed)
     require_sandbox(tasks)
     try:
         found = {node.name: _audit(cfg, node, tasks) for node in chosen_models(cfg)}
@@ -54,20 +50,16 @@ def main(cfg: DictConfig) -> None:
         )
 
 
-def drawn(tasks: list[T], *, n: int, seed: int) -> list[T]:
-    """Return a random sample of `n` tasks, all of them if there are fewer, in their order."""
-    rows = np.random.default_rng(seed).permutation(len(tasks))[:n]
-    return [tasks[row] for row in sorted(rows)]
-
-
 def _audit(cfg: DictConfig, node: DictConfig, tasks: list[Task]) -> Agreement:
     recorded = read_outcomes(Path(cfg.paths.outcomes), [node.name])
-    settings = Settings(token_budget=cfg.inference.token_budget, attempts=cfg.inference.attempts, seed=cfg.seed)
+    settings = CollectionSettings(
+        token_budget=cfg.inference.token_budget, attempts=cfg.inference.attempts, seed=cfg.seed
+    )
     with tempfile.TemporaryDirectory() as folder:
         collect(instantiate(node), tasks, Path(folder), grade=score, settings=settings)
         again = read_outcomes(Path(folder), [node.name])
     same_tasks = recorded.set_index("task_id").loc[[task.task_id for task in tasks]].reset_index()
-    for task_id in disagreeing(same_tasks, again):
+    for task_id in tasks_with_changed_quality(same_tasks, again):
         print(f"{node.name}: {task_id} comes out with another quality than recorded")
     return agreement(same_tasks, again)
 

@@ -29,7 +29,7 @@ from slm_orchestration.figures.cache import cache_figure
 from slm_orchestration.serving.cache.cache import CacheSettings
 from slm_orchestration.serving.cache.similarity import Encoder, encoder_named
 from slm_orchestration.serving.cache.threshold import CertifiedThreshold, FalseHitBudget, cache_threshold, text_pairs
-from slm_orchestration.studies.cache import StreamSettings, hit_rates, stream_table
+from slm_orchestration.studies.cache import StreamSettings, pair_table, stream_table
 
 
 def main(cfg: DictConfig) -> None:
@@ -45,7 +45,7 @@ def main(cfg: DictConfig) -> None:
     _print_thresholds(pairs, chosen, budget)
     certified, thresholds = chosen[True].value, list(cfg.cache.thresholds)
     folder = Path(cfg.paths.results) / "cache"
-    table = hit_rates(pairs[~in_first_half].reset_index(drop=True), thresholds, certified)
+    table = pair_table(pairs[~in_first_half].reset_index(drop=True), thresholds, certified)
     _write(table, folder / "pairs.csv")
     print(table.to_string(index=False, float_format="%.4f"), "\n")
     settings = StreamSettings(cfg.cache.requests, cfg.cache.paraphrased, cfg.cache.changed)

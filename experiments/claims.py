@@ -2,7 +2,7 @@
 
     python -m experiments.claims
 
-Reads paths.expected (the committed reference results), the recorded outcomes, and what was measured of the gateway. A
+Reads paths.expected (the committed reference results), the recorded outcomes, and the gateway's measurements. A
 page is written only where its table, between two markers, differs.
 """
 
@@ -15,15 +15,14 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
-from experiments.config import CONF, entry
-from experiments.measured import measured
-from experiments.report import published_claims
+from experiments.setup.config import ROOT, entry
+from experiments.setup.results import measured, published_claims
 from slm_orchestration import artifacts, tables
 from slm_orchestration.report import claims, facts
 from slm_orchestration.report import printed_tables as printed
 from slm_orchestration.report.numbers import Source
 
-README, PAGE = CONF.parent / "README.md", CONF.parent / "docs" / "claims.md"
+README, PAGE = ROOT / "README.md", ROOT / "docs" / "claims.md"
 START, END = "<!-- claims: python -m experiments.claims -->", "<!-- end of claims -->"
 # The README shows these claims, in this order.
 HEADLINES = ("small_share", "latency", "cost", "quality_relative", "throughput")

@@ -1,67 +1,123 @@
-"""Let every model of the pool answer the suite; what is recorded already is kept, and a stopped run goes on.
+"""Run every model of the pool on the tasks of the suite; recorded answers are kept, and a stopped run continues.
 
 python -m experiments.collect suite=quick                      every model of the pool
 python -m experiments.collect suite=quick model=smollm2-135m   one of them
 python -m experiments.collect suite=quick shard=3/16           the third of sixteen parts; experiments.merge joins them
-python -m experiments.collect suite=quick inference.states=true inference.samples=true   and what two routers read
+python -m experiments.collect suite=quick inference.states=true inference.samples=true   also side tables
 
-Tasks that another suite's outcomes hold are not answered again: quick is part of medium, medium of standard.
+Side tables hold the hidden states and sampled answers that some routers read. Answers that another suite recorded are
+reused: quick is part of medium, medium of standard.
 
-Models that the latency profile lacks are timed at the end; remove their rows from it to time them again, while nothing
+Models without a row in the latency profile are timed at the end. Remove their rows to time them again, while nothing
 else runs.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from experiments.config import entry
-from experiments.extras import record_extras
-from experiments.grade import chosen_models, load_tasks, price_recorded, require_sandbox
-from slm_orchestration.models.model import Model
-from slm_orchestration.outcomes.collect import Settings, collect
-from slm_orchestration.outcomes.latency import fit, measure, read_profile, write_profile
-from slm_orchestration.outcomes.store import parsed
+from experiments.setup import inputs
+from experiments.setup.config import entry
+from slm_orchestration.models.model import Model, WhiteBox
+from slm_orchestration.outcomes import store
+from slm_orchestration.outcomes.collect import CollectionSettings, collect
+from slm_orchestration.outcomes.latency import fit_profile, measure_calls, read_profile, write_profile
+from slm_orchestration.outcomes.side_tables import (
+    SampleSettings,
+    collect_samples,
+    collect_states,
+    in_task_order,
+    reusable_side_table,
+    tasks_sha256,
+    write_side_table,
+)
+from slm_orchestration.outcomes.store import parse_shard
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task
 
+# Tasks per write of a side table: at most so many are lost when a run is killed.
+_CHUNK = {"states": 500, "samples": 50}
+MakeRows = Callable[[Sequence[Task]], pd.DataFrame]
+
 
 def main(cfg: DictConfig) -> None:
-    tasks = load_tasks(cfg)
-    require_sandbox(tasks)
-    settings = Settings(token_budget=cfg.inference.token_budget, attempts=cfg.inference.attempts, seed=cfg.seed)
+    tasks = inputs.load_tasks(cfg)
+    inputs.require_sandbox(tasks)
+    settings = CollectionSettings(
+        token_budget=cfg.inference.token_budget, attempts=cfg.inference.attempts, seed=cfg.seed
+    )
     folder, profile = Path(cfg.paths.outcomes), Path(cfg.paths.profile)
     others = [other for other in sorted(folder.parent.glob("*/")) if other != folder]
     if cfg.shard is not None:
-        tasks, folder = parsed(cfg.shard).of(tasks), parsed(cfg.shard).folder(folder)
-    for node in chosen_models(cfg):
+        tasks, folder = parse_shard(cfg.shard).select(tasks), parse_shard(cfg.shard).folder(folder)
+    for node in inputs.chosen_models(cfg):
         model = instantiate(node)
-        answered = collect(model, tasks, folder, grade=score, settings=settings, others=others)
+        answered = collect(model, tasks, folder, grade=score, settings=settings, other_suites=others)
         if node.name not in set(read_profile(profile)["model"]):
             time_model(cfg, model, tasks)
-        price_recorded(cfg, node.name, folder)
-        record_extras(cfg, model, tasks)
+        _price_recorded(cfg, node.name, folder)
+        record_side_tables(cfg, model, tasks)
         print(f"{node.name}: {answered} answered now, {len(tasks)} in all" if answered else f"{node.name}: complete")
 
 
 def time_model(cfg: DictConfig, model: Model, tasks: list[Task]) -> None:
-    """Time calls of one model, and put its two rows into the latency profile."""
+    """Measure calls of one model and write its two rows of the latency profile: concurrency one and saturated."""
     path = Path(cfg.paths.profile)
-    # What else was running belongs to the measurement: it should be near 0.
+    # The load of other processes, which should be near 0.
     about = {"model": model.name, "load_before": round(os.getloadavg()[0], 2), **model.hardware()}
     about["measured_on"] = f"{pd.Timestamp.now(tz='UTC'):%Y-%m-%d}"
-    calls = measure(model, tasks, rows=cfg.inference.timed_rows, seed=cfg.seed)
-    fitted = {name: fit(calls[calls["concurrency"] == name]) for name in ("one", "saturated")}
+    calls = measure_calls(model, tasks, rows=cfg.inference.timed_rows, seed=cfg.seed)
+    fitted = {name: fit_profile(calls[calls["concurrency"] == name]) for name in ("one", "saturated")}
     kept = read_profile(path)
     rows = [{**about, "concurrency": name, **values} for name, values in fitted.items()]
     write_profile(pd.DataFrame([*kept[kept["model"] != model.name].to_dict("records"), *rows]), path)
     for name, values in fitted.items():
         print(f"{model.name}: seconds at concurrency {name} known to {values['heldout_error']:.1%} (held-out median)")
+
+
+def record_side_tables(cfg: DictConfig, model: Model, tasks: list[Task]) -> None:
+    """Record the hidden states and sampled answers that the configuration asks for; recorded rows are kept."""
+    if not isinstance(model, WhiteBox) or model.name not in {cfg.model, *cfg.pool.small}:
+        return
+    settings = SampleSettings(cfg.inference.sample_count, cfg.inference.sample_temperature, cfg.seed)
+
+    def samples(chunk: Sequence[Task]) -> pd.DataFrame:
+        budget = cfg.inference.token_budget
+        return inputs.priced_samples(cfg, collect_samples(model, chunk, settings, grade=score, batch_tokens=budget))
+
+    if cfg.inference.states:
+        _record(cfg, "states", model, tasks, {}, lambda chunk: collect_states(model, chunk))
+    if cfg.inference.samples:
+        _record(cfg, "samples", model, [task for task in tasks if task.choices is None], asdict(settings), samples)
+
+
+def _record(
+    cfg: DictConfig, kind: str, model: WhiteBox, tasks: list[Task], settings: Mapping[str, object], make: MakeRows
+) -> None:
+    folder = Path(cfg.paths.outcomes)
+    made_by = {**model.identity(), **{name: str(value) for name, value in settings.items()}}
+    table = reusable_side_table([folder, *sorted(folder.parent.glob("*/"))], kind, model.name, tasks, made_by)
+    known = set(table["task_id"])
+    left = [task for task in tasks if task.task_id not in known]
+    for start in range(0, len(left), _CHUNK[kind]):
+        table = in_task_order(pd.concat([table, make(left[start : start + _CHUNK[kind]])]), tasks)
+        metadata = {**made_by, "tasks_sha256": tasks_sha256(table, tasks)}
+        write_side_table(table, folder, kind, model.name, metadata=metadata)
+    if left:
+        print(f"{model.name}: {len(table)} rows of {kind} recorded")
+
+
+def _price_recorded(cfg: DictConfig, model: str, folder: Path) -> None:
+    """Fill in latency and cost of one model's outcomes in `folder`."""
+    before, _ = store.read_recorded(folder, model)
+    inputs.rewrite_if_changed(folder, model, before, inputs.priced_outcomes(cfg, before))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
     python -m experiments.faults
     python -m experiments.faults faults.requests=200 faults.rates=[0.05]
 
-The orchestrator is the real one, its models are scripted: every call to every model fails, stalls, gives garbage or
-dies at the given rate. none, timeout, retry, breaker and fallback are each alone; rounds is a fallback that asks all
-models again, after a pause, where all failed; all is how the server runs. The
-interval counts requests as independent, which those that meet one dead model are not.
+The orchestrator is the real one, its models are scripted: every call to every model fails, stalls, returns garbage or
+kills the model at the given rate. none, timeout, retry, breaker and fallback are one protection each; rounds is a
+fallback that calls all models again, after a pause, where all failed; all is how the server runs. The interval treats
+requests as independent, which requests to one dead model are not.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
-from experiments.config import entry
-from experiments.live_results import keep, log
+from experiments.setup.config import entry
+from experiments.setup.tracking import log_measurement, update_table
 from slm_orchestration import tables
 from slm_orchestration.figures import style
 from slm_orchestration.figures.faults import faults_figure
@@ -25,12 +25,12 @@ from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator
 from slm_orchestration.serving.pool import Pool
 from slm_orchestration.serving.resilience import GuardedCall
 from slm_orchestration.studies import faults
-from slm_orchestration.studies.faults import FaultyModel, Scene
+from slm_orchestration.studies.faults import FaultTimings, FaultyModel
 
 
 def main(cfg: DictConfig) -> None:
     """Measure every fault at every rate under every protection; keep the table, draw the figure."""
-    scene = Scene(cfg.faults.call_s, cfg.faults.stall_s, cfg.faults.restart_s, cfg.faults.deadline_s)
+    scene = FaultTimings(cfg.faults.call_s, cfg.faults.stall_s, cfg.faults.restart_s, cfg.faults.deadline_s)
     texts = tables.read(Path(cfg.paths.tasks), tables.TASKS)["question"].tolist()
     texts = [text for text in texts if text.strip()]
     requests = [texts[number % len(texts)] for number in range(cfg.faults.requests)]
@@ -40,16 +40,16 @@ def main(cfg: DictConfig) -> None:
             for rate in cfg.faults.rates
             for name in faults.protections(scene)
         ]
-        table = keep(cfg, pd.DataFrame(rows), tables.FAULTS, "faults")
+        table = update_table(cfg, pd.DataFrame(rows), tables.FAULTS, "faults")
         print(_shown(table[table["fault"] == kind]), flush=True)
     files = style.save(faults_figure(table), Path(cfg.paths.figures) / "faults")
-    log(cfg, "faults", table, files)
+    log_measurement(cfg, "faults", table, files)
     print(f"lost requests: {int(table['lost'].sum())} of {int(table['requests'].sum())}")
     print(f"table {Path(cfg.inference.folder) / 'faults.csv'}, figure {files[0]}")
 
 
 def _measure(
-    cfg: DictConfig, kind: str, rate: float, protection: str, scene: Scene, requests: list[str]
+    cfg: DictConfig, kind: str, rate: float, protection: str, scene: FaultTimings, requests: list[str]
 ) -> dict[str, float | int]:
     shield = faults.protections(scene)[protection]
     names = [node.name for node in cfg.pool.models]
@@ -64,8 +64,8 @@ def _measure(
         call=GuardedCall(shield.guard),
     )
     orchestrator.prepare()
-    ended = faults.outcomes(orchestrator.process_task, requests, clients=cfg.faults.clients, scene=scene)
-    return faults.row(ended, calls=sum(model.calls for model in models))
+    ended = faults.send_requests(orchestrator.process_task, requests, clients=cfg.faults.clients, scene=scene)
+    return faults.faults_row(ended, calls=sum(model.calls for model in models))
 
 
 def _shown(table: pd.DataFrame) -> str:

@@ -15,10 +15,9 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
-from experiments.audit import drawn
-from experiments.config import entry
-from experiments.grade import chosen_models, load_tasks
-from slm_orchestration.outcomes.audit import chance_to_meet, disagreeing
+from experiments.setup.config import entry
+from experiments.setup.inputs import chosen_models, load_tasks, random_sample
+from slm_orchestration.outcomes.audit import detection_probability, tasks_with_changed_quality
 from slm_orchestration.outcomes.store import read_outcomes
 
 _SHARE, _SIZES, _DRAWS = 0.01, (50, 200, 1000), 1000
@@ -31,7 +30,7 @@ def main(cfg: DictConfig) -> None:
         honest = honest[honest["task_id"].isin({task.task_id for task in tasks})].reset_index(drop=True)
         for size in (size for size in _SIZES if size <= len(honest)):
             caught, forged = caught_share(honest, size=size, seed=cfg.seed)
-            exact = chance_to_meet(len(honest), forged, size)
+            exact = detection_probability(len(honest), forged, size)
             print(
                 f"{node.name}: {forged} of {len(honest)} rows forged, n={size}: caught {caught:.1%}, exact {exact:.1%}"
             )
@@ -46,8 +45,8 @@ def caught_share(honest: pd.DataFrame, *, size: int, seed: int) -> tuple[float, 
     forged = max(1, round(_SHARE * len(honest)))
     for draw in range(_DRAWS):
         copy = plant(honest, rng.permutation(len(honest))[:forged])
-        rows = drawn(list(range(len(honest))), n=size, seed=seed + 1 + draw)
-        caught += bool(disagreeing(copy.iloc[rows], honest.iloc[rows]))
+        rows = random_sample(list(range(len(honest))), n=size, seed=seed + 1 + draw)
+        caught += bool(tasks_with_changed_quality(copy.iloc[rows], honest.iloc[rows]))
     return caught / _DRAWS, forged
 
 

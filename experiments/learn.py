@@ -16,14 +16,14 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
-from experiments.config import entry
-from experiments.imported import is_asked, of_file
-from experiments.inputs import load_outcomes
+from experiments.setup.config import entry
+from experiments.setup.imported import is_asked, of_file
+from experiments.setup.inputs import load_outcomes
 from slm_orchestration import tables
 from slm_orchestration.figures import style
 from slm_orchestration.figures.between_within import between_within
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.studies.learning import conformed, learned, pair_of, prompts_of
+from slm_orchestration.studies.learning import learned, learned_table, model_pair, prompt_features
 from slm_orchestration.tables import LEARNED
 
 
@@ -34,16 +34,16 @@ def main(cfg: DictConfig) -> None:
         if outcomes.tasks["question"].isna().any():
             print(f"{table}: skipped, as some tasks have no prompt")
             continue
-        last, prompts = len(outcomes.models) - 1, prompts_of(outcomes, int(cfg.seed))
+        last, prompts = len(outcomes.models) - 1, prompt_features(outcomes, int(cfg.seed))
         for cheap in sorted({0, last // 2} - {last}):
-            pair = pair_of(outcomes, cheap, last)
+            pair = model_pair(outcomes, cheap, last)
             rows = learned(pair, prompts, splits=int(cfg.splits), most_fit=int(cfg.most_fit), seed=int(cfg.seed))
             frames.append(rows.assign(table=table, small=pair.models[0], large=pair.models[1]))
             print(f"\n{table}: {pair.models[0]} ({pair.quality[:, 0].mean():.3f}) → ", end="")
             print(f"{pair.models[1]} ({pair.quality[:, 1].mean():.3f})\n{_text(frames[-1]).to_string()}")
     if not frames:
         raise ValueError("none of the files has prompts: there is nothing that a router could learn from")
-    frame = conformed(frames)
+    frame = learned_table(frames)
     path = Path(cfg.paths.results) / "learned.parquet"
     tables.write(frame, LEARNED, path, metadata={"seed": str(cfg.seed), "most_fit": str(cfg.most_fit)})
     print(f"\ntable: {path}")

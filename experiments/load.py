@@ -3,12 +3,12 @@
     python -m experiments.load                                          every path, some minutes
     python -m experiments.load load.only=gateway_cache load.rate=500 load.minutes=30  the long run, for its memory
 
-Ctrl+C (SIGINT) ends a level early: what it measured so far is kept, and the levels after it are left out.
+Ctrl+C (SIGINT) ends a level early: its measurements so far are kept, and later levels are skipped.
 
 routing and cache: the orchestrator in this process. gateway_cache: the gateway on loopback, answers from the cache.
-gateway_model: the gateway with the smallest real model (its weights are downloaded if need be). All but the last have
-models that answer at once (conf/pool/instant.yaml), so that what is measured is the system. Run it while nothing
-else runs. Paths that are not run anew keep their rows in the committed tables.
+gateway_model: the gateway with the smallest real model (its weights are downloaded if need be). All but the last use
+models that answer at once (conf/pool/instant.yaml), so that the system itself is measured. Run it while nothing else
+runs. Paths that are not run keep their rows in the committed tables.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ import pandas as pd
 import psutil
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from experiments.config import entry
-from experiments.live_results import keep, log
-from experiments.serve import built_orchestrator
+from experiments.setup.config import CONF, entry
+from experiments.setup.orchestrator import fitted_orchestrator
+from experiments.setup.tracking import log_measurement, update_table
 from slm_orchestration import tables
 from slm_orchestration.figures import style
 from slm_orchestration.figures.load import load_figure
@@ -43,8 +43,8 @@ _MODEL_TOKENS = 16
 
 
 @dataclass(frozen=True)
-class Target:
-    """Where requests go, and the process that serves them."""
+class LoadTarget:
+    """What requests are sent to, and the process that serves them."""
 
     path: str
     send: load.Send
@@ -53,19 +53,21 @@ class Target:
 
 def main(cfg: DictConfig) -> None:
     """Measure the configured paths, keep the tables, draw the figure."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the server under it must end with it
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # so that the server process is terminated too
     paths = list(cfg.load.paths) if cfg.load.only is None else [cfg.load.only]
     if unknown := [path for path in paths if path not in cfg.load.paths]:
         raise ValueError(f"load.only={unknown[0]}: allowed is {', '.join(cfg.load.paths)}, or null")
     for path in paths:
         rows, parts = asyncio.run(_measure_path(cfg, path))
         columns = 2 if cfg.load.rate is None else 3  # one level replaces itself, a path all its levels
-        table = keep(cfg, rows, tables.LOAD, "load", key_columns=columns)
-        windows = keep(cfg, parts, tables.LOAD_WINDOWS, "load_windows", key_columns=columns)
+        table = update_table(cfg, rows, tables.LOAD, "load", key_columns=columns)
+        windows = update_table(cfg, parts, tables.LOAD_WINDOWS, "load_windows", key_columns=columns)
     files = style.save(load_figure(table, windows), Path(cfg.paths.figures) / "load")
     shown = ["path", "mode", "level", "achieved_rps", "p50_s", "p99_s", "refused", "failed", "lost", "server_cores"]
     print(table[[*shown, "client_cores"]].to_string(index=False, float_format="{:.4g}".format))
-    log(cfg, "load", table, files)
+    log_measurement(cfg, "load", table, files)
     print(f"table {Path(cfg.inference.folder) / 'load.csv'}, figure {files[0]}")
 
 
@@ -82,12 +84,12 @@ async def _measure_path(cfg: DictConfig, path: str) -> tuple[pd.DataFrame, pd.Da
             parts.append(windows)
             print(f"{path} {mode} {level:g}: {row['achieved_rps']:.1f}/s; {_growth(windows)}", flush=True)
             if row["seconds"] < 0.9 * 60 * cfg.load.minutes:
-                print("ended early; the levels that were left are not measured")
+                print("ended early; the remaining levels are not measured")
                 break
     return pd.DataFrame(rows), pd.concat(parts, ignore_index=True)
 
 
-async def _measure(cfg: DictConfig, target: Target, mode: str, level: float) -> tuple[dict, pd.DataFrame]:
+async def _measure(cfg: DictConfig, target: LoadTarget, mode: str, level: float) -> tuple[dict, pd.DataFrame]:
     seconds, patience_s = 60 * cfg.load.minutes, cfg.load.patience_s
     own = psutil.Process()
     with _memory(target.server) as memory:
@@ -112,7 +114,7 @@ async def _measure(cfg: DictConfig, target: Target, mode: str, level: float) -> 
 
 
 @contextmanager
-def _target(cfg: DictConfig, path: str, texts: list[str], cache: Path) -> Iterator[Target]:
+def _target(cfg: DictConfig, path: str, texts: list[str], cache: Path) -> Iterator[LoadTarget]:
     cached = "cache" in path
     if path.startswith("gateway"):
         pool = "packaged" if path == "gateway_model" else "instant"
@@ -122,13 +124,13 @@ def _target(cfg: DictConfig, path: str, texts: list[str], cache: Path) -> Iterat
         with serving(*words) as (port, server):
             client = LoadClient("127.0.0.1", port, b'"models_called":[]' if cached else b"")
             most = _MODEL_TOKENS if path == "gateway_model" else None
-            yield Target(path, lambda number: client.chat(texts[number % len(texts)], most), server)
+            yield LoadTarget(path, lambda number: client.chat(texts[number % len(texts)], most), server)
             client.close()
         return
     with open_dict(cfg):
         cfg.serve.orchestrator.cache_enabled, cfg.serve.orchestrator.cache_path = cached, str(cache)
-        cfg.pool = OmegaConf.load(Path(__file__).parents[1] / "conf" / "pool" / "instant.yaml")
-    orchestrator = built_orchestrator(cfg)
+        cfg.pool = OmegaConf.load(CONF / "pool" / "instant.yaml")
+    orchestrator = fitted_orchestrator(cfg)
 
     async def send(number: int) -> str:
         result = await orchestrator.aprocess_task(texts[number % len(texts)])
@@ -136,14 +138,14 @@ def _target(cfg: DictConfig, path: str, texts: list[str], cache: Path) -> Iterat
         return load.ANSWERED if result.error is None and hit == cached else load.FAILED
 
     with orchestrator:
-        yield Target(path, send, psutil.Process())
+        yield LoadTarget(path, send, psutil.Process())
 
 
 @contextmanager
 def serving(*words: str) -> Iterator[tuple[int, psutil.Process]]:
     """Run experiments.serve in a process of its own; yield its port and the process."""
     command = [sys.executable, "-m", "experiments.serve", "serve.port=0", *words]
-    # In a session of its own, so that Ctrl+C ends the load and not the server under it.
+    # In a session of its own, so that Ctrl+C ends the load and not the server.
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert process.stdout is not None
@@ -158,7 +160,7 @@ def serving(*words: str) -> Iterator[tuple[int, psutil.Process]]:
 
 @contextmanager
 def _memory(process: psutil.Process) -> Iterator:
-    """Sample resident memory each fifth of a second; yield what tells it at some second."""
+    """Sample resident memory five times a second; yield a function from a second to the bytes at that time."""
     began, stop = time.perf_counter(), threading.Event()
     samples = [(0.0, process.memory_info().rss)]
 
@@ -174,7 +176,7 @@ def _memory(process: psutil.Process) -> Iterator:
 
 
 def _growth(windows: pd.DataFrame) -> str:
-    """Say how the server's memory went, and how fast after the first half, when every cache is warm."""
+    """Return in words how the server's memory grew, and its rate in the second half, when every cache is warm."""
     megabytes = windows["memory_bytes"].to_numpy(float) / 2**20
     late = slice(len(windows) // 2, None)
     per_hour = 3600 * np.polyfit(windows["end_s"].to_numpy(float)[late], megabytes[late], 1)[0]

@@ -20,7 +20,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from experiments.config import entry
+from experiments.setup.config import entry
 from slm_orchestration import artifacts
 from slm_orchestration.report.machines import Machine, agreement, emulated
 

@@ -10,17 +10,17 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.config import entry
-from experiments.grade import chosen_models, load_tasks
-from slm_orchestration.outcomes.store import merge, parsed
+from experiments.setup.config import entry
+from experiments.setup.inputs import chosen_models, load_tasks
+from slm_orchestration.outcomes.store import merge_shards, parse_shard
 
 
 def main(cfg: DictConfig) -> None:
     if cfg.shard is None:
         raise ValueError("shard=null: say how many parts there are, as in shard=4/4")
-    count = parsed(cfg.shard).count
+    count = parse_shard(cfg.shard).count
     for node in chosen_models(cfg):
-        rows = merge(load_tasks(cfg), count, Path(cfg.paths.outcomes), node.name)
+        rows = merge_shards(load_tasks(cfg), count, Path(cfg.paths.outcomes), node.name)
         print(f"{node.name}: {rows} outcomes joined from {count} shards")
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.config import entry
-from experiments.grade import load_tasks
+from experiments.setup.config import entry
+from experiments.setup.inputs import load_tasks
 from slm_orchestration import artifacts, tables
 from slm_orchestration.outcomes import store
 from slm_orchestration.tasks.suite import judged

@@ -22,7 +22,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from experiments.config import entry
+from experiments.setup.config import entry
 from slm_orchestration import tables, tasks
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.tasks.cards import cards

@@ -1,28 +1,38 @@
-"""Draw the figures, write the tables, compile the paper, build the HTML report, and print where it all lies.
+"""Draw the figures, write the tables, compile the paper, build the HTML report, and print their paths.
 
     python -m experiments.report
-    python -m experiments.report trace adaptive.retention    where that number of the paper comes from
+    python -m experiments.report trace adaptive.retention    the origin of that number of the paper
 
 Reads the tables of `experiments.run` and `experiments.analyze`. Equal tables give equal bytes. The names of all numbers
-are in paper/generated/numbers.json. Of imported outcomes it draws the figures that follow from results alone; the paper
-and the page are about outcomes that this project recorded.
+are in paper/generated/numbers.json. Of imported outcomes it draws the figures that need results only; the paper and
+the page are about outcomes that this project recorded.
 """
 
 from __future__ import annotations
 
+import difflib
+import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 
-from experiments import trace
-from experiments.config import CONF, entry
-from experiments.imported import is_asked
-from experiments.page import write_page
-from experiments.results import Results, evaluated_outcomes, read_results
-from slm_orchestration import tables
+from experiments.setup.config import ROOT, entry
+from experiments.setup.imported import is_asked
+from experiments.setup.inputs import configuration_hash
+from experiments.setup.results import (
+    Results,
+    configuration_of,
+    evaluated_outcomes,
+    published_claims,
+    read_results,
+    run_folders,
+    run_of,
+)
+from slm_orchestration import artifacts, tables
 from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.agreement import agreement
 from slm_orchestration.figures.cost_of_error import cost_of_error
@@ -37,15 +47,17 @@ from slm_orchestration.figures.price_ratio import price_ratio
 from slm_orchestration.figures.reliability import reliability_diagrams
 from slm_orchestration.figures.replay_scaling import replay_scaling
 from slm_orchestration.figures.threshold_sweep import threshold_sweep
-from slm_orchestration.report import claims, facts, numbers, paper
+from slm_orchestration.outcomes.store import read_outcomes, recorded_identity
+from slm_orchestration.report import claims, facts, numbers, page, paper
 from slm_orchestration.report import printed_tables as printed
 from slm_orchestration.report.numbers import Number, Source
 
-PAPER = CONF.parent / "paper"
+PAPER = ROOT / "paper"
 VALIDATION = Path("data/validation.csv")
-# What experiments.load, experiments.faults and benchmarks.replay_speed --csv leave.
-LOAD, FAULTS = CONF.parent / "data/outcomes/load.csv", CONF.parent / "data/outcomes/faults.csv"
-REPLAY_SPEED = CONF.parent / "data/replay_speed.csv"
+# Written by experiments.load, experiments.faults and benchmarks.replay_speed --csv.
+LOAD, FAULTS = ROOT / "data/outcomes/load.csv", ROOT / "data/outcomes/faults.csv"
+REPLAY_SPEED = ROOT / "data/replay_speed.csv"
+_TRACE = "trace"
 
 
 def main(cfg: DictConfig) -> None:
@@ -53,7 +65,7 @@ def main(cfg: DictConfig) -> None:
     results = read_results(Path(cfg.paths.results))
     if is_asked(cfg):
         folder = Path(cfg.paths.figures) / str(cfg.suite.name)
-        print(f"figures      {', '.join(map(str, _saved(_of_results(results), folder)))}")
+        print(f"figures      {', '.join(map(str, _save(_figures_of_results(results), folder)))}")
         print("no paper and no page: they are about recorded answers; `python -m experiments.analyze` prints the board")
         return
     figures = draw(cfg, results, Path(cfg.paths.figures))
@@ -75,55 +87,21 @@ def main(cfg: DictConfig) -> None:
 def draw(cfg: DictConfig, results: Results, folder: Path) -> list[Path]:
     """Draw every figure into `folder`; return the files."""
     estimates, served, outcomes = results.estimates, results.at_operating_points(), evaluated_outcomes(cfg)
-    drawn = _of_results(results) | {
+    drawn = _figures_of_results(results) | {
         "latency": latency_ecdf(served, estimates),
         "price_ratio": price_ratio(served, outcomes, estimates),
         "cost_of_error": cost_of_error(estimates),
         "reliability": reliability_diagrams(outcomes, level=cfg.statistics.level),
         "agreement": agreement(outcomes, [str(model["name"]) for model in cfg.pool.models]),
     }
-    return _saved(drawn | _measured_apart(), folder)
-
-
-def _measured_apart() -> dict[str, Figure]:
-    """Return the figures of what was measured apart from recorded outcomes, where its tables are."""
-    drawn = {}
-    if LOAD.exists():
-        windows = tables.conform(pd.read_csv(LOAD.with_name("load_windows.csv")), tables.LOAD_WINDOWS)
-        drawn["load"] = load_figure(tables.conform(pd.read_csv(LOAD), tables.LOAD), windows)
-    if FAULTS.exists():
-        drawn["faults"] = faults_figure(tables.conform(pd.read_csv(FAULTS), tables.FAULTS))
-    if REPLAY_SPEED.exists():
-        drawn["replay_scaling"] = replay_scaling(pd.read_csv(REPLAY_SPEED))
-    return drawn
-
-
-def _of_results(results: Results) -> dict[str, Figure]:
-    """Return the figures that need neither answers nor seconds; those over cost only where dollars are known."""
-    curves, estimates, points = results.curves, results.estimates, results.operating_points
-    drawn = {
-        "deferral": deferral(curves, estimates, points),
-        "domain_heatmap": domain_heatmap(estimates),
-        "forest": forest(estimates, results.comparisons),
-    }
-    if curves["cost_usd"].isna().all():
-        return drawn
-    return drawn | {
-        "threshold_sweep": threshold_sweep(curves, estimates, points),
-        "cost_quality": cost_quality(curves, estimates, results.hull),
-        "cost_quality_panels": cost_quality_panels(curves, estimates, results.hull),
-    }
-
-
-def _saved(drawn: dict[str, Figure], folder: Path) -> list[Path]:
-    return [path for name, figure in drawn.items() for path in style.save(figure, folder / name)]
+    return _save(drawn | _figures_of_measurements(), folder)
 
 
 def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list[printed.PrintedTable]]:
     """Return every number and word of the paper by name, and the printed tables, the summary first."""
     estimates, comparisons = results.estimates, results.comparisons
     source = Source("estimates.parquet", results.configuration)
-    simulated = pd.read_csv(CONF.parent / VALIDATION)
+    simulated = pd.read_csv(ROOT / VALIDATION)
     evaluated = claims.evaluate(published_claims(), pd.concat([estimates, results.measured]), comparisons)
     named = (
         numbers.from_estimates(estimates, source)
@@ -152,12 +130,104 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
     return named, shown
 
 
-def published_claims() -> list[claims.Claim]:
-    """Return the claims of conf/claims.yaml."""
-    rows = OmegaConf.to_container(OmegaConf.load(CONF / "claims.yaml"))
-    if not isinstance(rows, list):
-        raise ValueError("conf/claims.yaml must hold a list of claims")
-    return claims.from_rows(rows)
+def write_page(
+    cfg: DictConfig, results: Results, named: Mapping[str, Number], shown: Sequence[printed.PrintedTable]
+) -> Path:
+    """Write the page from the results and the recorded answers; return its file."""
+    outcomes = read_outcomes(Path(cfg.paths.outcomes), [str(model["name"]) for model in cfg.pool.models])
+    by_name = {table.name: table for table in shown}
+    order = naming.in_print_order(results.estimates, results.curves["strategy"].unique())
+    curves = page.curves(results.curves, results.operating_points)
+    data = {
+        "about": f"Suite {cfg.suite.name}, pool {cfg.pool.name} ({named['model.list'].text}), "
+        f"{named['count.tasks'].text} evaluation tasks of {named['count.domains'].text} domains. "
+        f"Configuration {results.configuration}.",
+        "finding": f"Against the mixture: {named['words.against_mixture'].text}.",
+        "leader": named["leader.strategy"].text,
+        "measures": list(page.MEASURES.values()),
+        "board": page.table(by_name["summary"]),
+        "claims": page.table(by_name["claims"]),
+        "plane": page.plane(results.estimates, results.hull),
+        "curves": {name: curves[name] for name in order},
+        "tasks": page.tasks(outcomes, results.at_operating_points(), _wording(Path(cfg.paths.tasks))),
+    }
+    path = Path(cfg.paths.page)
+    artifacts.write_text(path, page.render(data, f"Routing over {cfg.pool.name}, suite {cfg.suite.name}"))
+    return path
+
+
+def print_trace(cfg: DictConfig, name: str) -> None:
+    """Print where the number `name` comes from."""
+    for kind, identity in trace(cfg, name):
+        print(f"{kind:<14} {identity}")
+
+
+def trace(cfg: DictConfig, name: str) -> list[tuple[str, str]]:
+    """Return the links from a printed number to the weights, each as (kind, identity), checked against the files.
+
+    Raises ValueError naming the first link that does not hold: an unknown name, a printed number that differs from its
+    table, or a file that is not the one that the run read.
+    """
+    folder, printed_file = Path(cfg.paths.results), Path(cfg.paths.paper) / paper.GENERATED / "numbers.json"
+    number = _printed(name, describe(cfg, read_results(folder))[0], printed_file)
+    about = f" (value {number.value})" if number.value is not None else ""
+    links = [("number", f"{name} = {number.text or 'nothing'}{about}"), ("row", number.row)]
+    table = folder / number.table
+    links.append(("table", f"{table} {_sha(table)}" if table.is_file() else number.table or "none"))
+    runs = [run_of(folder, strategy) for strategy in number.strategies] or run_folders(folder)
+    links.append(("configuration", f"{configuration_of(folder)}, of {len(run_folders(folder))} runs"))
+    inputs: dict[str, str] = {}
+    for run in dict.fromkeys(runs):
+        inputs |= _inputs(run)
+        links.append(("run", f"{run}, configuration {_configuration(run)}"))
+        if number.strategies:
+            links.append(("decisions", f"{run / 'decisions.parquet'} {_sha(run / 'decisions.parquet')}"))
+    return links + _origins(inputs, run_folders(folder)[0])
+
+
+def traced_name(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the name in `trace NAME` or `trace=NAME`, or "", and the other words of the command line."""
+    rest = list(words)
+    for index, word in enumerate(rest):
+        if word.startswith(f"{_TRACE}=") and len(word) > len(_TRACE) + 1:
+            return word.removeprefix(f"{_TRACE}="), rest[:index] + rest[index + 1 :]
+    if rest[:1] != [_TRACE] or {"--help", "-h"} & set(rest):
+        return "", rest
+    return (rest[1] if len(rest) > 1 else " "), rest[2:]
+
+
+def _figures_of_measurements() -> dict[str, Figure]:
+    """Return the figures of loads, faults and replay speed, where their tables exist."""
+    drawn = {}
+    if LOAD.exists():
+        windows = tables.conform(pd.read_csv(LOAD.with_name("load_windows.csv")), tables.LOAD_WINDOWS)
+        drawn["load"] = load_figure(tables.conform(pd.read_csv(LOAD), tables.LOAD), windows)
+    if FAULTS.exists():
+        drawn["faults"] = faults_figure(tables.conform(pd.read_csv(FAULTS), tables.FAULTS))
+    if REPLAY_SPEED.exists():
+        drawn["replay_scaling"] = replay_scaling(pd.read_csv(REPLAY_SPEED))
+    return drawn
+
+
+def _figures_of_results(results: Results) -> dict[str, Figure]:
+    """Return the figures that need neither answers nor latencies; those over cost only where costs are known."""
+    curves, estimates, points = results.curves, results.estimates, results.operating_points
+    drawn = {
+        "deferral": deferral(curves, estimates, points),
+        "domain_heatmap": domain_heatmap(estimates),
+        "forest": forest(estimates, results.comparisons),
+    }
+    if curves["cost_usd"].isna().all():
+        return drawn
+    return drawn | {
+        "threshold_sweep": threshold_sweep(curves, estimates, points),
+        "cost_quality": cost_quality(curves, estimates, results.hull),
+        "cost_quality_panels": cost_quality_panels(curves, estimates, results.hull),
+    }
+
+
+def _save(drawn: dict[str, Figure], folder: Path) -> list[Path]:
+    return [path for name, figure in drawn.items() for path in style.save(figure, folder / name)]
 
 
 def _design(cfg: DictConfig, results: Results) -> dict[str, object]:
@@ -172,6 +242,66 @@ def _design(cfg: DictConfig, results: Results) -> dict[str, object]:
     }
 
 
+def _wording(path: Path) -> dict[str, dict[str, str]]:
+    """Return question and reference of the tasks that were prepared here; none are part of the repository."""
+    if not path.exists():
+        return {}
+    rows = tables.read(path, tables.TASKS).set_index("task_id")[["question", "reference"]]
+    return {str(task_id): {str(key): str(text) for key, text in row.items()} for task_id, row in rows.iterrows()}
+
+
+def _printed(name: str, named: Mapping[str, Number], path: Path) -> Number:
+    if name not in named:
+        near = difflib.get_close_matches(name, named, n=3)
+        hint = f"; near are {', '.join(near)}" if near else ""
+        raise ValueError(f"trace: no number is named {name.strip()!r}{hint}; {path} lists them all")
+    if not path.exists():
+        raise ValueError(f"{path}: nothing is printed yet; `python -m experiments.report` makes it")
+    entry = json.loads(path.read_text(encoding="utf-8")).get(name)
+    if entry is None or entry["text"] != named[name].text or entry["configuration"] != named[name].configuration:
+        raise ValueError(
+            f"{path}: prints {name} as {entry and entry['text']!r}, where the tables have {named[name].text!r}, of "
+            f"configuration {named[name].configuration}; `python -m experiments.report` prints it again"
+        )
+    return named[name]
+
+
+def _configuration(run: Path) -> str:
+    """Return the run's configuration hash. Raises ValueError if its decisions were made by another."""
+    named = configuration_hash((run / "config.yaml").read_text(encoding="utf-8"))
+    made_by = tables.read_metadata(run / "decisions.parquet").get("configuration")
+    if made_by != named:
+        raise ValueError(f"{run}: config.yaml is {named}, and decisions.parquet was made by {made_by}; run it again")
+    return named
+
+
+def _inputs(run: Path) -> dict[str, str]:
+    read = OmegaConf.select(OmegaConf.load(run / "config.yaml"), "inputs")
+    return {str(path): str(checksum) for path, checksum in read.items()}
+
+
+def _origins(inputs: Mapping[str, str], run: Path) -> list[tuple[str, str]]:
+    """Return the tasks and outcomes that a run read, and the weights of the models that gave them."""
+    links, weights = [], []
+    for path, checksum in inputs.items():
+        if not Path(path).exists() or artifacts.sha256(Path(path)) != checksum:
+            raise ValueError(f"{path}: not the file that {run} read, whose sha256 was {checksum}; run it again")
+        metadata = tables.read_metadata(Path(path))
+        kind = "outcomes" if "identity" in metadata else "tasks"
+        links.append((kind, f"{path} sha256 {checksum}"))
+        if kind == "outcomes":
+            weights.append(("weights", f"{Path(path).stem} sha256 {_weights(metadata)}"))
+    return links + weights
+
+
+def _weights(metadata: dict[str, str]) -> str:
+    return recorded_identity(metadata).get("weights_sha256", "not recorded")
+
+
+def _sha(path: Path) -> str:
+    return f"sha256 {artifacts.sha256(path)}"
+
+
 if __name__ == "__main__":
-    name, sys.argv[1:] = trace.asked_for(sys.argv[1:])
-    entry(trace.tracing(name, describe) if name else main, "experiments.report")
+    name, sys.argv[1:] = traced_name(sys.argv[1:])
+    entry((lambda cfg: print_trace(cfg, name)) if name else main, "experiments.report")

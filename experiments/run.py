@@ -4,8 +4,8 @@
     python -m experiments.run -m 'routing=glob(*)'
 
 Writes decisions, curves, operating points and the curves' metrics of the evaluation tasks under the results folder. A
-run that stands complete for the same configuration and outcomes is shown, not repeated. A sweep ends with the
-leaderboard of all runs of the folder.
+complete run of the same configuration and outcomes is shown, not repeated. A sweep ends with the leaderboard of all
+runs of the folder.
 """
 
 from __future__ import annotations
@@ -20,17 +20,14 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from experiments import imported, inputs
-from experiments.analyze import leaderboard_of_results
-from experiments.config import entry
-from experiments.router_overhead import overhead_of
-from experiments.side_reads import with_side_tables
-from experiments.sweep_table import show
-from experiments.tracking import log_sweep
+from experiments.setup import imported, inputs
+from experiments.setup.config import entry
+from experiments.setup.leaderboard import show_leaderboard
+from experiments.setup.tracking import log_sweep
 from slm_orchestration import artifacts, tables
 from slm_orchestration.routing import replay, sweep
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
-from slm_orchestration.routing.references import upper_hull
+from slm_orchestration.routing.references import hull_vertices
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy
 from slm_orchestration.studies.curve_metrics import (
@@ -47,20 +44,21 @@ TABLES = {
     "operating_points": tables.OPERATING_POINTS,
     "curve_metrics": tables.ESTIMATES,
 }
+_MAY_BE_UNKNOWN = {"cost_usd": "USD / 1,000 tasks", "latency_s": "latency s"}
 
 
 def main(cfg: DictConfig) -> int:
-    """Run the configured strategy, or show the run that stands complete; return how many runs are new.
+    """Run the configured strategy, or show its complete run; return how many runs were added.
 
-    Each strategy is a run, and so is each of its thresholds.
+    Each strategy counts as a run, and so does each of its thresholds.
     """
     folder = Path(cfg.paths.results) / cfg.routing.name
     paths = {name: folder / f"{name}.parquet" for name in TABLES}
     if reason := imported.reason_to_skip(cfg):
         print(f"\n{cfg.routing.name}: skipped, as {reason}")
         return 0
-    stands = inputs.is_complete(folder, [path.name for path in paths.values()], inputs.fingerprint(cfg))
-    if not stands:
+    complete = inputs.is_complete(folder, [path.name for path in paths.values()], inputs.fingerprint(cfg))
+    if not complete:
         try:
             _run(cfg, folder, paths)
         except NotRecorded as error:
@@ -71,18 +69,18 @@ def main(cfg: DictConfig) -> int:
     curves = tables.read(paths["curves"], tables.CURVES)
     points = tables.read(paths["operating_points"], tables.OPERATING_POINTS)
     log_sweep(cfg, curves, {**paths, "config": folder / "config.yaml"}, _tags(folder))
-    show(curves, points)
+    _print_curves(curves, points)
     print(f"tables: {folder}")
-    return 0 if stands else int((curves["domain"] == replay.OVERALL).sum() + curves["strategy"].nunique())
+    return 0 if complete else int((curves["domain"] == replay.OVERALL).sum() + curves["strategy"].nunique())
 
 
 def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
     configured = instantiate(cfg.routing.strategy, _convert_="all")
-    outcomes = with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
+    outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     calibration = outcomes.where("calibration")
     strategy = configured.fit(outcomes.where("fit"), calibration)
-    overhead = overhead_of(cfg, strategy, calibration)
-    asked = inputs.fingerprint(cfg)  # after the overhead, which a first run measures into the table it reads
+    overhead = inputs.overhead_of(cfg, strategy, calibration)
+    asked = inputs.fingerprint(cfg)  # after the overhead, as a first run adds a row to that table
     results = _replayed(cfg, strategy, outcomes, overhead)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").unlink(missing_ok=True)  # without it the folder counts as incomplete
@@ -143,8 +141,35 @@ def _point(strategy: str, threshold: float, reason: str, tasks: int) -> pd.DataF
 
 
 def _write_hull(path: Path, calibration: OutcomeMatrix) -> None:
-    vertices = upper_hull(calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0))
+    vertices = hull_vertices(calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0))
     artifacts.write_text(path, json.dumps([calibration.models[vertex] for vertex in vertices]) + "\n")
+
+
+def _print_curves(curves: pd.DataFrame, points: pd.DataFrame) -> None:
+    """Print each strategy's curve over thresholds, overall, and mark the operating point with a star."""
+    overall = curves[curves["domain"] == replay.OVERALL].merge(
+        points[["strategy", "threshold"]].assign(at="*"), how="left"
+    )
+    for strategy, curve in overall.groupby("strategy", sort=False):
+        print(f"\n{strategy}, {int(curve['tasks'].iloc[0])} evaluation tasks")
+        print(_text(curve).to_string(index=False))
+    for strategy, threshold, reason in zip(points["strategy"], points["threshold"], points["chosen_by"], strict=True):
+        if pd.notna(threshold):
+            print(f"\n* {strategy}: threshold {threshold:g}, {reason}")
+
+
+def _text(curve: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "": curve["at"].fillna(""),
+            "threshold": curve["threshold"].map(lambda t: "" if pd.isna(t) else f"{t:.3f}"),
+            "small share": curve["small_share"].map("{:.1%}".format),
+            "quality": curve["quality"].map("{:.3f}".format),
+            "retention": curve["retention"].map(lambda r: "undefined" if pd.isna(r) else f"{r:.1%}"),
+            "USD / 1,000 tasks": (curve["cost_usd"] * 1000).map("{:.4f}".format),
+            "latency s": curve["latency_s"].map("{:.2f}".format),
+        }
+    ).drop(columns=[shown for name, shown in _MAY_BE_UNKNOWN.items() if curve[name].isna().all()])
 
 
 def _in_a_sweep() -> bool:
@@ -159,4 +184,4 @@ def _tags(folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    entry(main, "experiments.run", after_sweep=leaderboard_of_results)
+    entry(main, "experiments.run", after_sweep=show_leaderboard)

@@ -15,10 +15,9 @@ import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from experiments.audit import drawn
-from experiments.config import entry
-from experiments.grade import chosen_models, load_tasks, require_sandbox
-from slm_orchestration.models.model import Completion, StreamingModel
+from experiments.setup.config import entry
+from experiments.setup.inputs import chosen_models, load_tasks, random_sample, require_sandbox
+from slm_orchestration.models.model import BatchStreaming, Completion
 from slm_orchestration.outcomes.audit import agreement
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task
@@ -35,7 +34,7 @@ class Way:
 
 
 def main(cfg: DictConfig) -> None:
-    tasks = drawn(load_tasks(cfg), n=cfg.n, seed=cfg.seed)
+    tasks = random_sample(load_tasks(cfg), n=cfg.n, seed=cfg.seed)
     require_sandbox(tasks)
     full = cfg.inference.token_budget
     ways = [
@@ -58,7 +57,7 @@ def main(cfg: DictConfig) -> None:
             print(f"{node.name}, {way.name}, {threads} threads, {seconds:.0f} s: {agreement(reference, answered)}")
 
 
-def _answered(model: StreamingModel, tasks: list[Task], way: Way, seed: int) -> pd.DataFrame:
+def _answered(model: BatchStreaming, tasks: list[Task], way: Way, seed: int) -> pd.DataFrame:
     order = tasks[::-1] if way.backwards else tasks
     answers: dict[str, str] = {}
     for finished in model.stream(order, batch_tokens=way.token_budget, seed=seed):

@@ -13,7 +13,7 @@ import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from experiments.config import entry
+from experiments.setup.config import entry
 from slm_orchestration.routing.operating_point import GuaranteedRetention
 from slm_orchestration.studies.guarantee import simulate
 

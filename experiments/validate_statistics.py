@@ -16,7 +16,7 @@ import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 from omegaconf import DictConfig
 
-from experiments.config import entry
+from experiments.setup.config import entry
 from slm_orchestration import artifacts
 from slm_orchestration.statistics import validation
 from slm_orchestration.statistics.validation import Found, Population

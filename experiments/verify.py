@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.code_hash import code_sha256
-from experiments.config import entry
-from experiments.inputs import recorded_files
-from experiments.results import run_folders
+from experiments.setup.code_hash import code_sha256
+from experiments.setup.config import entry
+from experiments.setup.inputs import recorded_files
+from experiments.setup.results import run_folders
 from slm_orchestration import artifacts, tables
 from slm_orchestration.report import reference
 from slm_orchestration.report.reference import Difference

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
-from experiments.config import load_config
+from experiments.setup.config import load_config
 from slm_orchestration import tables
-from slm_orchestration.outcomes.store import describe, write_outcomes
+from slm_orchestration.outcomes.store import table_metadata, write_outcomes
 from slm_orchestration.tasks.task import Task, to_table
 
 MODELS = {"smollm2-135m": (0.35, 1.0), "qwen2.5-coder-0.5b": (0.5, 3.0), "qwen2.5-coder-1.5b": (0.7, 10.0)}
@@ -33,6 +33,15 @@ def configured(folder: Path, *overrides: str) -> DictConfig:
     )
 
 
+def composed(folder: Path, config: str, *overrides: str) -> DictConfig:
+    """Return a command's own configuration with its paths in `folder`, where the suite is written."""
+    paths = [f"paths.tasks={folder / 'tasks.parquet'}", f"paths.outcomes={folder / 'outcomes'}"]
+    paths += [f"paths.results={folder / 'results'}", f"paths.figures={folder}"]
+    cfg = load_config(*paths, "tracking=off", *overrides, config=config)
+    write_suite(cfg)
+    return cfg
+
+
 def write_suite(cfg: DictConfig, *, tasks: int = 120) -> None:
     """Write TASKS and OUTCOMES: harder questions are longer, and better models are right more often."""
     rng = np.random.default_rng(0)
@@ -42,7 +51,7 @@ def write_suite(cfg: DictConfig, *, tasks: int = 120) -> None:
     for model, (skill, price) in MODELS.items():
         right = rng.random(tasks) < np.where(hard, skill * 0.6, min(skill * 1.3, 0.95))
         frame = pd.DataFrame([make_outcome(task, model, bool(ok), price) for task, ok in zip(rows, right, strict=True)])
-        about = describe({"weights_sha256": "by hand", "dtype": "none"}, ["0"] * tasks)
+        about = table_metadata({"weights_sha256": "by hand", "dtype": "none"}, ["0"] * tasks)
         write_outcomes(frame, Path(cfg.paths.outcomes), model, metadata=about)
 
 

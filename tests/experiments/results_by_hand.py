@@ -10,11 +10,11 @@ import pandas as pd
 import yaml
 from omegaconf import DictConfig, open_dict
 
-from experiments.inputs import configuration_hash
-from experiments.results import configuration_of
 from experiments.run import TABLES
+from experiments.setup.inputs import configuration_hash
+from experiments.setup.results import configuration_of
 from slm_orchestration import artifacts, tables
-from slm_orchestration.outcomes.store import describe, write_outcomes
+from slm_orchestration.outcomes.store import table_metadata, write_outcomes
 from slm_orchestration.tasks.task import to_table
 from tests.experiments.by_hand import make_outcome, make_task
 from tests.figures import tables_by_hand as by_hand
@@ -60,5 +60,5 @@ def _write_suite(cfg: DictConfig) -> None:
     for place, model in enumerate(MODELS):
         rows = [make_outcome(task, model, n % 5 > 1 - place, 1.0 + place) for n, task in enumerate(tasks)]
         rows[0]["answer"] = HOSTILE
-        about = describe({"weights_sha256": f"{model}, by hand", "dtype": "none"}, ["0"] * len(tasks))
+        about = table_metadata({"weights_sha256": f"{model}, by hand", "dtype": "none"}, ["0"] * len(tasks))
         write_outcomes(pd.DataFrame(rows), Path(cfg.paths.outcomes), model, metadata=about)

@@ -47,16 +47,6 @@ def test_analysing_twice_gives_the_same_bytes(runs):
     assert first == [(analysed(runs) / f"{name}.parquet").read_bytes() for name in ("estimates", "comparisons")]
 
 
-def test_without_runs_the_command_to_make_them_is_named(tmp_path):
-    with pytest.raises(ValueError, match="no runs to analyse; run `make sweep`"):
-        analyze.operating_decisions(tmp_path)
-
-
-def test_without_a_hull_the_command_to_make_it_is_named(tmp_path):
-    with pytest.raises(ValueError, match="routing=mixture first"):
-        analyze.read_hull(tmp_path)
-
-
 def test_runs_of_other_thresholds_are_not_mixed_in(runs):
     with pytest.raises(ValueError, match=r"made with other thresholds than the present ones; run .*routing=constant"):
         analysed(runs, "thresholds=[0.0,0.5,1.0]")
@@ -70,7 +60,7 @@ def test_power_says_how_many_tasks_and_what_each_suite_can_show(runs, capsys):
     assert "heuristic" in printed and "standard (500 tasks)" in printed
 
 
-def test_bands_and_views_stand_beside_the_estimates(runs):
+def test_bands_robustness_and_counts_are_written_with_the_estimates(runs):
     results = analysed(runs)
     bands = tables.read(results / "bands.parquet", tables.BANDS)
     assert set(bands["strategy"]) == {"heuristic", "mixture"}

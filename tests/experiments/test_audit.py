@@ -30,7 +30,7 @@ def test_recorded_answers_of_the_same_model_agree(cfg, capsys):
 
 def test_forged_outcomes_fail(cfg):
     folder = Path(cfg.paths.outcomes)
-    recorded, metadata = store.recorded(folder, "scripted-small")
+    recorded, metadata = store.read_recorded(folder, "scripted-small")
     forged = tables.conform(recorded.assign(answer=recorded["answer"].map({"A": "B"}), quality=1.0), tables.OUTCOMES)
     store.write_outcomes(forged, folder, "scripted-small", metadata=metadata)
     with pytest.raises(ValueError, match="outcomes of scripted-small are not what the models say"):
@@ -47,7 +47,7 @@ def test_planted_forgeries_are_met_as_often_as_the_exact_chance_says(cfg):
 
 def test_an_audit_without_weights_says_that_it_was_skipped_only_if_it_may(cfg, capsys, monkeypatch):
     def offline(*arguments, **options):
-        raise ArtifactError("weights are not to be had: no network")
+        raise ArtifactError("weights could not be fetched: no network")
 
     monkeypatch.setattr(audit, "collect", offline)
     with pytest.raises(ArtifactError):
@@ -55,4 +55,4 @@ def test_an_audit_without_weights_says_that_it_was_skipped_only_if_it_may(cfg, c
     with open_dict(cfg):
         cfg.inference.audit_may_skip = True
     audit.main(cfg)
-    assert "audit skipped: weights are not to be had" in capsys.readouterr().out
+    assert "audit skipped: weights could not be fetched" in capsys.readouterr().out

@@ -1,7 +1,7 @@
 import pytest
 
 from experiments.claims import END, HEADLINES, PAGE, README, START, claims_table, with_table
-from experiments.config import load_config
+from experiments.setup.config import load_config
 
 
 @pytest.mark.parametrize(("page", "named"), [(README, HEADLINES), (PAGE, ())])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments import prepare
-from experiments.config import CONF, entry
+from experiments.setup.config import CONF, entry
 from slm_orchestration import tables
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import from_table

@@ -10,8 +10,8 @@ import pytest
 
 from slm_orchestration.outcomes.imported.reader import Imported, read_imported
 from slm_orchestration.routing import replay
-from slm_orchestration.routing.access import lacking
-from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix, matrix
+from slm_orchestration.routing.access import missing_inputs
+from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix, imported_matrix
 from slm_orchestration.routing.replay import Replayed
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy
 from tests.experiments.test_strategies_on_anything import GRID, ROUTINGS, WORDS, _strategy, made_up
@@ -64,11 +64,11 @@ def recorded(tasks: int, seed: int = 0) -> pd.DataFrame:
 
 
 def ran(imported: Imported, routings: list[str]) -> dict[str, Replayed]:
-    outcomes = matrix(imported)
+    outcomes = imported_matrix(imported)
     found: dict[str, Replayed] = {}
     for routing in routings:
         configured = _strategy(routing)
-        if lacking(configured, outcomes) is None:
+        if missing_inputs(configured, outcomes) is None:
             with suppress(NotRecorded):  # of a network to train
                 strategy = configured.fit(outcomes.where("fit"), outcomes.where("calibration"))
                 found |= replayed(strategy, outcomes.where("evaluation"))

@@ -1,10 +1,10 @@
 """`experiments.refits`: other splits of the same tasks."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import inputs, refits, run
+from experiments import refits, run
+from experiments.setup import inputs
 from tests.experiments.by_hand import configured, write_suite
 
 
@@ -14,15 +14,6 @@ def cfg(tmp_path_factory):
     cfg = configured(folder, "routing=length", "statistics.refits=3")
     write_suite(cfg)
     return cfg
-
-
-def test_groups_are_dealt_out_whole_in_the_shares_of_the_splits(cfg):
-    outcomes = inputs.load_outcomes(cfg)
-    again = refits.resplit(outcomes, np.random.default_rng(0))
-    counts = again.tasks["split"].value_counts()
-    assert (counts["fit"], counts["calibration"], counts["evaluation"]) == (36, 24, 60)
-    assert (again.tasks.groupby("group")["split"].nunique() == 1).all()
-    assert not again.tasks["split"].equals(outcomes.tasks["split"])
 
 
 def test_refits_are_written_and_repeat(cfg, capsys):
@@ -40,6 +31,6 @@ def test_a_refit_on_the_recorded_split_gives_what_the_run_reports(cfg):
     folder = f"{cfg.paths.results}/length"
     curves, points = (pd.read_parquet(f"{folder}/{name}.parquet") for name in ("curves", "operating_points"))
     reported = curves.query("domain == 'overall'").merge(points[["strategy", "threshold"]]).iloc[0]
-    row = refits._refit(cfg, inputs.load_outcomes(cfg))[0]
+    row = refits.refit_configured(cfg, inputs.load_outcomes(cfg))[0]
     assert row["retention"] == pytest.approx(reported["retention"])
     assert row["small_share"] == pytest.approx(reported["small_share"])

@@ -1,13 +1,22 @@
+"""The report says where everything is, and every printed number is traced back to the weights."""
+
+import json
+import random
+import re
 from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig
 
 from experiments import report
-from slm_orchestration import tables
+from experiments.setup.results import read_results
+from slm_orchestration import artifacts, tables
+from slm_orchestration.report import paper
 from tests.experiments.by_hand import configured
-from tests.experiments.results_by_hand import write_results
+from tests.experiments.results_by_hand import MODELS, write_results
 from tests.figures import tables_by_hand as by_hand
+
+SOURCE = (Path(__file__).parents[2] / "paper/main.typ").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -22,7 +31,7 @@ def contents(cfg: DictConfig) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_report_says_where_everything_lies_and_again_gives_the_same_bytes(cfg: DictConfig, capsys):
+def test_a_report_prints_all_paths_and_gives_the_same_bytes_again(cfg: DictConfig, capsys):
     report.main(cfg)
     printed = capsys.readouterr().out
     adaptive = next(line for line in printed.splitlines() if line.startswith("adaptive"))
@@ -59,12 +68,74 @@ def test_results_without_a_competing_strategy_are_refused(cfg: DictConfig):
         report.main(cfg)
 
 
-def test_the_published_claims_are_those_of_the_list_each_with_comparison_scope_and_experiment():
-    claims = {claim.name: claim for claim in report.published_claims()}
-    assert len(claims) == 20
-    assert all(claim.comparison and claim.scope and claim.experiment for claim in claims.values())
-    assert claims["quality_absolute"].quote == claims["quality_relative"].quote == "≥ 95 %"
-    assert claims["small_share"].target == 0.712
-    assert claims["cost"].target == 8.3
-    assert 1 / (1 - claims[claims["cost"].ceiling_from].target) == pytest.approx(3.47, abs=0.005)
-    assert claims["together"].all_of == ("small_share", "latency", "cost", "quality_relative")
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> DictConfig:
+    cfg = configured(tmp_path_factory.mktemp("trace"))
+    write_results(cfg)
+    named, shown = report.describe(cfg, read_results(Path(cfg.paths.results)))
+    paper.write_generated(shown, named, Path(cfg.paths.paper) / paper.GENERATED)
+    return cfg
+
+
+def links(printed: DictConfig, name: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for kind, identity in report.trace(printed, name):
+        found.setdefault(kind, []).append(identity)
+    return found
+
+
+def test_ten_numbers_that_the_paper_prints_lead_to_outcomes_and_weights(printed: DictConfig):
+    named = sorted(set(re.findall(r'#(?:n|ci)\("([^"]+)"\)', SOURCE)))
+    assert len(named) > 20
+    texts = json.loads((Path(printed.paths.paper) / "generated/numbers.json").read_text())
+    for name in random.Random(5).sample(named, 10):
+        found = links(printed, name)
+        assert found["number"][0].startswith(f"{name} = {texts[name]['text']}")
+        assert len(found["outcomes"]) == len(found["weights"]) == len(MODELS)
+        for path, _, checksum in map(str.split, found["outcomes"]):
+            assert artifacts.sha256(Path(path)) == checksum
+
+
+def test_a_cell_names_its_row_its_table_and_the_run_of_its_strategy(printed: DictConfig):
+    found = links(printed, "adaptive.cost_saving")
+    results = Path(printed.paths.results)
+    assert found["row"] == ["strategy=adaptive, domain=overall, metric=cost_saving"]
+    assert found["table"] == [
+        f"{results / 'estimates.parquet'} sha256 {artifacts.sha256(results / 'estimates.parquet')}",
+    ]
+    [made] = found["run"]
+    assert re.fullmatch(rf"{results / 'all'}, configuration [0-9a-f]{{12}}", made)
+
+
+def test_an_unknown_name_is_refused_and_similar_names_are_given(printed: DictConfig):
+    with pytest.raises(
+        ValueError, match=r"no number is named 'adaptive\.cost_savings'; near are adaptive\.cost_saving"
+    ):
+        links(printed, "adaptive.cost_savings")
+
+
+def test_a_printed_number_that_differs_from_its_table_is_refused(printed: DictConfig):
+    path = Path(printed.paths.paper) / "generated/numbers.json"
+    honest = path.read_text()
+    entries = json.loads(honest)
+    entries["adaptive.cost_saving"]["text"] = "99.00×"
+    path.write_text(json.dumps(entries))
+    with pytest.raises(ValueError, match=r"prints adaptive\.cost_saving as '99\.00×', where the tables have"):
+        links(printed, "adaptive.cost_saving")
+    path.write_text(honest)
+
+
+def test_outcomes_that_the_run_did_not_read_are_refused(printed: DictConfig):
+    path = Path(printed.paths.outcomes) / "small.parquet"
+    honest = path.read_bytes()
+    path.write_bytes(honest + b"\n")
+    with pytest.raises(ValueError, match=r"small\.parquet: not the file that .* read"):
+        links(printed, "adaptive.cost_saving")
+    path.write_bytes(honest)
+
+
+def test_the_traced_name_is_a_word_or_a_setting():
+    assert report.traced_name(["trace", "a.b", "suite=quick"]) == ("a.b", ["suite=quick"])
+    assert report.traced_name(["suite=quick", "trace=a.b"]) == ("a.b", ["suite=quick"])
+    assert report.traced_name(["suite=quick"]) == ("", ["suite=quick"])
+    assert report.traced_name(["trace", "--help"]) == ("", ["trace", "--help"])

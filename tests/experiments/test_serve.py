@@ -8,7 +8,7 @@ import httpx2 as httpx
 import pytest
 
 from experiments import serve
-from experiments.config import load_config
+from experiments.setup.config import load_config
 from tests.serving.by_hand import write_records
 
 

@@ -11,13 +11,19 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from experiments.config import CONF
+from experiments.setup.config import CONF
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.operating_point import Retention
-from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix, Recorded
+from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix, SideTable
 from slm_orchestration.routing.strategy import FittedRoutedStrategy
 from slm_orchestration.routing.sweep import changes, curve
-from slm_orchestration.studies.curve_metrics import Resampling, Sweep, changes_on_grid, curve_metrics, pair_score
+from slm_orchestration.studies.curve_metrics import (
+    Resampling,
+    SweptStrategy,
+    changes_on_grid,
+    curve_metrics,
+    pair_score,
+)
 
 ROUTINGS = sorted(path.stem for path in (CONF / "routing").glob("*.yaml"))
 WORDS = ["prime", "apple", "why", "17", "def f(x):", "{}", "tree", "größer", "total", "\n"]
@@ -61,8 +67,8 @@ def made_up(tasks: int, models: int, seed: int = 0) -> OutcomeMatrix:
     samples[:] = [list(rng.choice(WORDS, 5)) if row % 2 else [] for row in range(tasks)]
     paid = [np.full(tasks, 1e-6)] * 3
     side = {
-        "state:model-0": Recorded(rng.normal(size=(tasks, 16)).astype(np.float32), *paid),
-        "samples:model-0:5": Recorded(samples, *paid),
+        "state:model-0": SideTable(rng.normal(size=(tasks, 16)).astype(np.float32), *paid),
+        "samples:model-0:5": SideTable(samples, *paid),
     }
     return OutcomeMatrix(frame, names, frozenset(names[:-1]), quality, cost, cost * 1e4, cost * 1e3, answers, side=side)
 
@@ -146,7 +152,7 @@ def goes_through(routing: str, fit: OutcomeMatrix, calibration: OutcomeMatrix, e
             assert exactly["quality"][piece] == pytest.approx(again.quality.mean(axis=1))
             assert exactly["cost_usd"][piece] == pytest.approx(again.cost_usd.mean(axis=1))
         ends = after.quality[point], after.cost_usd[point]
-        sweep = Sweep(name, calibration, evaluation, *sides, score=pair_score(strategy, evaluation), point=ends)
+        sweep = SweptStrategy(name, calibration, evaluation, *sides, score=pair_score(strategy, evaluation), point=ends)
         curve_metrics(sweep, Resampling(resamples=5, seed=0, level=0.95))
 
 

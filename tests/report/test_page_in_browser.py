@@ -8,8 +8,7 @@ import pytest
 from omegaconf import DictConfig
 
 from experiments import report
-from experiments.page import write_page
-from experiments.results import Results, read_results
+from experiments.setup.results import Results, read_results
 from slm_orchestration.report.numbers import format_metric
 from slm_orchestration.report.page import MEASURES
 from tests.experiments.by_hand import configured
@@ -39,7 +38,7 @@ def results(cfg: DictConfig) -> Results:
 @pytest.fixture(scope="module")
 def opened(cfg: DictConfig, results: Results):
     named, shown = report.describe(cfg, results)
-    path = write_page(cfg, results, named, shown)
+    path = report.write_page(cfg, results, named, shown)
     complaints, requests = [], []
     with playwright.sync_playwright() as player:
         browser = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -18,7 +18,7 @@ _JUDGED_REFERENCES = ("random", "domain_table_given", "oracle", "oracle_permuted
 # A sentence lists this many names; of more it says "the others".
 _NAMED = 3
 # The metrics that the paper's sentences name for one strategy.
-_SPOKEN_OF = (
+HEADLINE_METRICS = (
     "quality",
     "small_share",
     "retention",
@@ -176,7 +176,7 @@ def design(values: Mapping[str, object], source: Source) -> Facts:
 def under_other_names(numbers: Mapping[str, Number], strategy: str, alias: str) -> Facts:
     """Return the overall numbers of `strategy` as `<alias>.<metric>`; a strategy that was not run says so."""
     found: Facts = {}
-    for metric in _SPOKEN_OF:
+    for metric in HEADLINE_METRICS:
         for name in (metric, f"{metric}.interval"):
             blank = "" if name.endswith(".interval") else "not run"
             missing = Number(f"{strategy}.{name}", blank, None, "", f"no strategy {strategy}", "")

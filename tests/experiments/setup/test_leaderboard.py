@@ -1,9 +1,10 @@
-"""The leaderboard's words: better, worse, or undecided with what could have been seen."""
+"""The leaderboard's words: better, worse, or undecided with the smallest detectable difference."""
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from experiments.leaderboard import leaderboard
+from experiments.setup.leaderboard import leaderboard, operating_decisions, read_hull
 
 
 def _tables(*strategies):
@@ -24,7 +25,7 @@ def _tables(*strategies):
     )
 
 
-def test_strategies_stand_by_their_gain_with_a_verdict_each():
+def test_strategies_are_sorted_by_their_gain_and_each_has_a_verdict():
     tables = _tables(("bad", -0.2, -4.0, 0.001, 0.14), ("good", 0.2, 4.0, 0.001, 0.14), ("so_so", 0.1, 1.0, 0.9, 0.28))
     board = leaderboard(*tables, {"good": 0.002}).set_index("strategy")
     assert list(board.index) == ["good", "so_so", "bad"]
@@ -33,10 +34,10 @@ def test_strategies_stand_by_their_gain_with_a_verdict_each():
     assert board["verdict"].tolist() == ["better", "undecided (±0.280)", "worse"]
 
 
-def test_references_that_are_told_say_so_and_the_mixture_has_no_verdict():
+def test_privileged_references_are_marked_and_the_mixture_has_no_verdict():
     tables = _tables(("oracle", 0.3, 5.0, 0.001, 0.1), ("always_small", 0.0, 0.0, 1.0, np.nan))
     board = leaderboard(*tables, {}).set_index("strategy")
-    assert list(board.index) == ["oracle (told)", "always_small"]
+    assert list(board.index) == ["oracle (privileged)", "always_small"]
     assert board.loc["always_small", "verdict"] == "the mixture itself"
 
 
@@ -45,6 +46,16 @@ def test_no_difference_on_the_whole_is_not_the_mixture_where_tasks_differ():
     assert board.loc[0, "verdict"] == "undecided (±0.050)"
 
 
-def test_a_rounded_zero_has_no_minus():
+def test_a_rounded_zero_has_no_minus_sign():
     estimates, comparisons = _tables(("even", -0.0001, -0.1, 0.9, 0.05))
     assert leaderboard(estimates, comparisons, {}).loc[0, "gain over mixture"].startswith("+0.000 ")
+
+
+def test_without_runs_the_command_to_make_them_is_named(tmp_path):
+    with pytest.raises(ValueError, match="no runs to analyse; run `make sweep`"):
+        operating_decisions(tmp_path)
+
+
+def test_without_a_hull_the_command_to_make_it_is_named(tmp_path):
+    with pytest.raises(ValueError, match="routing=mixture first"):
+        read_hull(tmp_path)

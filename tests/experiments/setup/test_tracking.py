@@ -8,8 +8,8 @@ import pytest
 from mlflow import MlflowClient
 from omegaconf import DictConfig
 
-from experiments import tracking
-from experiments.config import load_config
+from experiments.setup import tracking
+from experiments.setup.config import load_config
 from slm_orchestration import tables
 from slm_orchestration.tables import CURVES
 
@@ -115,7 +115,9 @@ def test_another_configuration_has_runs_of_its_own(cfg: DictConfig) -> None:
     assert runs(cfg).index.str.startswith("heuristic-").sum() == 2
 
 
-def test_a_sweep_stopped_while_logging_goes_on_where_it_was(cfg: DictConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_stopped_while_logging_continues_where_it_stopped(
+    cfg: DictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = MlflowClient.log_batch
     calls: list[str] = []
 
@@ -133,8 +135,8 @@ def test_a_sweep_stopped_while_logging_goes_on_where_it_was(cfg: DictConfig, mon
     logged = runs(cfg)
     assert logged["status"].tolist() == ["FINISHED"] * 4
     assert logged["threshold"].dropna().tolist() == ["0", "0.5", "1"]
-    assert calls[0] in logged["run"].tolist()  # the child that stood before is kept
-    assert calls[1] not in logged["run"].tolist()  # the half-logged one is not
+    assert calls[0] in logged["run"].tolist()  # the complete child is kept
+    assert calls[1] not in logged["run"].tolist()  # the half-logged child is not
 
 
 def test_tracking_off_logs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,3 +162,18 @@ def test_a_damaged_store_is_one_line_too(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "mlflow.db").write_text("this is no database, " * 100)
     with pytest.raises(OSError, match=r"MLflow at sqlite:.* tracking=off to do without"):
         tracking.log_sweep(load_config(), curves("heuristic", [0.0]), {}, TAGS)
+
+
+def test_a_measurement_is_one_run_with_a_step_per_row(cfg: DictConfig, tmp_path: Path) -> None:
+    name = "measured"
+    (tmp_path / "figure.pdf").touch()
+    table = pd.DataFrame({"path": ["a", "b"], "p50_s": [0.1, np.nan]})
+    tracking.log_measurement(cfg, name, table, [tmp_path / "figure.pdf"])
+    client = MlflowClient(cfg.tracking.uri)
+    experiment = client.get_experiment_by_name(name)
+    assert experiment
+    [run] = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, "p50_s")] == [(0, 0.1)]
+    kept = {path.path for path in client.list_artifacts(run.info.run_id)}
+    assert kept == {"figure.pdf", "measured.csv", "resolved_configuration.yaml"}

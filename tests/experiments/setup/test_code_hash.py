@@ -2,8 +2,8 @@
 
 import sys
 
-from experiments.code_hash import code_sha256, imported_modules
-from experiments.config import load_config
+from experiments.setup.code_hash import code_sha256, imported_modules
+from experiments.setup.config import load_config
 
 
 def test_a_sweep_depends_on_statistics_schemas_and_every_router():

@@ -1,4 +1,7 @@
-"""The tables of one results folder: read, checked, and known by the configurations that made them."""
+"""The tables of one results folder, read and checked, and what published claims are tested against.
+
+Claims are tested against estimates, counts of answered tasks, and the gateway's measurements where they exist.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from experiments.setup import imported
+from experiments.setup.config import CONF
 from slm_orchestration import tables
 from slm_orchestration.figures import naming
 from slm_orchestration.outcomes.confidence import calibrate_confidence
 from slm_orchestration.outcomes.store import read_outcomes
+from slm_orchestration.report import claims, facts
+
+# experiments.load and experiments.faults write these tables beside the recorded outcomes.
+_LIVE = {
+    "load.csv": (tables.LOAD, facts.from_load),
+    "faults.csv": (tables.FAULTS, facts.from_faults),
+}
 
 
 @dataclass(frozen=True)
@@ -46,8 +58,8 @@ def read_results(folder: Path) -> Results:
     analyzed = tables.read_metadata(folder / "estimates.parquet").get("configuration")
     if analyzed != configuration:
         raise ValueError(
-            f"{folder / 'estimates.parquet'}: made from other runs ({analyzed}) than those that lie there "
-            f"({configuration}); `python -m experiments.analyze` makes it anew"
+            f"{folder / 'estimates.parquet'}: made from other runs ({analyzed}) than those in the folder "
+            f"({configuration}); `python -m experiments.analyze` makes it again"
         )
     return Results(
         estimates=estimates,
@@ -74,7 +86,7 @@ def run_folders(folder: Path) -> list[Path]:
 
 
 def configuration_of(folder: Path) -> str:
-    """Return one short name for the configurations of all runs: what they were asked, which tables they read."""
+    """Return one short hash of the configurations of all runs, checksums of their inputs included."""
     digest = hashlib.sha256()
     for run in run_folders(folder):
         digest.update(f"{run.name}\n{(run / 'config.yaml').read_text(encoding='utf-8')}".encode())
@@ -88,6 +100,34 @@ def run_of(folder: Path, strategy: str) -> Path:
         if strategy in set(points["strategy"]):
             return run
     raise ValueError(f"{folder}: no run of {strategy!r}; `python -m experiments.run routing={strategy}` makes it")
+
+
+def measured(cfg: DictConfig) -> pd.DataFrame:
+    """Return as ESTIMATES the counts of the pool's outcomes and the gateway's measurements, where they exist."""
+    frames = [_counted(cfg)]
+    for name, (schema, rows) in _LIVE.items():
+        path = Path(cfg.inference.folder) / name
+        if path.exists():
+            frames.append(rows(tables.conform(pd.read_csv(path), schema)))
+    return tables.conform(pd.concat(frames, ignore_index=True), tables.ESTIMATES)
+
+
+def published_claims() -> list[claims.Claim]:
+    """Return the claims of conf/claims.yaml."""
+    rows = OmegaConf.to_container(OmegaConf.load(CONF / "claims.yaml"))
+    if not isinstance(rows, list):
+        raise ValueError("conf/claims.yaml must hold a list of claims")
+    return claims.from_rows(rows)
+
+
+def _counted(cfg: DictConfig) -> pd.DataFrame:
+    if imported.is_asked(cfg):
+        matrix = imported.load(cfg)
+        # Imported outcomes are cut to the tasks that every model answered.
+        answers = matrix.tasks[["task_id", "domain"]].merge(pd.DataFrame({"model": matrix.models}), how="cross")
+        return facts.counted(answers.assign(quality=0.0), list(matrix.models))
+    models = [str(model["name"]) for model in cfg.pool.models]
+    return facts.counted(read_outcomes(Path(cfg.paths.outcomes), models), models)
 
 
 def _all(runs: list[Path], name: str, schema: object) -> pd.DataFrame:

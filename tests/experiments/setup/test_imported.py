@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from experiments import analyze, report, run
-from experiments.config import entry
+from experiments.setup.config import entry
 from slm_orchestration import tables
 from tests.experiments.by_hand import configured
 

@@ -1,4 +1,4 @@
-"""Recorded outcomes of other people's models, as the configuration asks for them (`pool=imported`)."""
+"""Outcomes that were recorded elsewhere, as the configuration selects them (`pool=imported`, `pool=bridge`)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from slm_orchestration import artifacts, tables
 from slm_orchestration.outcomes.imported.bridge import bridge
-from slm_orchestration.outcomes.imported.reader import Imported, Selection, read_imported, without_pilot
+from slm_orchestration.outcomes.imported.reader import Imported, ImportOptions, read_imported, without_pilot
 from slm_orchestration.outcomes.store import outcomes_path, read_outcomes
-from slm_orchestration.routing.access import lacking
-from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, matrix
+from slm_orchestration.routing.access import missing_inputs
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, imported_matrix
 
 BRIDGE = "bridge"
-_KINDS = (".parquet", ".csv", ".csv.gz", ".tsv", ".jsonl")
+_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".tsv", ".jsonl")
 
 
-class Own(NamedTuple):
+class OwnSide(NamedTuple):
     """This project's side of a bridge: the TASKS table, the folder of OUTCOMES, and the models, cheapest first."""
 
     tasks: Path
@@ -34,12 +34,12 @@ def is_asked(cfg: DictConfig) -> bool:
 
 
 def load(cfg: DictConfig) -> OutcomeMatrix:
-    """Return the imported outcomes; what was left out or assumed is printed when they are first read."""
-    return _matrix(_path(cfg), selection(cfg), _checksum(cfg), _own(cfg))
+    """Return the imported outcomes; the first read prints what was left out or assumed."""
+    return _matrix(_path(cfg), selection(cfg), _checksum(cfg), _own_side(cfg))
 
 
 def of_file(cfg: DictConfig, path: Path) -> tuple[OutcomeMatrix, str]:
-    """Return the outcomes of one of several files, and the name that tables give it."""
+    """Return the outcomes of one of several files, and the file's name without suffixes."""
     named = OmegaConf.merge(cfg, {"outcomes": str(path)})
     assert isinstance(named, DictConfig)
     return load(named), path.expanduser().resolve().name.split(".")[0]
@@ -47,12 +47,12 @@ def of_file(cfg: DictConfig, path: Path) -> tuple[OutcomeMatrix, str]:
 
 def reason_to_skip(cfg: DictConfig) -> str | None:
     """Return why the configured strategy cannot run on imported outcomes, or None."""
-    return lacking(instantiate(cfg.routing.strategy, _convert_="all"), load(cfg)) if is_asked(cfg) else None
+    return missing_inputs(instantiate(cfg.routing.strategy, _convert_="all"), load(cfg)) if is_asked(cfg) else None
 
 
 def imported_outcomes(cfg: DictConfig) -> Imported:
     """Return the outcomes that the configuration names. Raises ValueError where it names none."""
-    return _read(_path(cfg), selection(cfg), _checksum(cfg), _own(cfg))
+    return _read(_path(cfg), selection(cfg), _checksum(cfg), _own_side(cfg))
 
 
 def files_read(cfg: DictConfig) -> list[Path]:
@@ -64,12 +64,12 @@ def files_read(cfg: DictConfig) -> list[Path]:
         prices += [Path(cfg.pool.tasks), *(outcomes_path(Path(cfg.pool.recorded), name) for name in names)]
     if not path.is_dir():
         return [path, *prices]
-    return sorted(file for file in path.rglob("*") if file.name.lower().endswith(_KINDS)) + prices
+    return sorted(file for file in path.rglob("*") if file.name.lower().endswith(_SUFFIXES)) + prices
 
 
-def _own(cfg: DictConfig) -> Own | None:
+def _own_side(cfg: DictConfig) -> OwnSide | None:
     pool = cfg.pool
-    return Own(Path(pool.tasks), Path(pool.recorded), tuple(pool.own_models)) if pool.name == BRIDGE else None
+    return OwnSide(Path(pool.tasks), Path(pool.recorded), tuple(pool.own_models)) if pool.name == BRIDGE else None
 
 
 def _path(cfg: DictConfig) -> Path:
@@ -78,13 +78,13 @@ def _path(cfg: DictConfig) -> Path:
     return Path(str(cfg.outcomes)).expanduser()
 
 
-def selection(cfg: DictConfig) -> Selection:
-    """Return which part of the outcomes is asked for."""
+def selection(cfg: DictConfig) -> ImportOptions:
+    """Return which part of the outcomes the configuration selects."""
     listed = {name: _names(cfg, name) for name in ("models", "datasets", "small")}
     prices = None if cfg.token_prices is None else Path(str(cfg.token_prices))
-    least = 1 if cfg.pool.name == BRIDGE else 2  # a bridge adds models of its own
-    return Selection(
-        **listed, unanswered=str(cfg.unanswered), quality=str(cfg.quality), token_prices=prices, least=least
+    min_models = 1 if cfg.pool.name == BRIDGE else 2  # a bridge adds models of its own
+    return ImportOptions(
+        **listed, unanswered=str(cfg.unanswered), quality=str(cfg.quality), token_prices=prices, min_models=min_models
     )
 
 
@@ -102,8 +102,8 @@ def _checksum(cfg: DictConfig) -> str:
 
 
 @lru_cache(maxsize=2)
-def _read(path: Path, selection: Selection, checksum: str, own: Own | None) -> Imported:
-    """Read once in a sweep; `checksum` makes files that change in between be read again."""
+def _read(path: Path, selection: ImportOptions, checksum: str, own: OwnSide | None) -> Imported:
+    """Read once in a sweep; `checksum` is part of the cache key, so that changed files are read again."""
     others = read_imported(path, selection)
     if own is None:
         return without_pilot(others)
@@ -113,13 +113,13 @@ def _read(path: Path, selection: Selection, checksum: str, own: Own | None) -> I
 
 
 @lru_cache(maxsize=2)
-def _matrix(path: Path, selection: Selection, checksum: str, own: Own | None) -> OutcomeMatrix:
+def _matrix(path: Path, selection: ImportOptions, checksum: str, own: OwnSide | None) -> OutcomeMatrix:
     imported = _read(path, selection, checksum, own)
-    _tell(path, imported)
-    return matrix(imported)
+    _print_summary(path, imported)
+    return imported_matrix(imported)
 
 
-def _tell(path: Path, imported: Imported) -> None:
+def _print_summary(path: Path, imported: Imported) -> None:
     print(f"{path}: {len(imported.tasks)} tasks, {len(imported.models)} models, cheapest first; * is small")
     shown = [f"{name}*" if name in imported.small else name for name in imported.models]
     print("  " + (", ".join(shown) if len(shown) <= 12 else f"{', '.join(shown[:6])}, …, {', '.join(shown[-3:])}"))

@@ -3,6 +3,7 @@
 import io
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,15 +11,14 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from experiments.config import CONF, entry, load_config
-from experiments.explain import groups
+from experiments.setup.config import CONF, ROOT, entry, groups, load_config
 
-CHOICES = [(group, name) for group, names in groups(CONF).items() for name in names]
+CHOICES = [(group, name) for group, names in groups().items() for name in names]
 FILES = [path for path in sorted(CONF.rglob("*.yaml")) if path != CONF / "config.yaml"]
 
 
 def built_by_target(node: object) -> Iterator[object]:
-    """Build every `_target_` under a node, whatever stands between."""
+    """Build every `_target_` under a node, at any depth."""
     if isinstance(node, DictConfig) and "_target_" in node:
         yield instantiate(node)
     elif isinstance(node, DictConfig | ListConfig):
@@ -45,7 +45,7 @@ def test_the_first_line_of_every_file_is_a_command_that_uses_it(path: Path) -> N
     first = path.read_text().splitlines()[0]
     command = re.match(r"# (?:Used by: )?python -m experiments\.(\w+)((?: [\w.+/~=\-\[\],]+)*)", first)
     assert command, f"{path}: {first}"
-    source = (CONF.parent / "experiments" / f"{command.group(1)}.py").read_text()
+    source = (ROOT / "experiments" / f"{command.group(1)}.py").read_text()
     own = re.search(r'config="(\w+)"\)\s*$', source)
     words, config = command.group(2).split(), own.group(1) if own else "config"
     load_config(*words, *(["domain=[logic]"] if config == "prepare" else []), config=config)
@@ -58,7 +58,7 @@ def test_the_configuration_has_41_thresholds_from_0_to_1_and_fits_on_a_page() ->
 
 
 def stops(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words: str) -> str:
-    """Run an entry point that would do nothing, and return the one line with which it stops."""
+    """Run an command that would do nothing, and return the one line with which it stops."""
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     monkeypatch.setattr(sys, "argv", ["probe", *words])
     config = "prepare" if words[0].startswith("domain") else "config"
@@ -108,7 +108,7 @@ def test_a_glob_that_matches_nothing_is_an_error(
     assert "matches no name" in stops(monkeypatch, capsys, "--multirun", "routing=glob(zzz*)")
 
 
-def test_a_sweep_goes_on_past_a_failure_and_says_which_job_failed(
+def test_a_sweep_continues_after_a_failure_and_says_which_job_failed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     ran = []
@@ -135,11 +135,13 @@ def test_an_interruption_ends_with_one_line_and_130(
     with pytest.raises(SystemExit) as stopped:
         entry(interrupted, "experiments.probe")
     assert stopped.value.code == 130
-    assert capsys.readouterr().err.strip() == "experiments.probe: stopped; the same command goes on from here"
+    assert capsys.readouterr().err.strip() == "experiments.probe: stopped; run the same command again to continue"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_a_sign_that_the_terminal_cannot_show_stops_no_command(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+def test_a_character_that_the_terminal_cannot_show_stops_no_command(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
     monkeypatch.setattr(sys, "argv", ["probe"])
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
     entry(lambda cfg: print("quality ≥ 95%"), "experiments.probe")
@@ -147,7 +149,7 @@ def test_a_sign_that_the_terminal_cannot_show_stops_no_command(monkeypatch: pyte
     assert sys.stdout.read() == "quality \\u2265 95%\n"
 
 
-def test_an_error_of_our_own_making_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(cfg: DictConfig) -> None:
         raise KeyError("a bug")
 
@@ -163,21 +165,29 @@ def test_a_run_makes_no_folder_and_stays_where_it_is(monkeypatch: pytest.MonkeyP
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF.parent / "experiments").glob("[a-z]*.py")))
-def test_the_help_of_every_entry_point_shows_its_command_and_every_group(
+COMMANDS = sorted(path.stem for path in (ROOT / "experiments").glob("[a-z]*.py"))
+
+
+def test_every_command_is_independent_of_the_others_by_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    [modules] = [contract["modules"] for contract in contracts if contract["type"] == "independence"]
+    assert modules == [f"experiments.{name}" for name in COMMANDS]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_shows_its_command_and_every_group(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    source = CONF.parent / "experiments" / f"{name}.py"
-    if f'"experiments.{name}")' not in source.read_text():
-        pytest.skip("not an entry point")
     module = __import__(f"experiments.{name}", fromlist=["main"])
     monkeypatch.setattr(sys, "argv", [name, "--help"])
     entry(module.main, f"experiments.{name}")
     shown = capsys.readouterr().out
     assert f"\n    python -m experiments.{name}" in shown or f"\npython -m experiments.{name}" in shown[1:]
-    assert [group for group in groups(CONF) if f"\n  {group} " not in shown] == []
+    assert [group for group in groups() if f"\n  {group} " not in shown] == []
 
 
-def test_a_notebook_learns_of_a_mistake_in_the_same_words() -> None:
+def test_load_config_reports_a_mistake_in_the_same_words() -> None:
     with pytest.raises(ValueError, match="did you mean adaptive"):
         load_config("routing=adaptiv")

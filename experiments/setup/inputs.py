@@ -1,0 +1,270 @@
+"""What commands start from: tasks, models and outcomes, checked, priced and calibrated, side tables and overheads."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from experiments.setup import imported
+from experiments.setup.code_hash import code_sha256
+from slm_orchestration import artifacts, tables
+from slm_orchestration.models.prices import read_prices, usd_per_second
+from slm_orchestration.outcomes import store
+from slm_orchestration.outcomes.confidence import calibrate_confidence
+from slm_orchestration.outcomes.latency import price_outcomes, read_profile
+from slm_orchestration.outcomes.side_tables import read_side_table
+from slm_orchestration.outcomes.store import read_outcomes
+from slm_orchestration.routing import replay
+from slm_orchestration.routing.access import PAID, side_table_keys
+from slm_orchestration.routing.outcome_matrix import (
+    NotRecorded,
+    OutcomeMatrix,
+    SideTable,
+    outcome_matrix,
+    samples_table,
+)
+from slm_orchestration.routing.replay import Overhead
+from slm_orchestration.routing.routers.bandit import FittedBandit
+from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, RoutedStrategy, Strategy
+from slm_orchestration.tasks import sandbox
+from slm_orchestration.tasks.guess import guess_quality
+from slm_orchestration.tasks.task import Task, from_table
+
+T = TypeVar("T")
+# The fitted strategies that predict with a router, whose seconds are measured and paid.
+WITH_ROUTER = (FittedRoutedStrategy, FittedBandit)
+
+
+def load_tasks(cfg: DictConfig) -> list[Task]:
+    """Return the tasks of the configured suite. Raises ValueError if they were not prepared."""
+    return from_table(tables.read(_tasks_path(cfg), tables.TASKS))
+
+
+def chosen_models(cfg: DictConfig) -> list[DictConfig]:
+    """Return the configurations of the models to run: those of the pool, or the one that `model=` names."""
+    names = [node.name for node in cfg.pool.models]
+    wanted = cfg.model
+    if wanted is not None and wanted not in names:
+        raise ValueError(f"model={wanted}: the pool {cfg.pool.name} has {', '.join(names)}")
+    return [node for node in cfg.pool.models if wanted in (None, node.name)]
+
+
+def random_sample(items: Sequence[T], *, n: int, seed: int) -> list[T]:
+    """Return `n` random items in their order; all of them if there are fewer."""
+    rows = np.random.default_rng(seed).permutation(len(items))[:n]
+    return [items[row] for row in sorted(rows)]
+
+
+def require_sandbox(tasks: Sequence[Task]) -> None:
+    """Raise SandboxUnavailable, before any work, if code is to be graded and this machine cannot confine it."""
+    if any(task.scorer == "unit_tests" for task in tasks):
+        sandbox.require()
+
+
+def priced_outcomes(cfg: DictConfig, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Return OUTCOMES with latency and cost from the configured latency profile and price table."""
+    return tables.conform(_priced(cfg, outcomes), tables.OUTCOMES)
+
+
+def priced_samples(cfg: DictConfig, samples: pd.DataFrame) -> pd.DataFrame:
+    """Return SAMPLES with latency and cost from the configured latency profile and price table."""
+    return tables.conform(_priced(cfg, samples).drop(columns="latency_source"), tables.SAMPLES)
+
+
+def rewrite_if_changed(folder: Path, model: str, before: pd.DataFrame, after: pd.DataFrame) -> bool:
+    """Write regraded or repriced outcomes and print what changed; return whether anything did."""
+    if after.equals(before):
+        return False
+    store.rewrite_outcomes(after, folder, model)
+    for name in ("quality", "latency_s", "device_s", "cost_usd"):
+        old, new = before[name], after[name]
+        changed = int((old.ne(new) & (old.notna() | new.notna())).sum())
+        if changed:
+            was = f"{old.mean():.6g}" if old.notna().any() else "none"
+            print(f"{model}: {name} changed in {changed} of {len(after)} rows, mean {was} to {new.mean():.6g}")
+    return True
+
+
+def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
+    """Return the outcomes of the configured pool on the configured suite, or those that were imported."""
+    if imported.is_asked(cfg):
+        return imported.load(cfg)
+    path = _tasks_path(cfg)
+    models = [model.name for model in cfg.pool.models]
+    outcomes = calibrate_confidence(read_outcomes(Path(cfg.paths.outcomes), models))
+    rows = _tasks_with_guess(path, artifacts.sha256(path))
+    return outcome_matrix(outcomes, rows, models, small=list(cfg.pool.small))
+
+
+def models_and_tasks(cfg: DictConfig) -> tuple[list[str], pd.DataFrame]:
+    """Return the pool's models, cheapest first, and a table with domain, dataset and group of each task."""
+    if imported.is_asked(cfg):
+        outcomes = imported.load(cfg)
+        return list(outcomes.models), outcomes.tasks
+    models = [str(model["name"]) for model in cfg.pool.models]
+    return models, read_outcomes(Path(cfg.paths.outcomes), models[:1])
+
+
+def with_side_tables(cfg: DictConfig, strategy: Strategy, outcomes: OutcomeMatrix) -> OutcomeMatrix:
+    """Return the outcomes with the hidden states and sampled answers that the router reads. Raises NotRecorded."""
+    if not isinstance(strategy, RoutedStrategy):
+        return outcomes
+    side = {}
+    for read in side_table_keys(strategy.router, outcomes.models):
+        _, name, *count = read.split(":")
+        side[read] = _samples(cfg, outcomes, name, int(count[0])) if count else _states(cfg, outcomes, name)
+    return replace(outcomes, side=side)
+
+
+def overhead_of(cfg: DictConfig, strategy: FittedStrategy, calibration: OutcomeMatrix) -> Overhead:
+    """Return the overhead of one prediction, measured now if its row is missing; a reference has none."""
+    if not isinstance(strategy, WITH_ROUTER):
+        return Overhead()
+    if strategy.name not in replay.read_overhead(Path(cfg.paths.overhead)).index:
+        print(f"measuring the overhead of {strategy.name} into {cfg.paths.overhead}")
+        measure_overhead(cfg, strategy, calibration)
+    profile = replay.read_overhead(Path(cfg.paths.overhead))
+    row = profile.loc[strategy.name].to_dict()
+    usd_per_s = usd_per_second(read_prices(Path(cfg.pool.prices)), str(row["device"]), int(row["threads"]))
+    return replay.overhead(profile, strategy.name, usd_per_s=usd_per_s)
+
+
+def measure_overhead(cfg: DictConfig, strategy: FittedRoutedStrategy | FittedBandit, outcomes: OutcomeMatrix) -> dict:
+    """Measure the seconds that predictions take, replace the strategy's row of the overhead table, and return it."""
+    path = Path(cfg.paths.overhead)
+    row = replay.measure_overhead(strategy.router, outcomes) | {
+        "device": "cpu",
+        "threads": os.cpu_count(),
+        "measured_on": datetime.date.today().isoformat(),
+    }
+    profile = replay.read_overhead(path)
+    others = profile[profile.index != strategy.name]
+    fresh = pd.DataFrame([row], index=pd.Index([strategy.name], name="strategy"))
+    replay.write_overhead(path, fresh if others.empty else pd.concat([others, fresh]))
+    return row
+
+
+def fingerprint(cfg: DictConfig) -> str:
+    """Return YAML that changes whenever a result may: the configuration, the checksums of the inputs and the code."""
+    # Where runs are logged changes no result.
+    keys = [str(key) for key in cfg if key != "tracking"]
+    asked = OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True)
+    assert isinstance(asked, dict)
+    read = imported.files_read(cfg) if imported.is_asked(cfg) else recorded_files(cfg)
+    asked["inputs"] = {str(path): artifacts.sha256(path) if path.exists() else None for path in read}
+    asked["overhead"] = _overhead_row(Path(cfg.paths.overhead), OmegaConf.select(cfg, "routing.strategy.name"))
+    asked["code"] = code_sha256(["experiments.run"], cfg.routing)
+    return OmegaConf.to_yaml(OmegaConf.create(asked), sort_keys=True)
+
+
+def recorded_files(cfg: DictConfig) -> list[Path]:
+    """Return the tables of tasks, outcomes and side tables of a suite that this project recorded."""
+    models = [model.name for model in cfg.pool.models]
+    folder = Path(cfg.paths.outcomes)
+    side = sorted(path for kind in ("states", "samples") for path in folder.glob(f"{kind}/*.parquet"))
+    return [Path(cfg.paths.tasks), *(folder / f"{name}.parquet" for name in models), *side]
+
+
+def configuration_hash(fingerprint: str) -> str:
+    """Return the short name of a configuration: 12 hexadecimal digits."""
+    return hashlib.sha256(fingerprint.encode()).hexdigest()[:12]
+
+
+def is_complete(folder: Path, names: list[str], fingerprint: str) -> bool:
+    """Return whether a run folder holds its tables and was made by the same configuration."""
+    saved = folder / "config.yaml"
+    if not all((folder / name).exists() for name in [*names, saved.name]):
+        return False
+    return saved.read_text(encoding="utf-8") == fingerprint
+
+
+def check_made_from_present_inputs(folder: Path, cfg: DictConfig) -> None:
+    """Raise ValueError if a run folder was made from other outcomes, code, thresholds or operating point."""
+    saved = OmegaConf.load(folder / "config.yaml")
+    asked = cfg.copy()
+    with open_dict(asked):
+        asked.routing = OmegaConf.select(saved, "routing")  # the code that a run depends on includes its own router
+    present = OmegaConf.create(fingerprint(asked))
+    for key in ("inputs", "code", "thresholds", "operating_point"):
+        if OmegaConf.select(saved, key) != OmegaConf.select(present, key):
+            raise ValueError(
+                f"{folder}: made with other {key.replace('_', ' ')} than the present ones; run "
+                f"`python -m experiments.run routing={folder.name}` again, or remove the folder"
+            )
+
+
+def metadata(cfg: DictConfig, fingerprint: str) -> dict[str, str]:
+    """Return the parquet metadata that says what made a table."""
+    return {
+        "suite": cfg.suite.name,
+        "pool": cfg.pool.name,
+        "inference": cfg.inference.name,
+        "configuration": configuration_hash(fingerprint),
+        "pandas": pd.__version__,
+    }
+
+
+def _tasks_path(cfg: DictConfig) -> Path:
+    path = Path(cfg.paths.tasks)
+    if not path.exists():
+        raise ValueError(f"{path}: no such tasks; `python -m experiments.prepare suite={cfg.suite.name}` makes them")
+    return path
+
+
+@lru_cache(maxsize=1)  # a sweep needs them once per strategy, and grading a guess may start a sandbox
+def _tasks_with_guess(path: Path, sha256: str) -> pd.DataFrame:
+    tasks = tables.read(path, tables.TASKS)
+    return tasks[["task_id", "domain", "dataset", "group", "split", "question"]].assign(
+        guess_quality=guess_quality(from_table(tasks))
+    )
+
+
+def _priced(cfg: DictConfig, answers: pd.DataFrame) -> pd.DataFrame:
+    return price_outcomes(answers, read_profile(Path(cfg.paths.profile)), read_prices(Path(cfg.pool.prices)))
+
+
+def _states(cfg: DictConfig, outcomes: OutcomeMatrix, model: str) -> SideTable:
+    table = _side_table(cfg, "states", model).set_index("task_id")
+    if missing := [task for task in outcomes.tasks["task_id"] if task not in table.index]:
+        raise NotRecorded(
+            f"the states of {model} lack {len(missing)} tasks, first {missing[0]!r}; "
+            f"run {_command(cfg, 'states', model)}"
+        )
+    # The hidden state exists after prefill, so it costs what a call with one completion token costs.
+    calls = read_outcomes(Path(cfg.paths.outcomes), [model]).assign(completion_tokens=1)
+    paid = _priced(cfg, calls).set_index("task_id").loc[outcomes.tasks["task_id"], list(PAID)].to_numpy(float)
+    states = np.stack(table.loc[outcomes.tasks["task_id"], "state"].to_list()).astype(np.float32)
+    return SideTable(states, *paid.T)
+
+
+def _samples(cfg: DictConfig, outcomes: OutcomeMatrix, model: str, count: int) -> SideTable:
+    try:
+        return samples_table(_side_table(cfg, "samples", model), outcomes.tasks["task_id"], model, count)
+    except NotRecorded as error:
+        raise NotRecorded(f"{error}; ask for fewer, or run {_command(cfg, 'samples', model)}") from error
+
+
+def _side_table(cfg: DictConfig, kind: str, model: str) -> pd.DataFrame:
+    folder = Path(cfg.paths.outcomes)
+    if not (folder / kind / f"{model}.parquet").exists():
+        raise NotRecorded(f"the {kind} of {model} are not recorded on this suite; run {_command(cfg, kind, model)}")
+    return read_side_table(folder, kind, model)
+
+
+def _command(cfg: DictConfig, kind: str, model: str) -> str:
+    return f"python -m experiments.collect suite={cfg.suite.name} model={model} inference.{kind}=true"
+
+
+def _overhead_row(path: Path, strategy: str | None) -> dict[str, str] | None:
+    profile = replay.read_overhead(path)
+    return {str(key): str(value) for key, value in profile.loc[strategy].items()} if strategy in profile.index else None

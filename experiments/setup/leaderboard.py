@@ -1,0 +1,167 @@
+"""Every strategy of a results folder at its operating point, and the leaderboard of their gains over the mixture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from experiments.setup.imported import is_asked
+from experiments.setup.inputs import check_made_from_present_inputs, models_and_tasks
+from slm_orchestration import tables
+from slm_orchestration.routing import replay
+from slm_orchestration.statistics.bootstrap import resample
+from slm_orchestration.statistics.comparisons import compare
+from slm_orchestration.statistics.estimates import summarise
+from slm_orchestration.statistics.mixture import MIXTURE
+from slm_orchestration.statistics.strategy_matrix import GUESS, Panel, panel, references
+
+ALPHA = 0.05
+# References that know the outcomes or the domain of a task, which no router may know.
+PRIVILEGED = ("oracle", "oracle_permuted", "domain_table_given")
+_NOTES = """\
+gain over mixture: mean quality above that of a random mix of constant models at the same cost, the router's
+included. better, worse: paired t-test, Holm over strategies; undecided: with the smallest difference that
+80 % of such tests would find. APGR of cascades and of pools of three or more is over cost.
+(privileged): a reference that knows what no router may know."""
+
+
+def assemble(cfg: DictConfig) -> tuple[list[str], Panel]:
+    """Return the pool's models, cheapest first, and every strategy at its operating point."""
+    results = Path(cfg.paths.results)
+    models, tasks = models_and_tasks(cfg)
+    for folder in sorted(path.parent for path in results.glob("*/config.yaml")):
+        check_made_from_present_inputs(folder, cfg)
+    decisions = operating_decisions(results)
+    guess = not is_asked(cfg) or GUESS in set(decisions["strategy"])
+    return models, panel(decisions, tasks, references(models, read_hull(results), guess=guess))
+
+
+def operating_decisions(results: Path) -> pd.DataFrame:
+    """Return the decisions of every run folder, each strategy at its operating point."""
+    folders = sorted(path.parent for path in results.glob("*/operating_points.parquet"))
+    if not folders:
+        raise ValueError(
+            f"{results}: no runs to analyse; run `make sweep`, or python -m experiments.run routing=<strategy>"
+        )
+    frames, seen = [], dict[str, Path]()
+    for folder in folders:
+        points = tables.read(folder / "operating_points.parquet", tables.OPERATING_POINTS)
+        decisions = tables.read(folder / "decisions.parquet", tables.DECISIONS)
+        for strategy, threshold in zip(points["strategy"], points["threshold"], strict=True):
+            if strategy in seen:
+                raise ValueError(
+                    f"strategy {strategy!r} is in {seen[strategy]} and in {folder}; remove one of the two folders"
+                )
+            seen[strategy] = folder
+            frames.append(_at(decisions, strategy, threshold, folder))
+    return pd.concat(frames, ignore_index=True)
+
+
+def read_curve_metrics(results: Path) -> pd.DataFrame:
+    """Return the metrics of whole curves that the runs of a results folder estimated."""
+    paths = sorted(results.glob("*/curve_metrics.parquet"))
+    frames = [frame for frame in (tables.read(path, tables.ESTIMATES) for path in paths) if len(frame)]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=tables.ESTIMATES.names)
+
+
+def read_hull(results: Path) -> list[str]:
+    """Return the mixture's vertices, cheapest first, as a run chose them on calibration tasks."""
+    path = results / "hull.json"
+    if not path.exists():
+        raise ValueError(f"{path}: no such file; run python -m experiments.run routing=mixture first")
+    return list(json.loads(path.read_text(encoding="utf-8")))
+
+
+def show_leaderboard(cfg: DictConfig) -> None:
+    """Print the leaderboard of all runs of the results folder, or in one line why there is none."""
+    settings = cfg.statistics
+    try:
+        _, side_by_side = assemble(cfg)
+    except ValueError as reason:
+        print(f"\nno leaderboard: {reason}")
+        return
+    parts = resample(side_by_side, resamples=settings.resamples, seed=cfg.seed, per_domain=False)
+    comparisons = compare(side_by_side, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
+    estimates = pd.concat([summarise(parts, level=settings.level), read_curve_metrics(Path(cfg.paths.results))])
+    print_leaderboard(cfg, estimates, comparisons)
+
+
+def leaderboard(estimates: pd.DataFrame, comparisons: pd.DataFrame, overhead: Mapping[str, float]) -> pd.DataFrame:
+    """Return one row of text per strategy, the largest gain over the mixture first.
+
+    `estimates` hold metrics of operating points and of curves; `overhead` is seconds per prediction by strategy. The
+    verdict is that of the paired t-test of the gain, with Holm's correction over the strategies.
+    """
+    overall = estimates[estimates["domain"] == "overall"]
+    against = comparisons.query(f"domain == 'overall' and baseline == '{MIXTURE}' and metric == 'quality'")
+    rows_tested = against[against["test"] == "paired_t"].to_dict("records")
+    tested = {str(row["strategy"]): row for row in rows_tested}
+    gains = overall[overall["metric"] == "gain_over_mixture"].set_index("strategy")["estimate"]
+    rows = []
+    for strategy in map(str, gains.sort_values(ascending=False, na_position="last", kind="stable").index):
+        cell = _Cells(overall, strategy)
+        rows.append(
+            {
+                "strategy": strategy + (" (privileged)" if strategy in PRIVILEGED else ""),
+                "APGR": cell.interval("apgr", "{:z.2f}"),
+                "CPT50": cell.estimate("cpt_50", "{:.0%}"),
+                "retention": cell.estimate("retention", "{:.0%}"),
+                "cost saving": cell.estimate("cost_saving", "{:.2f}x"),
+                "latency red.": cell.estimate("latency_reduction", "{:.2f}x"),
+                "overhead ms": f"{1000 * overhead[strategy]:.1f}" if strategy in overhead else "",
+                "gain over mixture": cell.interval("gain_over_mixture", "{:+z.3f}"),
+                "verdict": _verdict(tested[strategy]) if strategy in tested else "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def print_leaderboard(cfg: DictConfig, estimates: pd.DataFrame, comparisons: pd.DataFrame) -> None:
+    """Print the leaderboard and what its words mean."""
+    profile = replay.read_overhead(Path(cfg.paths.overhead))
+    overhead_s = dict(zip(profile.index, profile["single_p50_s"].astype(float), strict=True))
+    board, tasks = leaderboard(estimates, comparisons, overhead_s), int(estimates["tasks"].max())
+    level = cfg.statistics.level
+    print(f"\nleaderboard: {tasks} evaluation tasks, each strategy at its operating point, {level:.0%} intervals")
+    print(board.to_string(index=False))
+    print(_NOTES)
+
+
+def _at(decisions: pd.DataFrame, strategy: str, threshold: float, folder: Path) -> pd.DataFrame:
+    same = decisions["threshold"].isna() if pd.isna(threshold) else decisions["threshold"] == threshold
+    chosen = decisions[(decisions["strategy"] == strategy) & same]
+    if chosen.empty:
+        raise ValueError(f"{folder}: no decisions of {strategy!r} at its operating threshold {threshold}; run it again")
+    return chosen
+
+
+class _Cells:
+    """The metrics of one strategy as text; empty where there is no estimate."""
+
+    def __init__(self, overall: pd.DataFrame, strategy: str) -> None:
+        self._rows = {str(row["metric"]): row for row in overall[overall["strategy"] == strategy].to_dict("records")}
+
+    def interval(self, metric: str, form: str) -> str:
+        row = self._rows.get(metric)
+        if row is None or pd.isna(row["estimate"]):
+            return ""
+        ends = "" if pd.isna(row["low"]) else f" [{form.format(row['low'])}, {form.format(row['high'])}]"
+        return form.format(row["estimate"]) + ends
+
+    def estimate(self, metric: str, form: str) -> str:
+        row = self._rows.get(metric)
+        return "" if row is None or pd.isna(row["estimate"]) else form.format(row["estimate"])
+
+
+def _verdict(row: dict) -> str:
+    if pd.isna(row["difference"]):
+        return "undefined: " + ("no mixture at this cost" if pd.isna(row["statistic"]) else "no difference")
+    if pd.isna(row["detectable"]):
+        return "the mixture itself" if row["difference"] == 0 else "does not vary"
+    if row["p_adjusted"] < ALPHA:
+        return "better" if row["difference"] > 0 else "worse"
+    return f"undecided (±{row['detectable']:.3f})"

@@ -1,0 +1,71 @@
+"""Fit one strategy on other splits of the same tasks, to see how much its results vary with the split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from slm_orchestration.routing import replay
+from slm_orchestration.routing.operating_point import OperatingPoint
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.references import hull_vertices
+from slm_orchestration.routing.replay import Overhead
+from slm_orchestration.routing.strategy import FittedStrategy, Strategy
+from slm_orchestration.statistics.metrics import mixture
+
+SHARES = {"fit": 0.3, "calibration": 0.2, "evaluation": 0.5}
+METRICS = ("gain_over_mixture", "retention", "cost_saving", "small_share")
+MeasureOverhead = Callable[[FittedStrategy, OutcomeMatrix], Overhead]
+
+
+def resplit(outcomes: OutcomeMatrix, rng: np.random.Generator) -> OutcomeMatrix:
+    """Return the outcomes with whole groups assigned at random to fit, calibration and evaluation by `SHARES`."""
+    groups, code = np.unique(outcomes.tasks["group"].to_numpy(str), return_inverse=True)
+    position = (rng.permutation(groups.size) + 0.5) / groups.size
+    bounds = np.cumsum(list(SHARES.values()))[:-1]
+    split = np.array(list(SHARES))[np.searchsorted(bounds, position)]
+    return replace(outcomes, tasks=outcomes.tasks.assign(split=split[code]))
+
+
+def refit(
+    outcomes: OutcomeMatrix,
+    strategy: Strategy,
+    operating_point: OperatingPoint,
+    grid: Sequence[float],
+    overhead_of: MeasureOverhead,
+) -> list[dict[str, object]]:
+    """Fit, choose a threshold on calibration tasks and replay on evaluation tasks, as `experiments.run` does.
+
+    Returns a row per strategy (a constant strategy has one per model) with `METRICS` at the operating point.
+    """
+    calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
+    fitted = strategy.fit(outcomes.where("fit"), calibration)
+    overhead = overhead_of(fitted, calibration)
+    thresholds = np.unique([*grid, *operating_point.extra_thresholds()])
+    tuned = fitted.choose(calibration, thresholds)
+    rows: list[dict[str, object]] = []
+    for name, choices in fitted.choose(evaluation, thresholds).items():
+        on_calibration = replay.replay(name, tuned[name], calibration, overhead=overhead)
+        point = operating_point.choose(on_calibration, calibration).position
+        replayed = replay.replay(name, choices, evaluation, overhead=overhead)
+        quality, cost = float(replayed.quality[point].mean()), float(replayed.cost_usd[point].mean())
+        quality_of_last, cost_of_last = evaluation.quality[:, -1].mean(), evaluation.cost_usd[:, -1].mean()
+        values = (
+            quality - _mixture(cost, calibration, evaluation),
+            quality / quality_of_last,
+            cost_of_last / cost if cost > 0 else np.nan,
+            1 - float(replayed.escalated[point].mean()),
+        )
+        rows.append({"strategy": name} | dict(zip(METRICS, values, strict=True)))
+    return rows
+
+
+def _mixture(cost: float, calibration: OutcomeMatrix, evaluation: OutcomeMatrix) -> float:
+    """Quality of the mixture at `cost`: vertices from calibration tasks, their means from evaluation tasks."""
+    vertices = hull_vertices(calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0))
+    guessed = float(evaluation.tasks["guess_quality"].mean())
+    costs = np.append(0.0, evaluation.cost_usd.mean(axis=0)[vertices])
+    qualities = np.append(guessed, evaluation.quality.mean(axis=0)[vertices])
+    return float(mixture(np.array([[cost]]), costs[None], qualities[None])[0, 0])

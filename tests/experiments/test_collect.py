@@ -1,0 +1,60 @@
+"""Side tables of the smallest packaged model, recorded for real."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.utils import instantiate
+from omegaconf import open_dict
+
+from experiments import collect
+from experiments.setup.config import load_config
+from slm_orchestration.models.scripted import ScriptedModel
+from slm_orchestration.outcomes.side_tables import collect_states, read_side_table
+from tests.models.local.test_model import TASKS
+
+TASKS = [replace(task, reference='["A"]') for task in TASKS]
+
+
+@pytest.fixture(scope="module")
+def cfg(tmp_path_factory):
+    cfg = load_config("pool=packaged", "inference.states=true", "inference.samples=true", "inference.sample_count=2")
+    with open_dict(cfg):
+        cfg.paths.outcomes = str(tmp_path_factory.mktemp("outcomes"))
+    return cfg
+
+
+@pytest.fixture(scope="module")
+def smallest(cfg):
+    return instantiate(cfg.pool.models[0], device="cpu", dtype="float32")
+
+
+@pytest.mark.real
+def test_collect_records_side_tables_once_and_more_when_tasks_are_added(cfg, smallest, monkeypatch):
+    folder = Path(cfg.paths.outcomes)
+    collect.record_side_tables(cfg, smallest, TASKS[:2])
+    states = np.stack(read_side_table(folder, "states", smallest.name)["state"].tolist())
+    assert states.shape == (2, 576)
+    assert np.isfinite(states).all()
+    samples = read_side_table(folder, "samples", smallest.name)
+    assert samples["task_id"].tolist() == [TASKS[1].task_id] * 2
+    assert (samples["cost_usd"] > 0).all()
+    before = (folder / "states" / f"{smallest.name}.parquet").stat().st_mtime_ns
+    collect.record_side_tables(cfg, smallest, TASKS[:2])
+    assert (folder / "states" / f"{smallest.name}.parquet").stat().st_mtime_ns == before
+    assert np.allclose(np.stack(collect_states(smallest, TASKS[:3])["state"].tolist())[:2], states, atol=0.05)
+    asked = []
+    monkeypatch.setattr(
+        collect, "collect_states", lambda model, chunk: asked.append(chunk) or collect_states(model, chunk)
+    )
+    collect.record_side_tables(cfg, smallest, TASKS[:3])
+    assert asked == [TASKS[2:3]]
+    grown = read_side_table(folder, "states", smallest.name)
+    assert grown["task_id"].tolist() == [task.task_id for task in TASKS[:3]]
+    assert np.array_equal(np.stack(grown["state"].tolist())[:2], states)
+
+
+def test_models_without_hidden_states_have_no_side_tables(cfg, tmp_path):
+    collect.record_side_tables(cfg, ScriptedModel("smollm2-135m"), TASKS)
+    assert not (tmp_path / "states").exists()
