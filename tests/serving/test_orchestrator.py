@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from slm_orchestration import AdaptiveOrchestrator, Result, tables
 from slm_orchestration.models.model import CallError
-from slm_orchestration.tasks.task import Task
+from slm_orchestration.serving.pool import REPOSITORY
+from slm_orchestration.tasks.task import Task, from_table
 from tests.serving.by_hand import LARGE, MIDDLE, NAMES, SMALL, orchestrator, scripted
 
 USD_PER_S = 0.0765 / 3600  # two threads of the price table's processor
@@ -186,3 +188,23 @@ def test_a_damaged_file_of_what_was_fitted_is_fitted_again(records, tmp_path, mo
     kept.write_bytes(b"damaged")
     again = orchestrator(records, scripted(), {"routing_threshold": 1}).process_task("Is 7 even?")
     assert [one.quality for one in again.decision.candidates] == [one.quality for one in first.decision.candidates]
+
+
+@pytest.mark.real
+@pytest.mark.timeout(1800)
+def test_the_smallest_packaged_model_answers_real_tasks(users_cache):
+    path = REPOSITORY / "data" / "tasks" / "medium.parquet"
+    config = {"routing_threshold": 1, "max_tokens": 8, "cache_enabled": True, "cache_path": ":memory:"}
+    with AdaptiveOrchestrator(config) as orchestrator:
+        written = orchestrator.process_task("Say hello in French.")
+        again = orchestrator.process_task("Say hello in French.")
+        choice = next(task for task in from_table(tables.read(path, tables.TASKS)) if task.choices is not None)
+        chosen = orchestrator.process_task(choice)
+    assert isinstance(written, Result)
+    assert written.model == chosen.model == "smollm2-135m"
+    assert written.output
+    assert chosen.output in choice.choices
+    assert written.cost_usd > 0
+    assert again.decision.cache == "exact"
+    assert again.output == written.output
+    assert written.decision.analysis.features["questions"] == 0

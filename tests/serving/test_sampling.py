@@ -76,7 +76,7 @@ def test_live_decisions_on_recorded_samples_are_those_of_replay_and_cost_the_sam
     part = whole.where("evaluation")
     (choices,) = ready.strategy.choose(part, np.array([threshold])).values()
     results = live.process_batch([medium.tasks[task_id] for task_id in part.tasks["task_id"]])
-    paid = choices.reads.call["cost_usd"] + part.cost_usd
+    paid = choices.read_costs.per_call["cost_usd"] + part.cost_usd
     for row, result in enumerate(results):
         called = choices.called[0, row]
         assert result.decision.models_called == tuple(np.array(NAMES)[called])

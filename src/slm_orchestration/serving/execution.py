@@ -222,11 +222,10 @@ class _Execution:
             return ()
         settings = self.runtime.settings
         limits = {"max_latency_ms": settings.max_latency_ms, "max_cost_usd": settings.max_cost_usd}
-        asked = ", ".join(f"{key}={value:g}" for key, value in limits.items() if value is not None)
+        limit_text = ", ".join(f"{key}={value:g}" for key, value in limits.items() if value is not None)
         fastest = min(candidates, key=lambda one: one.latency_s)
-        text = (
-            f"no model fits {asked}; the fastest, {fastest.model}, is expected to take {fastest.latency_s * 1e3:.0f} ms"
-        )
+        forecast = f"{fastest.model}, is expected to take {fastest.latency_s * 1e3:.0f} ms"
+        text = f"no model fits {limit_text}; the fastest, {forecast}"
         relaxed = "; the limits were relaxed to the nearest that a model fits"
         return (text + relaxed if settings.no_model_fits == "relax" else text,)
 

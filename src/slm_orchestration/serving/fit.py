@@ -223,8 +223,8 @@ def _key(pool: Pool, where: Records, settings: OrchestratorSettings) -> str:
     code.append(REPOSITORY / "conf" / "routing" / f"{settings.routing_strategy}.yaml")
     for path in (*tables_read, *code):
         digest.update(artifacts.sha256(path).encode() if path.is_file() else b"none")
-    asked = (settings, pool.names, sorted(pool.small))
-    digest.update(repr((asked, sys.version, sklearn.__version__, np.__version__, pd.__version__)).encode())
+    configured = (settings, pool.names, sorted(pool.small))
+    digest.update(repr((configured, sys.version, sklearn.__version__, np.__version__, pd.__version__)).encode())
     return digest.hexdigest()[:32]
 
 

@@ -1,6 +1,6 @@
 """Sampled answers: for routers that read several answers to a task, and for models set to a temperature above 0.
 
-A router that reads samples is fitted on the recorded ones and decides on live ones, drawn in the same way.
+A router that reads samples is fitted on the recorded ones and decides on live ones, sampled with the same settings.
 """
 
 from __future__ import annotations
@@ -153,9 +153,9 @@ def apply_temperatures(pool: Pool, settings: OrchestratorSettings) -> Pool:
 
 
 def _with_temperature(model: Model, settings: OrchestratorSettings) -> Model:
-    asked = settings.models[model.name].temperature if model.name in settings.models else None
-    if not asked:
+    temperature = settings.models[model.name].temperature if model.name in settings.models else None
+    if not temperature:
         return model
     if not isinstance(model, WhiteBox):
-        raise ValueError(f"models.{model.name}.temperature={asked}: this model decodes greedily; allowed is 0")
-    return TemperatureModel(model, model.name, asked)
+        raise ValueError(f"models.{model.name}.temperature={temperature}: this model decodes greedily; allowed is 0")
+    return TemperatureModel(model, model.name, temperature)

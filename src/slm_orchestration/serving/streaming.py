@@ -74,7 +74,7 @@ class TokenRelay:
             return self._call
 
     def relay(self, call: int, text: str) -> None:
-        """Deliver what is new in `text`, the answer so far; an empty text only checks that somebody still reads."""
+        """Deliver what is new in `text`, the answer so far; an empty text only checks that the stream is open."""
         with self._lock:
             if self.closed or call != self._call:
                 raise TaskError("the stream was closed")

@@ -1,13 +1,9 @@
-"""The cache: what hits, what must not, when entries expire or are evicted, and how processes share it."""
-
-import multiprocessing
-import sqlite3
-import threading
+"""The cache: what hits, what must not, and when entries expire or are evicted."""
 
 import pytest
 
 from slm_orchestration.serving.cache.cache import AnswerCache, CacheSettings
-from slm_orchestration.serving.cache.similarity import HashedNgrams, difference
+from slm_orchestration.serving.cache.similarity import HashedNgrams
 from slm_orchestration.serving.orchestrator import as_task
 from tests.serving.by_hand import SMALL, orchestrator, scripted
 
@@ -41,20 +37,19 @@ def test_the_same_request_hits_exactly_and_a_paraphrase_by_similarity():
 
 
 @pytest.mark.parametrize(
-    ("other", "why"),
+    "other",
     [
-        ("Is Alice not taller than Bob if Bob is 180 cm tall?", "negations"),
-        ("Isn't Alice taller than Bob if Bob is 180 cm tall?", "negations"),
-        ("Is Alice taller than Bob if Bob is 108 cm tall?", "numbers"),
-        ("Is Carol taller than Bob if Bob is 180 cm tall?", "names"),
-        ("Is Bob taller than Alice if Bob is 180 cm tall?", "order"),
-        ("Is Alice shorter than Bob if Bob is 180 cm tall?", "antonyms"),
-        ("Is Alice taller than Bob if Bob is 180 cm wide?", "words"),
-        ("Is Alice taller than Bob if Bob is 180 cm tall + 1?", "numbers"),
+        "Is Alice not taller than Bob if Bob is 180 cm tall?",
+        "Isn't Alice taller than Bob if Bob is 180 cm tall?",
+        "Is Alice taller than Bob if Bob is 108 cm tall?",
+        "Is Carol taller than Bob if Bob is 180 cm tall?",
+        "Is Bob taller than Alice if Bob is 180 cm tall?",
+        "Is Alice shorter than Bob if Bob is 180 cm tall?",
+        "Is Alice taller than Bob if Bob is 180 cm wide?",
+        "Is Alice taller than Bob if Bob is 180 cm tall + 1?",
     ],
 )
-def test_a_request_with_another_answer_does_not_hit_however_similar(other, why):
-    assert difference(QUESTION, other) == why
+def test_a_request_with_another_answer_does_not_hit_however_similar(other):
     with_answer = cache(threshold=0.0)
     with_answer.add(task(QUESTION), "yes", "m", saved=(1.0, 1e-6))
     assert with_answer.find(task(other)) is None
@@ -102,67 +97,6 @@ def test_lru_evicts_what_was_not_used_and_cost_what_was_cheap():
         alive = [text for text in ("dear", "new", "used") if full.find(task(text)) is not None]
         assert alive == kept, eviction
         assert len(full) == 2
-
-
-def _fill(path, start):
-    shared = cache(path)
-    for number in range(start, start + 25):
-        shared.add(task(f"What is the square of {number}?"), str(number**2), "m", saved=(1.0, 1e-6))
-    shared.close()
-
-
-def test_processes_share_a_file_and_find_each_others_entries(tmp_path):
-    path = tmp_path / "answers.db"
-    first = cache(path)
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_fill, args=(path, 100 * worker)) for worker in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert len(first) == 50
-    assert first.find(task("Please answer: What is the square of 124?")).entry.answer == str(124**2)
-    first.close()
-    again = cache(path)
-    assert again.find(task("What is the square of 7?")).entry.answer == "49"
-
-
-def test_hits_are_counted_in_memory_and_written_with_the_next_entry_or_on_close(tmp_path):
-    path = tmp_path / "answers.db"
-    counted = cache(path, threshold=None)
-    counted.add(task("dear"), "a", "m", saved=(9.0, 1e-6))
-
-    def uses():
-        return sqlite3.connect(path).execute("SELECT uses, priority FROM entries WHERE text = 'dear'").fetchone()
-
-    for _ in range(3):
-        counted.find(task("dear"))
-    assert uses() == (1, 9.0)
-    counted.add(task("cheap"), "b", "m", saved=(1.0, 1e-6))
-    assert uses() == (4, 36.0)
-    counted.find(task("dear"))
-    counted.close()
-    assert uses() == (5, 45.0)
-
-
-def test_a_hit_waits_for_no_writer(tmp_path):
-    path = tmp_path / "answers.db"
-    waiting = cache(path, threshold=None)
-    waiting.add(task("known"), "a", "m", saved=(9.0, 1e-6))
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    found = []
-    thread = threading.Thread(target=lambda: found.append(waiting.find(task("known"))), daemon=True)
-    thread.start()
-    thread.join(5)  # half of what sqlite would wait for the lock
-    assert found and found[0].entry.answer == "a"
-    other.execute("ROLLBACK")
-
-
-def test_a_file_that_is_no_cache_is_named(tmp_path):
-    (tmp_path / "broken.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(ValueError, match=r"broken\.db: not a cache that can be read"):
-        cache(tmp_path / "broken.db")
 
 
 def test_the_orchestrator_answers_a_repeat_from_the_cache_and_calls_no_model(records, tmp_path):

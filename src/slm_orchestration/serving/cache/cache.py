@@ -158,13 +158,13 @@ def open_cache(fitted: FittedRouting, settings: OrchestratorSettings) -> AnswerC
     path: Path | None = cache_folder() / f"answers-{settings.cache_encoder}.db"
     if settings.cache_path is not None:
         path = None if settings.cache_path == ":memory:" else Path(settings.cache_path)
-    asked = CacheSettings(
+    cache_settings = CacheSettings(
         ttl=settings.cache_ttl,
         size=settings.cache_size,
         eviction=settings.cache_eviction,
         threshold=fitted.cache_threshold,
     )
-    return AnswerCache(path, encoder_named(settings.cache_encoder), asked)
+    return AnswerCache(path, encoder_named(settings.cache_encoder), cache_settings)
 
 
 def exact_hit(task: Task, fitted: FittedRouting, settings: OrchestratorSettings, cache: AnswerCache) -> Result | None:

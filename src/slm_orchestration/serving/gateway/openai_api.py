@@ -165,8 +165,8 @@ def openapi_document() -> dict[str, Any]:
     form = ChatRequest.model_json_schema(ref_template="#/components/schemas/{model}")
     parts = form.pop("$defs")
     failed = {"description": "an error", "content": _json({"$ref": "#/components/schemas/Error"})}
-    ends = {status: failed for status in ("400", "401", "404", "408", "413", "429", "500", "503", "504")}
-    answered = {"description": "the answer; a stream of chunks if asked for", "content": {
+    errors = {status: failed for status in ("400", "401", "404", "408", "413", "429", "500", "503", "504")}
+    success = {"description": "the answer; a stream of chunks if requested", "content": {
         **_json({"$ref": "#/components/schemas/Completion"}), "text/event-stream": {"schema": {"type": "string"}},
     }}  # fmt: skip
     body = {"required": True, "content": _json({"$ref": "#/components/schemas/ChatRequest"})}
@@ -176,7 +176,7 @@ def openapi_document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "slm-orchestration", "version": "1"},
         "paths": {
-            "/v1/chat/completions": {"post": {"requestBody": body, "responses": {"200": answered, **ends}}},
+            "/v1/chat/completions": {"post": {"requestBody": body, "responses": {"200": success, **errors}}},
             "/v1/models": {"get": {"responses": found}},
             "/v1/models/{model}": {"get": {"parameters": [_MODEL], "responses": {**found, "404": failed}}},
             "/health": {"get": {"responses": {"200": found["200"], "503": found["200"]}}},

@@ -1,0 +1,49 @@
+"""What an orchestrator is fitted on, the cache of the fit, and the classifier of domains."""
+
+import pandas as pd
+import pytest
+
+from slm_orchestration.routing.features import LatentSemantics
+from slm_orchestration.serving import fit
+from slm_orchestration.serving.fit import CachedVectors, DomainClassifier, load_or_fit
+from slm_orchestration.serving.pool import Pool
+from slm_orchestration.serving.settings import OrchestratorSettings
+from tests.serving.by_hand import NAMES, scripted
+
+
+def test_missing_records_are_named_with_the_command_that_makes_them(records, tmp_path):
+    with pytest.raises(ValueError, match=r"none: no such folder of outcomes; give `outcomes=` a folder that"):
+        fit.records(tmp_path / "none", None)
+    with pytest.raises(ValueError, match=r"no such tasks; `python -m experiments.prepare suite=outcomes` builds them"):
+        fit.records(records / "outcomes", tmp_path / "none.parquet")
+
+
+def test_the_second_start_reads_the_cached_fit_and_other_settings_fit_again(records, monkeypatch):
+    where = fit.records(records / "outcomes", records / "tasks.parquet")
+    pool = Pool(tuple(scripted().values()), frozenset(NAMES[:2]))
+    settings = OrchestratorSettings(routing_threshold=0.25)
+    first = load_or_fit(pool, where, settings)
+
+    def no_fit(*_):
+        raise AssertionError("the fit is cached")
+
+    monkeypatch.setattr(fit, "fit", no_fit)
+    assert load_or_fit(pool, where, settings).rule == first.rule
+    with pytest.raises(AssertionError, match="cached"):
+        load_or_fit(pool, where, OrchestratorSettings(routing_threshold=0.26))
+
+
+def test_a_strategy_without_a_router_is_refused(records):
+    where = fit.records(records / "outcomes", records / "tasks.parquet")
+    pool = Pool(tuple(scripted().values()), frozenset(NAMES[:2]))
+    with pytest.raises(ValueError, match="routing_strategy=oracle: it has no router, so it cannot run live"):
+        fit.fit(pool, where, OrchestratorSettings(routing_strategy="oracle"))
+
+
+def test_the_domain_of_a_request_is_that_of_similar_fit_tasks():
+    prompts = pd.Series([f"What is {n} plus {n}?" for n in range(20)] + [f"Is bird {n} a raven?" for n in range(20)])
+    vectors = CachedVectors(LatentSemantics(4, 0)).fit(prompts)
+    classifier = DomainClassifier(vectors).fit(prompts, ["mathematics"] * 20 + ["logic"] * 20)
+    (analysis,) = classifier.analyse(["What is 7 plus 30?"])
+    assert analysis.domain == "mathematics"
+    assert 0.5 < analysis.domain_probability <= 1
