@@ -11,7 +11,7 @@ RUN = $(PYTHON) -m
 # The environment is done when the stamp of exactly this lock and this pyproject exists.
 KEY := $(shell cat requirements.lock pyproject.toml | cksum | cut -d ' ' -f 1)
 INSTALLED = .venv/installed-$(KEY)
-# torch is the one package without a hash: its builds (CPU, CUDA, macOS) differ by machine. Its version stands in pyproject.
+# torch is the one package without a hash: its builds (CPU, CUDA, macOS) differ by machine. Its version is in pyproject.toml.
 TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)",*$$/\1/p' pyproject.toml)
 UV := $(shell command -v uv 2>/dev/null)
 ifdef UV
@@ -89,7 +89,7 @@ expected: $(INSTALLED)  ## make the present results the reference that verify co
 machines: $(INSTALLED)  ## do other processors get the same results? emulated, with the smallest suite unless ARGS names one
 	@$(RUN) experiments.machines suite=quick inference=$(INFERENCE) $(ARGS)
 
-audit: $(INSTALLED)  ## ask the real models again about a sample of the recorded tasks (downloads the weights)
+audit: $(INSTALLED)  ## run the real models again on a sample of the recorded tasks (downloads the weights)
 	@$(RUN) experiments.audit $(CONFIG)
 
 live-audit: $(INSTALLED)  ## a small audit of the smallest model, skipped where its weights cannot be had
@@ -119,7 +119,7 @@ mlflow-ui: $(INSTALLED)  ## browse the logged runs
 # from before its limit on python-dateutil. pycosat needs a C compiler and serves only puzzles that no domain uses.
 COMPILE = uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 --extra dev \
   --no-header --no-annotate --constraint .lock/constraint --override .lock/override
-lock:  ## resolve requirements.lock anew (needs uv; torch and what only torch needs stay out)
+lock:  ## resolve requirements.lock again (needs uv; torch and what only torch needs stay out)
 	@mkdir -p .lock
 	@echo 'graphene>=3.4.3' > .lock/constraint
 	@echo 'pycosat; python_version < "3"' > .lock/override
@@ -141,7 +141,7 @@ else
 	  echo "setup: needs Python >= 3.11 with venv (on Debian and Ubuntu: apt install python3-venv), or uv" >&2; exit 1
 endif
 
-# Each step can be repeated, so after an interruption the same command goes on; the stamp comes last.
+# Each step can be repeated, so after an interruption the same command continues; the stamp comes last.
 # pip and setuptools come before the rest: three packages are pure Python source, built with what the lock names.
 # The package is found by a relative path: Python reads it in the locale's encoding, in which the folder may have no name.
 $(INSTALLED): .venv/bin/python

@@ -22,7 +22,7 @@ from slm_orchestration.studies.drift import drift_tests, drift_text
 
 
 def main(cfg: DictConfig) -> None:
-    """Print the advice, and what new data says."""
+    """Print the advice, and the drift tests of new data."""
     if not (0 < cfg.target <= 1 and 0 < cfg.delta < 1):
         raise ValueError(f"target={cfg.target}, delta={cfg.delta}: allowed is 0 to 1, delta between them")
     target = AdviceSettings(float(cfg.target), float(cfg.delta), int(cfg.statistics.resamples), int(cfg.seed))

@@ -28,7 +28,7 @@ from slm_orchestration.statistics.estimates import summarise
 from slm_orchestration.statistics.intervals import UndefinedStatistic, threshold_bands
 from slm_orchestration.statistics.resampling import Draws
 from slm_orchestration.statistics.sensitivity import robustness
-from slm_orchestration.statistics.strategy_matrix import Panel
+from slm_orchestration.statistics.strategy_matrix import StrategyMatrix
 from slm_orchestration.statistics.verdicts import quality_equivalent, quality_kept
 
 _POWER = "power"
@@ -39,12 +39,12 @@ _EVALUATED = 0.5
 def main(cfg: DictConfig) -> None:
     """Write ESTIMATES, COMPARISONS, BANDS and ROBUSTNESS of the results of one suite and pool."""
     results, settings = Path(cfg.paths.results), cfg.statistics
-    models, side_by_side = assemble(cfg)
-    draws = Draws(side_by_side.design(), settings.resamples, cfg.seed)
-    parts = resample(side_by_side, resamples=settings.resamples, seed=cfg.seed)
-    comparisons = compare(side_by_side, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
+    models, matrix = assemble(cfg)
+    draws = Draws(matrix.design(), settings.resamples, cfg.seed)
+    parts = resample(matrix, resamples=settings.resamples, seed=cfg.seed)
+    comparisons = compare(matrix, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
     estimates = pd.concat([summarise(parts, level=settings.level), read_curve_metrics(results)], ignore_index=True)
-    views = robustness(side_by_side, parts, ranked=contenders(estimates), seed=cfg.seed, level=settings.level)
+    views = robustness(matrix, parts, ranked=contenders(estimates), seed=cfg.seed, level=settings.level)
     metadata = {
         "configuration": configuration_of(results),
         "suite": str(cfg.suite.name),
@@ -59,12 +59,12 @@ def main(cfg: DictConfig) -> None:
     for name, frame, schema in (
         ("estimates", estimates, tables.ESTIMATES),
         ("comparisons", comparisons, tables.COMPARISONS),
-        ("bands", bands(results, side_by_side, draws, level=settings.level), tables.BANDS),
+        ("bands", bands(results, matrix, draws, level=settings.level), tables.BANDS),
         ("robustness", views, tables.ROBUSTNESS),
         ("measured", measured(cfg), tables.ESTIMATES),
     ):
         tables.write(frame, schema, results / f"{name}.parquet", metadata=metadata)
-        print(f"{len(frame)} {name} of {len(side_by_side.strategies)} strategies: {results / f'{name}.parquet'}")
+        print(f"{len(frame)} {name} of {len(matrix.strategies)} strategies: {results / f'{name}.parquet'}")
     print_leaderboard(cfg, estimates, comparisons)
     for sentence in (quality_kept, quality_equivalent):
         print(sentence(comparisons, margin=settings.retention_margin, level=settings.level))
@@ -75,12 +75,12 @@ def show_power(cfg: DictConfig) -> None:
 
     Both follow from the variance of the recorded outcomes at each strategy's operating point.
     """
-    side_by_side = assemble(cfg)[1]
+    matrix = assemble(cfg)[1]
     asked, level = cfg.statistics.power, cfg.statistics.level
-    recorded = _recorded(side_by_side)
+    recorded = _recorded(matrix)
     if not recorded:
         raise ValueError("power needs a run beside the references; python -m experiments.run routing=<strategy>")
-    sizes = _suite_sizes(cfg, side_by_side.tasks["domain"].nunique())
+    sizes = _suite_sizes(cfg, matrix.tasks["domain"].nunique())
     needed, shown = [], []
     for name, tasks in recorded.items():
         try:
@@ -94,7 +94,7 @@ def show_power(cfg: DictConfig) -> None:
             continue
         needed.append([name, *counts])
         shown.append([name, *found])
-    print(f"Tasks needed if retention is {asked.retention:g}, from the variance of {len(side_by_side.tasks)} tasks:")
+    print(f"Tasks needed if retention is {asked.retention:g}, from the variance of {len(matrix.tasks)} tasks:")
     width = [f"interval ± {asked.within:g}", f"shown > {asked.retention - asked.within:g} (80 % power)"]
     print(pd.DataFrame(needed, columns=["strategy", *width]).to_string(index=False))
     print("\nSmallest difference in mean quality from the most expensive model that a suite shows with 80 % power:")
@@ -102,29 +102,29 @@ def show_power(cfg: DictConfig) -> None:
     print(pd.DataFrame(shown, columns=["strategy", *suites]).to_string(index=False, float_format="{:.3f}".format))
 
 
-def bands(results: Path, side_by_side: Panel, draws: Draws, *, level: float) -> pd.DataFrame:
+def bands(results: Path, matrix: StrategyMatrix, draws: Draws, *, level: float) -> pd.DataFrame:
     """Return BANDS of every strategy that has thresholds."""
-    order, curves = side_by_side.tasks["task_id"], {}
+    order, curves = matrix.tasks["task_id"], {}
     for path in sorted(results.glob("*/decisions.parquet")):
         swept = tables.read(path, tables.DECISIONS).dropna(subset=["threshold"])
         for strategy, decisions in swept.groupby("strategy"):
             curves[str(strategy)] = decisions.pivot(index="task_id", columns="threshold", values="quality").loc[order]
     if not curves:
         return pd.DataFrame(columns=tables.BANDS.names)
-    dearest = side_by_side.values["quality"][:, side_by_side.column(side_by_side.references.dearest)]
+    most_expensive = matrix.values["quality"][:, matrix.column(matrix.references.most_expensive)]
     found = threshold_bands(
-        {name: curve.to_numpy(float) for name, curve in curves.items()}, dearest, draws, level=level
+        {name: curve.to_numpy(float) for name, curve in curves.items()}, most_expensive, draws, level=level
     )
     at = [curves[name].columns[point] for name, point in zip(found["strategy"], found["point"], strict=True)]
     frame = found.drop(columns="point").assign(threshold=at, level=level, tasks=len(order))
     return tables.conform(frame, tables.BANDS)
 
 
-def _recorded(side_by_side: Panel) -> dict[str, sample_size.Recorded]:
-    quality, design = side_by_side.values["quality"], side_by_side.design()
-    dearest = quality[:, side_by_side.column(side_by_side.references.dearest)]
-    contending = [name for name in side_by_side.strategies if not is_constant(name) and name not in REFERENCES]
-    return {name: sample_size.Recorded(quality[:, side_by_side.column(name)], dearest, design) for name in contending}
+def _recorded(matrix: StrategyMatrix) -> dict[str, sample_size.Recorded]:
+    quality, design = matrix.values["quality"], matrix.design()
+    most_expensive = quality[:, matrix.column(matrix.references.most_expensive)]
+    contending = [name for name in matrix.strategies if not is_constant(name) and name not in REFERENCES]
+    return {name: sample_size.Recorded(quality[:, matrix.column(name)], most_expensive, design) for name in contending}
 
 
 def _suite_sizes(cfg: DictConfig, domains: int) -> dict[str, int]:

@@ -1,11 +1,11 @@
-"""Ask the real models again about a random sample of the recorded tasks, and report how often they say the same.
+"""Run the real models again on a random sample of the recorded tasks, and report how often they agree.
 
 python -m experiments.audit n=50                      every model of the pool
 python -m experiments.audit n=20 model=smollm2-135m   one of them
 
-python -m experiments.audit inference.audit_may_skip=true   says so and ends well where the weights cannot be had
+python -m experiments.audit inference.audit_may_skip=true   prints a line and exits with 0 where the weights are missing
 
-Fails where less than inference.audit_agreement of a model's answers come out with the recorded quality. Another number
+Fails where fewer than inference.audit_agreement of a model's answers get the recorded quality. Another number
 type or another processor may change a few answers; forged outcomes change more.
 """
 
@@ -46,7 +46,7 @@ def main(cfg: DictConfig) -> None:
     limit = cfg.inference.audit_agreement
     if failed := [model for model, result in found.items() if result.same_quality < limit]:
         raise ValueError(
-            f"the recorded outcomes of {', '.join(failed)} are not what the models say: less than {limit:.0%} agree"
+            f"the recorded outcomes of {', '.join(failed)} are not the models' answers: less than {limit:.0%} agree"
         )
 
 
@@ -60,7 +60,7 @@ def _audit(cfg: DictConfig, node: DictConfig, tasks: list[Task]) -> Agreement:
         again = read_outcomes(Path(folder), [node.name])
     same_tasks = recorded.set_index("task_id").loc[[task.task_id for task in tasks]].reset_index()
     for task_id in tasks_with_changed_quality(same_tasks, again):
-        print(f"{node.name}: {task_id} comes out with another quality than recorded")
+        print(f"{node.name}: {task_id} gets another quality than recorded")
     return agreement(same_tasks, again)
 
 

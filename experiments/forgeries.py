@@ -1,10 +1,10 @@
-"""How often an audit meets forged outcomes: plant some in a copy of the recorded ones, draw samples, and count.
+"""How often an audit detects forged outcomes: forge some rows of a copy, draw samples, and count detections.
 
 python -m experiments.forgeries suite=quick
 
-One row in a hundred gets another answer and the opposite quality. A sample catches them if a row of it differs from
-what the model says; here the recorded outcomes stand for the model, so no weights are needed. Beside the rate of 1,000
-seeded draws stands the exact one (hypergeometric). A larger suite is harder to search: its sample is a smaller part.
+One row in a hundred gets another answer and the opposite quality. A sample detects them if one of its rows
+differs from the model's answer; the recorded outcomes replace the model, so no weights are needed. Prints the rate of
+1,000 seeded draws and the exact one (hypergeometric). Of a larger suite, a sample of the same size is a smaller part.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ def main(cfg: DictConfig) -> None:
                 f"{node.name}: {forged} of {len(honest)} rows forged, n={size}: caught {caught:.1%}, exact {exact:.1%}"
             )
         for size in (size for size in _SIZES if size > len(honest)):
-            print(f"{node.name}: n={size} is more than the {len(honest)} recorded rows: every forged row is met")
+            print(f"{node.name}: n={size} is more than the {len(honest)} recorded rows: every forged row is detected")
 
 
 def caught_share(honest: pd.DataFrame, *, size: int, seed: int) -> tuple[float, int]:
-    """Return the share of draws that meet a forged row, and how many rows were forged."""
+    """Return the share of samples of `size` rows that contain a forged row, and how many rows were forged."""
     rng = np.random.default_rng(seed)
     caught = 0
     forged = max(1, round(_SHARE * len(honest)))
     for draw in range(_DRAWS):
-        copy = plant(honest, rng.permutation(len(honest))[:forged])
+        copy = forge(honest, rng.permutation(len(honest))[:forged])
         rows = random_sample(list(range(len(honest))), n=size, seed=seed + 1 + draw)
         caught += bool(tasks_with_changed_quality(copy.iloc[rows], honest.iloc[rows]))
     return caught / _DRAWS, forged
 
 
-def plant(honest: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
-    """Return a copy in which the answers at `rows` are others, of the opposite quality."""
+def forge(honest: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """Return a copy whose `rows` have another answer of the opposite quality."""
     answers, quality = honest["answer"].to_numpy(copy=True), honest["quality"].to_numpy(copy=True)
     answers[rows] = "forged"
     quality[rows] = np.where(quality[rows] >= 0.5, 0.0, 1.0)

@@ -4,7 +4,7 @@
     python -m experiments.learn files=[my.csv] splits=5 datasets=[mmlu]
     python -m experiments.learn pool=packaged suite=quick       # the outcomes that this project recorded
 
-Takes the cheapest and the dearest model of each table and, where there are more, the middle one with the dearest.
+Takes the cheapest and the most expensive model of each table and, if there are more, the middle and the most expensive.
 Writes learned.parquet under paths.results and between_within.pdf and .png under paths.figures.
 """
 
@@ -42,7 +42,7 @@ def main(cfg: DictConfig) -> None:
             print(f"\n{table}: {pair.models[0]} ({pair.quality[:, 0].mean():.3f}) → ", end="")
             print(f"{pair.models[1]} ({pair.quality[:, 1].mean():.3f})\n{_text(frames[-1]).to_string()}")
     if not frames:
-        raise ValueError("none of the files has prompts: there is nothing that a router could learn from")
+        raise ValueError("none of the files has prompts: a router has nothing to learn from")
     frame = learned_table(frames)
     path = Path(cfg.paths.results) / "learned.parquet"
     tables.write(frame, LEARNED, path, metadata={"seed": str(cfg.seed), "most_fit": str(cfg.most_fit)})

@@ -3,8 +3,8 @@
     python -m experiments.machines suite=quick
     python -m experiments.machines suite=quick statistics=quick
 
-Other BLAS kernels, numbers of threads, vector instructions, locales, time zones and hash seeds are set by environment
-variables in processes of their own, as far as this processor knows them. Choices must be equal to the last digit, and
+Environment variables of separate processes set other BLAS kernels, numbers of threads, vector instructions, locales,
+time zones and hash seeds, as far as this processor supports them. Choices must be equal to the last digit, and
 every other number within a relative 1e-9. Results stay in build/machines; the exit code is 2 where a table differs.
 """
 
@@ -57,8 +57,8 @@ def run_all(
             check=False,
         )
         if done.returncode:
-            said = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
-            raise ValueError(f"{machine.name}: experiments.{command[0]} failed: {said}")
+            reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
+            raise ValueError(f"{machine.name}: experiments.{command[0]} failed: {reason}")
 
 
 def show(machines: list[Machine], folder: Path) -> list[str]:

@@ -1,11 +1,11 @@
-"""Judge every dataset by what the largest model makes of its pilot tasks, which no suite reports on.
+"""Accept or reject every dataset by the largest model's quality on its pilot tasks, which no suite reports on.
 
 python -m experiments.prepare suite=pilot
 python -m experiments.collect suite=pilot model=qwen2.5-coder-1.5b     resumable, as any suite
 python -m experiments.pilot                                            prints the table and keeps it in data/pilot.csv
 
-A second round of the three commands asks more tasks of the datasets that could still be rejected.
-`prepare` leaves out what the table rejects (suite.selected_by). With larger models, ask them: other sets will do.
+A second round of the three commands adds tasks of the datasets that could still be rejected. `prepare` leaves out the
+rejected datasets (suite.selected_by). With larger models run the pilot again: other datasets will be accepted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def _baselines(path: Path) -> dict[tuple[str, str], float]:
-    """Return what needs no model, by domain and dataset, as `prepare` wrote it beside the pilot tasks."""
+    """Return the quality of baselines without a model, by domain and dataset, from the metadata of the pilot tasks."""
     known = json.loads(tables.read_metadata(path).get("baselines", "{}"))
     if not known:
         raise ValueError(f"{path} holds no pilot tasks; run python -m experiments.prepare suite=pilot")

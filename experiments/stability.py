@@ -1,9 +1,10 @@
-"""How far answers depend on what they are computed beside: batch size, order, padding and threads.
+"""How much answers depend on the rest of their batch: batch size, order, padding and threads.
 
 python -m experiments.stability n=50 model=smollm2-135m
 
-The same tasks are answered alone in one thread (inference.deterministic=true), which nothing else can change, and in
-other ways; each is compared with that. Prints the share of equal answers and qualities, and the seconds that each took.
+The same tasks are answered alone in one thread (inference.deterministic=true), where no other task can change them,
+and under other settings; each run is compared with the first. Prints the share of equal answers and qualities, and the
+seconds of each run.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from slm_orchestration.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to answer the same tasks."""
+class Setting:
+    """How the same tasks are answered in one run."""
 
     name: str
     deterministic: bool
@@ -37,30 +38,30 @@ def main(cfg: DictConfig) -> None:
     tasks = random_sample(load_tasks(cfg), n=cfg.n, seed=cfg.seed)
     require_sandbox(tasks)
     full = cfg.inference.token_budget
-    ways = [
-        Way("deterministic", True, full),
-        Way("deterministic, backwards", True, full, backwards=True),
-        Way(f"batches of {full} tokens", False, full),
-        Way(f"batches of {full} tokens, backwards", False, full, backwards=True),
-        Way("batches of 1000 tokens", False, 1000),
+    settings = [
+        Setting("deterministic", True, full),
+        Setting("deterministic, backwards", True, full, backwards=True),
+        Setting(f"batches of {full} tokens", False, full),
+        Setting(f"batches of {full} tokens, backwards", False, full, backwards=True),
+        Setting("batches of 1000 tokens", False, 1000),
     ]
     for node in chosen_models(cfg):
         reference: pd.DataFrame | None = None
-        for way in ways:
-            model = instantiate(node, deterministic=way.deterministic)
+        for setting in settings:
+            model = instantiate(node, deterministic=setting.deterministic)
             model.complete(tasks[:1], seed=cfg.seed)  # loads
             started = time.perf_counter()
-            answered = _answered(model, tasks, way, cfg.seed)
+            answered = _answered(model, tasks, setting, cfg.seed)
             seconds = time.perf_counter() - started
             reference = answered if reference is None else reference
-            threads = 1 if way.deterministic else model.hardware()["threads"]
-            print(f"{node.name}, {way.name}, {threads} threads, {seconds:.0f} s: {agreement(reference, answered)}")
+            threads = 1 if setting.deterministic else model.hardware()["threads"]
+            print(f"{node.name}, {setting.name}, {threads} threads, {seconds:.0f} s: {agreement(reference, answered)}")
 
 
-def _answered(model: BatchStreaming, tasks: list[Task], way: Way, seed: int) -> pd.DataFrame:
-    order = tasks[::-1] if way.backwards else tasks
+def _answered(model: BatchStreaming, tasks: list[Task], setting: Setting, seed: int) -> pd.DataFrame:
+    order = tasks[::-1] if setting.backwards else tasks
     answers: dict[str, str] = {}
-    for finished in model.stream(order, batch_tokens=way.token_budget, seed=seed):
+    for finished in model.stream(order, batch_tokens=setting.token_budget, seed=seed):
         answers |= {order[place].task_id: one.answer for place, one in finished if isinstance(one, Completion)}
     rows = [(task.task_id, answers[task.task_id], score(task, answers[task.task_id])) for task in tasks]
     return pd.DataFrame(rows, columns=["task_id", "answer", "quality"])

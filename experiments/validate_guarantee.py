@@ -4,7 +4,7 @@
     python -m experiments.validate_guarantee operating_point=retention_95 operating_point.delta=0.1
 
 Prints, for 500 repetitions of 500, 1,000 and 4,000 calibration tasks, the share whose chosen threshold truly keeps less
-than the target, beside the plug-in choice and the cheapest threshold that truly keeps it.
+than the target, with the plug-in choice and the cheapest threshold that truly keeps it for comparison.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ def main(cfg: DictConfig) -> None:
     point = instantiate(cfg.operating_point, _convert_="all")
     if not isinstance(point, GuaranteedRetention):
         raise ValueError("only a guaranteed retention is simulated: add operating_point=retention_95")
-    asked = {"target": point.target, "delta": point.delta}
+    guarantee = {"target": point.target, "delta": point.delta}
     frames = [
-        simulate(tasks=tasks, repetitions=REPETITIONS, seed=cfg.seed, **asked).assign(tasks=tasks)
+        simulate(tasks=tasks, repetitions=REPETITIONS, seed=cfg.seed, **guarantee).assign(tasks=tasks)
         for tasks in (500, 1000, 4000)
     ]
     table = pd.concat(frames).set_index(["tasks", "rule"])
-    print(f"retention of {asked['target']:g}, {REPETITIONS} repetitions; a guarantee may miss it in {asked['delta']:g}")
+    print(
+        f"retention of {guarantee['target']:g}, {REPETITIONS} repetitions; a guarantee may miss it in {guarantee['delta']:g}"
+    )
     print(table.to_string(float_format="{:.3f}".format))
 
 

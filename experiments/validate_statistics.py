@@ -1,4 +1,4 @@
-"""Simulate whether intervals cover and tests hold their level, with the very code that makes the results.
+"""Simulate the coverage of intervals and the level of tests, with the code that makes the results.
 
     python -m experiments.validate_statistics
     python -m experiments.validate_statistics statistics=quick        a tenth of the samples

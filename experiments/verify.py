@@ -1,7 +1,7 @@
 """Compare what `make reproduce` made with the committed reference: prints "reproduced", or which strategies differ.
 
     python -m experiments.verify
-    python -m experiments.verify accept      make the results at hand the reference
+    python -m experiments.verify accept      make the present results the reference
 
 Every number of the estimates and comparisons must agree within a relative 1e-9 (within 1e-12 near 0), on any machine.
 Where one does not, each strategy that differs gets a line: how many of its choices differ, and its largest difference
@@ -34,14 +34,14 @@ _SHOWN = 5
 
 
 def main(cfg: DictConfig) -> None:
-    """Compare the results at hand with the reference of their suite and pool."""
+    """Compare the present results with the reference of their suite and pool."""
     path = Path(cfg.paths.expected) / "reference.json"
     if not path.exists():
         print(f"nothing to compare with: {path.parent} holds no reference for this suite and pool")
         return
     expected = json.loads(path.read_text(encoding="utf-8"))
-    if asked := _other_settings(expected["asked"], _asked(cfg)):
-        print(f"nothing to compare with: the reference was made with other settings than these ({', '.join(asked)})")
+    if changed := _other_settings(expected["asked"], _settings(cfg)):
+        print(f"nothing to compare with: the reference was made with other settings than these ({', '.join(changed)})")
         return
     found, rows = _differences(cfg)
     if found:
@@ -58,7 +58,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def accept(cfg: DictConfig) -> None:
-    """Make the results at hand the reference of their suite and pool."""
+    """Make the present results the reference of their suite and pool."""
     folder = Path(cfg.paths.expected)
     folder.mkdir(parents=True, exist_ok=True)
     for name in TABLES:
@@ -66,7 +66,7 @@ def accept(cfg: DictConfig) -> None:
             shutil.copyfile(_table(cfg, name), temporary)
     tables.write(_choices(cfg), tables.CHOICES, folder / "choices.parquet", metadata={})
     made = {
-        "asked": _asked(cfg),
+        "asked": _settings(cfg),
         "platform": reference.this_platform(),
         "code": _code(),
         "inputs": _inputs(cfg),
@@ -102,7 +102,7 @@ def _verdict(cfg: DictConfig, expected: dict, found: dict[str, list[Difference]]
 
 
 def _causes(cfg: DictConfig, expected: dict) -> list[str]:
-    """Return likely causes, each with what to do, the likeliest first."""
+    """Return the possible causes, each with what to do, the most likely first."""
     here, then = reference.this_platform(), expected["platform"]
     read = [name for name, checksum in _inputs(cfg).items() if expected["inputs"].get(name) != checksum]
     versions = [
@@ -146,11 +146,11 @@ def _inputs(cfg: DictConfig) -> dict[str, str]:
 def _table(cfg: DictConfig, name: str) -> Path:
     path = Path(cfg.paths.results) / f"{name}.parquet"
     if not path.exists():
-        raise ValueError(f"{path}: not there yet; `make reproduce` makes it")
+        raise ValueError(f"{path}: does not exist; `make reproduce` makes it")
     return path
 
 
-def _asked(cfg: DictConfig) -> dict[str, object]:
+def _settings(cfg: DictConfig) -> dict[str, object]:
     keys = ["seed", "thresholds", "operating_point", "statistics"]
     asked = OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True)
     assert isinstance(asked, dict)

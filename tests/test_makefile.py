@@ -1,4 +1,4 @@
-"""`make help` tells of every target, and the lock is what the Makefile says it is."""
+"""`make help` lists every target, and the lock is what the Makefile says it is."""
 
 import os
 import re
@@ -46,7 +46,7 @@ def test_every_stage_gets_the_suite_the_inference_and_further_words() -> None:
     assert all("suite=standard inference=live seed=1" in line for line in stages)
 
 
-def test_the_version_of_torch_stands_in_one_place_and_without_hash(lock: list[str]) -> None:
+def test_the_version_of_torch_is_in_one_place_and_without_hash(lock: list[str]) -> None:
     project = (ROOT / "pyproject.toml").read_text()
     [version] = re.findall(r'"torch==([^"]+)"', project)
     assert version not in (ROOT / "Makefile").read_text()

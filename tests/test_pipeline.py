@@ -1,4 +1,4 @@
-"""The whole pipeline on a handful of real tasks: SmolLM2 really answers, beside a scripted large model."""
+"""The whole pipeline on a handful of real tasks: the real SmolLM2 and a scripted large model."""
 
 from pathlib import Path
 

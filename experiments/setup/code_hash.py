@@ -1,4 +1,4 @@
-"""Which code a result depends on: every module that its entry point can import, by a walk over import statements."""
+"""The code that a result depends on: every module that its command can import, found by parsing import statements."""
 
 from __future__ import annotations
 

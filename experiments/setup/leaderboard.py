@@ -16,8 +16,14 @@ from slm_orchestration.routing import replay
 from slm_orchestration.statistics.bootstrap import resample
 from slm_orchestration.statistics.comparisons import compare
 from slm_orchestration.statistics.estimates import summarise
-from slm_orchestration.statistics.mixture import MIXTURE
-from slm_orchestration.statistics.strategy_matrix import GUESS, Panel, panel, references
+from slm_orchestration.statistics.strategy_matrix import (
+    GUESS,
+    MIXTURE,
+    OVERALL,
+    StrategyMatrix,
+    references,
+    strategy_matrix,
+)
 
 ALPHA = 0.05
 # References that know the outcomes or the domain of a task, which no router may know.
@@ -29,7 +35,7 @@ included. better, worse: paired t-test, Holm over strategies; undecided: with th
 (privileged): a reference that knows what no router may know."""
 
 
-def assemble(cfg: DictConfig) -> tuple[list[str], Panel]:
+def assemble(cfg: DictConfig) -> tuple[list[str], StrategyMatrix]:
     """Return the pool's models, cheapest first, and every strategy at its operating point."""
     results = Path(cfg.paths.results)
     models, tasks = models_and_tasks(cfg)
@@ -37,7 +43,7 @@ def assemble(cfg: DictConfig) -> tuple[list[str], Panel]:
         check_made_from_present_inputs(folder, cfg)
     decisions = operating_decisions(results)
     guess = not is_asked(cfg) or GUESS in set(decisions["strategy"])
-    return models, panel(decisions, tasks, references(models, read_hull(results), guess=guess))
+    return models, strategy_matrix(decisions, tasks, references(models, read_hull(results), guess=guess))
 
 
 def operating_decisions(results: Path) -> pd.DataFrame:
@@ -80,12 +86,12 @@ def show_leaderboard(cfg: DictConfig) -> None:
     """Print the leaderboard of all runs of the results folder, or in one line why there is none."""
     settings = cfg.statistics
     try:
-        _, side_by_side = assemble(cfg)
+        _, matrix = assemble(cfg)
     except ValueError as reason:
         print(f"\nno leaderboard: {reason}")
         return
-    parts = resample(side_by_side, resamples=settings.resamples, seed=cfg.seed, per_domain=False)
-    comparisons = compare(side_by_side, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
+    parts = resample(matrix, resamples=settings.resamples, seed=cfg.seed, per_domain=False)
+    comparisons = compare(matrix, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
     estimates = pd.concat([summarise(parts, level=settings.level), read_curve_metrics(Path(cfg.paths.results))])
     print_leaderboard(cfg, estimates, comparisons)
 
@@ -96,8 +102,8 @@ def leaderboard(estimates: pd.DataFrame, comparisons: pd.DataFrame, overhead: Ma
     `estimates` hold metrics of operating points and of curves; `overhead` is seconds per prediction by strategy. The
     verdict is that of the paired t-test of the gain, with Holm's correction over the strategies.
     """
-    overall = estimates[estimates["domain"] == "overall"]
-    against = comparisons.query(f"domain == 'overall' and baseline == '{MIXTURE}' and metric == 'quality'")
+    overall = estimates[estimates["domain"] == OVERALL]
+    against = comparisons.query(f"domain == '{OVERALL}' and baseline == '{MIXTURE}' and metric == 'quality'")
     rows_tested = against[against["test"] == "paired_t"].to_dict("records")
     tested = {str(row["strategy"]): row for row in rows_tested}
     gains = overall[overall["metric"] == "gain_over_mixture"].set_index("strategy")["estimate"]

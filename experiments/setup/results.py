@@ -136,5 +136,5 @@ def _all(runs: list[Path], name: str, schema: object) -> pd.DataFrame:
 
 def _read(path: Path, schema: object, command: str) -> pd.DataFrame:
     if not path.exists():
-        raise ValueError(f"{path}: not there yet; `python -m {command}` makes it")
+        raise ValueError(f"{path}: no such file; `python -m {command}` makes it")
     return tables.read(path, schema)

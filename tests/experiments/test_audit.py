@@ -1,4 +1,4 @@
-"""The audit asks the models again: honest outcomes pass, forged ones do not."""
+"""The audit runs the models again: honest outcomes pass, forged ones do not."""
 
 from pathlib import Path
 
@@ -33,11 +33,11 @@ def test_forged_outcomes_fail(cfg):
     recorded, metadata = store.read_recorded(folder, "scripted-small")
     forged = tables.conform(recorded.assign(answer=recorded["answer"].map({"A": "B"}), quality=1.0), tables.OUTCOMES)
     store.write_outcomes(forged, folder, "scripted-small", metadata=metadata)
-    with pytest.raises(ValueError, match="outcomes of scripted-small are not what the models say"):
+    with pytest.raises(ValueError, match="outcomes of scripted-small are not the models' answers"):
         audit.main(cfg)
 
 
-def test_planted_forgeries_are_met_as_often_as_the_exact_chance_says(cfg):
+def test_forged_rows_are_detected_as_often_as_the_exact_probability_says(cfg):
     honest = store.read_outcomes(Path(cfg.paths.outcomes), ["scripted-small"])
     caught, forged = forgeries.caught_share(honest, size=60, seed=0)
     # One of 120 rows is forged and half of them are drawn; five standard errors of a thousand draws are 0.08.

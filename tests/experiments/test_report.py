@@ -49,7 +49,7 @@ def test_a_report_prints_all_paths_and_gives_the_same_bytes_again(cfg: DictConfi
 def test_missing_estimates_name_the_command_that_makes_them(cfg: DictConfig):
     (Path(cfg.paths.results) / "estimates.parquet").unlink()
     with pytest.raises(
-        ValueError, match=r"estimates\.parquet: not there yet; `python -m experiments\.analyze` makes it"
+        ValueError, match=r"estimates\.parquet: no such file; `python -m experiments\.analyze` makes it"
     ):
         report.main(cfg)
 

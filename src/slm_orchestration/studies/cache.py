@@ -73,8 +73,8 @@ class RequestStream:
 def run_stream(stream: RequestStream, encoder: Encoder, settings: CacheSettings) -> dict[str, float]:
     """Send a stream through a real cache; return hit rates, false hits, seconds saved and quality lost.
 
-    A false hit is an answer to a request that meant something else; its quality is 0. Hit rates are over all requests of
-    their form, first ones included. Lookup times exclude the encoding.
+    A false hit is an answer to a request that meant something else; its quality is 0. Hit rates are over all requests
+    of their form, first ones included. Lookup times exclude the encoding.
     """
     precomputed = _PrecomputedVectors(encoder)
     precomputed.add(stream.texts)

@@ -25,7 +25,7 @@ _RESAMPLES = 4000
 
 
 def unseen(everything: pd.DataFrame, seen: pd.DataFrame, *, longest_answer: int) -> pd.DataFrame:
-    """Return the TASKS of the datasets of `seen` that share no group with it and allow at most `longest_answer` tokens."""
+    """Return tasks of the datasets of `seen` that share no group with it and allow at most `longest_answer` tokens."""
     fresh = everything[~everything["group"].isin(seen["group"]) & everything["dataset"].isin(seen["dataset"])]
     return fresh[fresh["max_tokens"] <= longest_answer]
 
