@@ -2,8 +2,8 @@
 
 python -m benchmarks.bfcl_agreement medium pilot      the suites whose recorded outcomes are graded both ways
 
-The checker is taken out of the pinned wheel of bfcl-eval. What it imports beside (model handlers, Java and JavaScript
-parsers) plays no part in Python calls, and empty modules stand in for it. It evaluates arithmetic in arguments with
+The checker is taken out of the pinned wheel of bfcl-eval. Its other imports (model handlers, Java and JavaScript
+parsers) are not needed for Python calls, and empty modules replace them. It evaluates arithmetic in arguments with
 `eval`, so run it on outcomes that you trust.
 """
 

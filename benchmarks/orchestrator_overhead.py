@@ -1,9 +1,9 @@
-"""What the orchestrator itself takes: decisions and cache lookups, one at a time and in batches.
+"""Measure the orchestrator's own overhead: decisions and cache lookups, one at a time and in batches.
 
     python benchmarks/orchestrator_overhead.py
 
 No model is called. The embedding of a text, its task analysis and latent semantics, is computed once per request and
-remembered while the request is weighed; decisions are timed with and without it. Needs the tasks of medium and
+cached while the request is routed; decisions are timed with and without it. Needs the tasks of medium and
 the committed outcomes; run it while nothing else runs.
 """
 
@@ -36,16 +36,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entries", type=int, default=100_000, help="entries of the cache (default: 100000)")
     parser.add_argument("--calls", type=int, default=500, help="calls of each kind, one at a time (default: 500)")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     where, pool, settings = records(None, None), packaged_pool(), OrchestratorSettings()
     load_or_fit(pool, where, settings)
     started = time.perf_counter()
     ready = load_or_fit(pool, where, settings)
     print(f"{'start from what was fitted':<44}{(time.perf_counter() - started) * 1e3:9.2f} ms")
     tasks = from_table(tables.read(where.tasks, tables.TASKS))
-    _decisions(ready, tasks, asked.calls)
+    _decisions(ready, tasks, arguments.calls)
     with tempfile.TemporaryDirectory() as folder:
-        _cache(Path(folder) / "answers.db", asked.entries, asked.calls)
+        _cache(Path(folder) / "answers.db", arguments.entries, arguments.calls)
 
 
 def _decisions(ready: FittedRouting, tasks: list[Task], calls: int) -> None:
@@ -57,8 +57,8 @@ def _decisions(ready: FittedRouting, tasks: list[Task], calls: int) -> None:
     numbers = iter(range(10**9))
 
     def new(count: int) -> list[Task]:
-        """Return tasks whose texts nobody has seen, so that nothing of them is remembered."""
-        return [_asked_anew(tasks[number % len(tasks)], number) for number in islice(numbers, count)]
+        """Return tasks with new texts, whose embeddings are not cached."""
+        return [_with_new_text(tasks[number % len(tasks)], number) for number in islice(numbers, count)]
 
     fresh = new(calls)
     analyse = ready.domain_classifier.analyse
@@ -71,7 +71,7 @@ def _decisions(ready: FittedRouting, tasks: list[Task], calls: int) -> None:
         _batched(f"decisions without the embedding, of {size}", lambda known=known: decide(known), size)
 
 
-def _asked_anew(task: Task, number: int) -> Task:
+def _with_new_text(task: Task, number: int) -> Task:
     question = f"{task.question} (request {number})"
     return replace(task, question=question, messages=[{"role": "user", "content": question}])
 

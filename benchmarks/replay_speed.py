@@ -1,4 +1,4 @@
-"""How fast routing is replayed: exact curves, a pandas loop beside, paired bootstrap of whole curves, and growth.
+"""Measure the speed of replay: exact curves against a pandas loop, a paired bootstrap of curves, and how both scale.
 
     python -m benchmarks.replay_speed
     python -m benchmarks.replay_speed --csv data/replay_speed.csv     also keeps what the figure of growth shows
@@ -47,7 +47,7 @@ def exact_curve(outcomes: OutcomeMatrix, predicted: np.ndarray) -> sweep.ExactCu
 
 
 def pandas_loop(outcomes: OutcomeMatrix, predicted: np.ndarray, thresholds: np.ndarray) -> pd.DataFrame:
-    """Return the same means the way that one writes them first: a loop over thresholds on a table."""
+    """Return the same means by the obvious implementation: a loop over thresholds on a table."""
     relative = np.geomspace(0.1, 1.0, len(outcomes.models))
     frame = pd.DataFrame(predicted)
     quality, cost = pd.DataFrame(outcomes.quality), pd.DataFrame(outcomes.cost_usd)

@@ -19,14 +19,16 @@ from experiments.setup.config import entry
 from experiments.setup.inputs import load_tasks
 from slm_orchestration import artifacts, tables
 from slm_orchestration.outcomes import store
-from slm_orchestration.tasks.suite import judged
+from slm_orchestration.tasks.suite import judge_datasets
 
 
 def main(cfg: DictConfig) -> None:
     tasks = load_tasks(cfg)
     outcomes = store.read_outcomes(Path(cfg.paths.outcomes), [cfg.pilot.model]).dropna(subset="quality")
     quality = dict(zip(outcomes["task_id"], outcomes["quality"], strict=True))
-    found = judged(tasks, quality, _baselines(Path(cfg.paths.tasks)), margin=cfg.pilot.margin, most=cfg.pilot.most)
+    found = judge_datasets(
+        tasks, quality, _baselines(Path(cfg.paths.tasks)), margin=cfg.pilot.margin, most=cfg.pilot.most
+    )
     path = Path(cfg.pilot.table)
     artifacts.write_text(path, found.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
     print(found.to_string(index=False, float_format="{:.2f}".format))

@@ -26,7 +26,7 @@ from experiments.setup.config import entry
 from slm_orchestration import tables, tasks
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.tasks.cards import cards
-from slm_orchestration.tasks.dataset import Dataset, Drafted, read
+from slm_orchestration.tasks.dataset import Dataset, DraftTask, read_dataset
 from slm_orchestration.tasks.suite import (
     Collection,
     Datasets,
@@ -91,8 +91,8 @@ def find(task_id: str, datasets: Datasets) -> Task:
         raise ValueError(
             f"show={task_id}: no such dataset; a task id is domain/dataset/number, as in logic/logiqa/00042"
         )
-    for item in read(*key, datasets[key]):
-        if isinstance(item, Drafted) and item.task.task_id == task_id:
+    for item in read_dataset(*key, datasets[key]):
+        if isinstance(item, DraftTask) and item.task.task_id == task_id:
             return item.task
     raise ValueError(f"show={task_id}: dataset {key[1]} has no such task")
 

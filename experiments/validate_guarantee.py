@@ -31,9 +31,7 @@ def main(cfg: DictConfig) -> None:
         for tasks in (500, 1000, 4000)
     ]
     table = pd.concat(frames).set_index(["tasks", "rule"])
-    print(
-        f"retention of {guarantee['target']:g}, {REPETITIONS} repetitions; a guarantee may miss it in {guarantee['delta']:g}"
-    )
+    print(f"retention of {point.target:g}, {REPETITIONS} repetitions; a guarantee may miss it in {point.delta:g}")
     print(table.to_string(float_format="{:.3f}".format))
 
 

@@ -126,11 +126,10 @@ def entry(
         print(help_text(name, inspect.getdoc(inspect.getmodule(run)) or "", config))
         return
     _register_resolvers()
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Other launchers run jobs in other processes, where errors cannot be added to the lists of this one.
     other_processes = any(word.startswith("hydra/launcher=") for word in sys.argv[1:])
+    caught: tuple[type[Exception], ...] = () if os.environ.get("HYDRA_FULL_ERROR") == "1" else _USER_ERRORS
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting itself
-    caught: tuple[type[Exception], ...] = () if wants_traceback else _USER_ERRORS
     jobs = _Jobs(run, config, () if other_processes else caught)
     started = time.perf_counter()
     try:
@@ -145,9 +144,8 @@ def entry(
     except KeyboardInterrupt:
         print(f"\n{name}: stopped; run the same command again to continue", file=sys.stderr)
         sys.exit(_INTERRUPTED)
-    is_sweep = bool({"-m", "--multirun"} & set(sys.argv[1:]))
-    if not jobs.overrides and not jobs.failures and not other_processes and is_sweep:
-        jobs.failures["nothing to run: a glob(...) on the command line matches no name"] = []
+    if not other_processes:
+        jobs.check_any_ran()
     jobs.exit_if_failed(name)
 
 
@@ -249,6 +247,11 @@ class _Jobs:
             self.tracked += self._run(cfg) or 0
         except self._kept as error:
             self.failures.setdefault(explain(error, self._config), []).append(self.overrides[-1])
+
+    def check_any_ran(self) -> None:
+        """Record a failure if a sweep had no jobs."""
+        if {"-m", "--multirun"} & set(sys.argv[1:]) and not self.overrides and not self.failures:
+            self.failures["nothing to run: a glob(...) on the command line matches no name"] = []
 
     def exit_if_failed(self, name: str) -> None:
         """Print a line per failure and exit with code 2; return if there are none."""
