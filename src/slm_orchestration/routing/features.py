@@ -1,4 +1,4 @@
-"""Task analysis: what can be read off a prompt before any model is called."""
+"""Features of prompts: text statistics (task analysis), latent semantics and sentence embeddings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from slm_orchestration.models.encoder import SentenceEncoder
 
 
-_LONG_PROMPT = 20_000  # characters; what lies beyond changes no feature worth its time
+# A component whose singular value is below this share of the largest one holds rounding errors only.
+_NO_VARIANCE = 1e-9
+_LONG_PROMPT = 20_000  # characters; analysing more would take time and change the features little
 _OPTION = re.compile(r"^\s*\(?[A-Z][.)]\s", re.MULTILINE)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -42,19 +44,19 @@ FEATURES = (
 
 
 def analyse(prompts: Iterable[str]) -> pd.DataFrame:
-    """Return one row of FEATURES per prompt: length, numbers, code, structure, reasoning markers, kind of question."""
+    """Return FEATURES per prompt: length, numbers, code, structure, reasoning markers, kind of question."""
     return pd.DataFrame(feature_matrix(prompts), columns=list(FEATURES))
 
 
 def feature_matrix(prompts: Iterable[str]) -> NDArray[np.float64]:
-    """Return what `analyse` does as prompts × FEATURES."""
+    """Return what `analyse` returns as an array, prompts × FEATURES."""
     return np.array([_analyse(text[:_LONG_PROMPT]) for text in prompts], dtype=float).reshape(-1, len(FEATURES))
 
 
 def complexity(features: pd.DataFrame) -> NDArray[np.float64]:
     """Return a score in [0, 1] that grows with length, numbers, code, structure and reasoning markers.
 
-    A fixed, label-free heuristic of the kind that published routers hard-code; its weights are not fitted to anything.
+    A heuristic with fixed weights, as published routers hard-code them; nothing is fitted.
     """
     values = {name: features[name].to_numpy(float) for name in features.columns}
     parts = (
@@ -67,16 +69,102 @@ def complexity(features: pd.DataFrame) -> NDArray[np.float64]:
     return np.clip(parts, 0.0, 1.0)
 
 
+def clear_cache() -> None:
+    """Drop the cached analyses, so that timings are those of new prompts."""
+    _analyse.cache_clear()
+
+
+class Vectors(Protocol):
+    """Turns prompts into vectors, prompts × dimensions, rounded to the grid; fitted on the prompts of fit tasks."""
+
+    def fit(self, prompts: pd.Series) -> Self: ...
+
+    def transform(self, prompts: pd.Series) -> NDArray[np.float64]: ...
+
+
+@dataclass
+class LatentSemantics:
+    """TF-IDF of words and word pairs, reduced to `dimensions` by a truncated SVD (latent semantic analysis)."""
+
+    dimensions: int
+    seed: int
+
+    def fit(self, prompts: pd.Series) -> Self:
+        """Fit the vocabulary and the projection; few prompts or words give fewer dimensions."""
+        self._words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, max_features=20_000, sublinear_tf=True)
+        try:
+            counts = self._words.fit_transform(prompts)
+        except ValueError:  # no word occurs twice, so the vocabulary is empty
+            self._projection = None
+            return self
+        width = min(self.dimensions, counts.shape[1] - 1, counts.shape[0] - 1)
+        with np.errstate(invalid="ignore", divide="ignore"):  # equal prompts have no variance
+            self._projection = TruncatedSVD(width, random_state=self.seed).fit(counts) if width > 0 else None
+        if self._projection is not None:
+            drop_rounding_components(self._projection)
+        return self
+
+    def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
+        """Return prompts × dimensions, on the grid."""
+        if self._projection is None:
+            return np.zeros((len(prompts), 0))
+        return on_grid(self._projection.transform(self._words.transform(prompts)))
+
+
+@dataclass
+class SentenceEmbeddings:
+    """Embeddings of the pretrained all-MiniLM-L6-v2, 384 dimensions; nothing is fitted."""
+
+    def fit(self, prompts: pd.Series) -> Self:
+        """Return self: the encoder is pretrained."""
+        return self
+
+    def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
+        """Return prompts × 384 of length 1, on the grid. Raises ArtifactError if the weights cannot be had."""
+        return on_grid(_sentence_encoder().encode(prompts.to_list()))
+
+
+@dataclass
+class TaskAnalysis:
+    """FEATURES joined with other vectors, standardised by the mean and standard deviation on fit tasks."""
+
+    vectors: Vectors
+
+    def fit(self, prompts: pd.Series) -> Self:
+        """Fit the vectors, and each feature's mean and standard deviation."""
+        self.vectors.fit(prompts)
+        raw = self._raw(prompts)
+        self._centre, spread = raw.mean(axis=0), raw.std(axis=0)
+        self._spread = np.where(spread > 1e-12, spread, 1.0)  # a feature that is constant on fit tasks
+        return self
+
+    def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
+        """Return prompts × (features + dimensions), standardised and clipped to ±10, on the grid."""
+        return on_grid(np.clip((self._raw(prompts) - self._centre) / self._spread, -10.0, 10.0))
+
+    def _raw(self, prompts: pd.Series) -> NDArray[np.float64]:
+        return np.hstack([feature_matrix(prompts), self.vectors.transform(prompts)])
+
+
+def drop_rounding_components(projection: TruncatedSVD | PCA) -> None:
+    """Set the components of a fitted projection that hold rounding errors only to 0: they differ between machines."""
+    noise = projection.singular_values_ <= _NO_VARIANCE * projection.singular_values_.max(initial=0.0)
+    projection.components_[noise] = 0.0
+
+
+def unit_length(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the points scaled to length 1, on the grid; dot products are then cosines. A point at 0 stays there.
+
+    Coordinates are multiples of STEP, so that dot products of up to a million of them are exact in any order.
+    """
+    return on_grid(points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12))
+
+
 def _saturate(values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
     return np.clip(values / scale, 0.0, 1.0)
 
 
-def forget() -> None:
-    """Forget the analyses kept so far, so that the next ones take what those of new prompts take."""
-    _analyse.cache_clear()
-
-
-@lru_cache(maxsize=16_384)  # rules weigh the same prompts again and again
+@lru_cache(maxsize=16_384)  # the same prompts are analysed for every strategy
 def _analyse(text: str) -> tuple[float, ...]:
     words = _WORD.findall(text)
     characters, count = max(len(text), 1), max(len(words), 1)
@@ -100,99 +188,8 @@ def _analyse(text: str) -> tuple[float, ...]:
     )
 
 
-# ========== Prompts as numbers: what fitted routers read.
-# A dimension whose singular value is below this share of the largest one is spanned by rounding alone.
-_NO_VARIANCE = 1e-9
-
-
-class Vectors(Protocol):
-    """Turns prompts into prompts × dimensions on the grid; what it learns, it learns from fit tasks."""
-
-    def fit(self, prompts: pd.Series) -> Self: ...
-
-    def transform(self, prompts: pd.Series) -> NDArray[np.float64]: ...
-
-
-@dataclass
-class LatentSemantics:
-    """TF-IDF of words and word pairs, reduced to `dimensions` by a truncated SVD (latent semantic analysis)."""
-
-    dimensions: int
-    seed: int
-
-    def fit(self, prompts: pd.Series) -> Self:
-        """Learn the vocabulary and the projection; fewer dimensions where the prompts do not have as many."""
-        self._words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, max_features=20_000, sublinear_tf=True)
-        try:
-            counts = self._words.fit_transform(prompts)
-        except ValueError:  # no word occurs twice: nothing to learn from
-            self._projection = None
-            return self
-        width = min(self.dimensions, counts.shape[1] - 1, counts.shape[0] - 1)
-        with np.errstate(invalid="ignore", divide="ignore"):  # prompts that are all alike have no variance to explain
-            self._projection = TruncatedSVD(width, random_state=self.seed).fit(counts) if width > 0 else None
-        if self._projection is not None:
-            without_rounding(self._projection)
-        return self
-
-    def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
-        """Return prompts × dimensions, on the grid."""
-        if self._projection is None:
-            return np.zeros((len(prompts), 0))
-        return on_grid(self._projection.transform(self._words.transform(prompts)))
-
-
-@dataclass
-class SentenceEmbeddings:
-    """The 384 dimensions of all-MiniLM-L6-v2, learned on other people's text; nothing is fitted."""
-
-    def fit(self, prompts: pd.Series) -> Self:
-        """Return these vectors as they are."""
-        return self
-
-    def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
-        """Return prompts × 384 of length 1, on the grid. Raises ArtifactError if the weights cannot be had."""
-        return on_grid(_sentence_encoder().encode(prompts.to_list()))
-
-
-@dataclass
-class TaskAnalysis:
-    """The features of task analysis beside other vectors, standardised on fit tasks."""
-
-    vectors: Vectors
-
-    def fit(self, prompts: pd.Series) -> Self:
-        """Fit the vectors and note each feature's mean and spread."""
-        self.vectors.fit(prompts)
-        raw = self._raw(prompts)
-        self._centre, spread = raw.mean(axis=0), raw.std(axis=0)
-        self._spread = np.where(spread > 1e-12, spread, 1.0)  # a feature that never varied on fit tasks stays near 0
-        return self
-
-    def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
-        """Return prompts × (features + dimensions), standardised, kept within ±10 spreads, on the grid."""
-        return on_grid(np.clip((self._raw(prompts) - self._centre) / self._spread, -10.0, 10.0))
-
-    def _raw(self, prompts: pd.Series) -> NDArray[np.float64]:
-        return np.hstack([feature_matrix(prompts), self.vectors.transform(prompts)])
-
-
 @cache
 def _sentence_encoder() -> SentenceEncoder:
     from slm_orchestration.models.encoder import SentenceEncoder  # loads torch, which few routers need
 
     return SentenceEncoder()
-
-
-def without_rounding(projection: TruncatedSVD | PCA) -> None:
-    """Set the components of a fitted projection that nothing but rounding spans to 0: they differ between machines."""
-    noise = projection.singular_values_ <= _NO_VARIANCE * projection.singular_values_.max(initial=0.0)
-    projection.components_[noise] = 0.0
-
-
-def unit_length(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the points at length 1 on the grid, so that products are cosines; a point at 0 stays there.
-
-    Products of up to a million such points' coordinates are sums of multiples of STEP² and exact in any order.
-    """
-    return on_grid(points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12))

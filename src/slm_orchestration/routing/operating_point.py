@@ -1,4 +1,4 @@
-"""How the one threshold that is reported gets chosen: on calibration tasks, or fixed beforehand."""
+"""Operating points: the one threshold that is reported, chosen on calibration tasks or fixed beforehand."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ from slm_orchestration.statistics.guarantees import betting_p_values, certified
 
 @dataclass(frozen=True)
 class Chosen:
-    """The chosen position among the replayed thresholds, and why, in words."""
+    """The chosen position among the replayed thresholds, why it was chosen, and whether its target is certified."""
 
     position: int
     reason: str
+    certified: bool = False
 
 
 class OperatingPoint(Protocol):
     """Chooses a threshold from a strategy's replay on calibration tasks."""
 
     def extra_thresholds(self) -> list[float]:
-        """Return thresholds that must be replayed beside the configured grid."""
+        """Return thresholds to replay in addition to the configured grid."""
         ...
 
-    def choose(self, replayed: Replayed, calibration: OutcomeMatrix) -> Chosen: ...
+    def choose(self, replayed: Replayed, calibration: OutcomeMatrix) -> Chosen:
+        """Return the choice; `replayed` is the strategy's replay on `calibration`."""
+        ...
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """The same threshold for every strategy, fixed before any outcome was seen."""
+    """The same threshold for every strategy, whatever the outcomes."""
 
     threshold: float
 
@@ -48,9 +51,9 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Retention:
-    """The cheapest threshold whose mean quality on calibration tasks keeps `target` of the dearest model's.
+    """The cheapest threshold whose mean quality on calibration tasks is at least `target` of the most expensive one.
 
-    A plug-in choice without a guarantee. Where no threshold keeps that much, the one of the highest quality.
+    A plug-in choice without a guarantee. Where no threshold qualifies, the one of the highest quality.
     """
 
     target: float
@@ -69,10 +72,11 @@ class Retention:
 
 @dataclass(frozen=True)
 class GuaranteedRetention:
-    """The cheapest threshold certified to keep `target` of the dearest model's quality with probability 1 - delta.
+    """The cheapest threshold certified to keep `target` of the most expensive model's quality, at level 1 - delta.
 
-    Learn-then-Test over thresholds from dearest to cheapest, on the loss target·q_L - q_r per calibration task. The
-    guarantee holds over exchangeable tasks, on average over them and not per domain.
+    Learn-then-Test in the order of thresholds from 0, where cost is highest, on the loss target·q_L - q_r per
+    calibration task (q_L of the most expensive model, q_r of the strategy). The guarantee is for the mean over
+    exchangeable tasks, not per domain. Source: Angelopoulos et al. 2021, "Learn then Test".
     """
 
     target: float
@@ -88,17 +92,17 @@ class GuaranteedRetention:
         count = certified(betting_p_values(loss, 0.0, bounds=(-1.0, self.target)), delta=self.delta)
         certainty = f"probability {1 - self.delta:g}"
         if count == 0:
-            return Chosen(0, f"dearest: no threshold is certified to keep {self.target:g} with {certainty}")
-        return Chosen(count - 1, f"cheapest certified to keep {self.target:g} with {certainty}")
+            return Chosen(0, f"most expensive: no threshold is certified to keep {self.target:g} with {certainty}")
+        return Chosen(count - 1, f"cheapest certified to keep {self.target:g} with {certainty}", certified=True)
 
 
 @dataclass(frozen=True)
 class GuaranteedBudget:
-    """The dearest threshold certified to stay within a budget with probability 1 - delta: of cost, or of small_share.
+    """The most expensive threshold certified to stay within a budget with probability 1 - delta.
 
-    `measure` cost: the mean cost is at most `target` of the dearest model's. small_share: at least `target` of the
-    tasks call small models only. Learn-then-Test over thresholds from cheapest to dearest. A cost has no largest value
-    by itself: its guarantee holds for tasks no dearer than the dearest of the calibration tasks.
+    `measure` cost: the mean cost is at most `target` of the most expensive model's. small_share: at least `target` of
+    the tasks call small models only. Learn-then-Test in the order of thresholds from 1, where cost is lowest. As costs
+    have no upper bound of their own, the guarantee is for tasks that cost no more than any calibration task.
     """
 
     measure: str
@@ -124,4 +128,4 @@ class GuaranteedBudget:
         asked, last = f"{self.measure} {self.target:g} with probability {1 - self.delta:g}", len(loss) - 1
         if count == 0:
             return Chosen(last, f"cheapest: no threshold is certified to keep {asked}")
-        return Chosen(last - count + 1, f"dearest certified to keep {asked}")
+        return Chosen(last - count + 1, f"most expensive certified to keep {asked}", certified=True)

@@ -1,4 +1,4 @@
-"""The greedy outcomes of a pool on a set of tasks, as arrays that rules can vectorise over."""
+"""Outcomes of a pool on a set of tasks as arrays, tasks × models: what every strategy chooses from and replay pays."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ ANSWER_COLUMNS = ["answer", "confidence", "signals", "completion_tokens", "finis
 
 
 class NotRecorded(ValueError):
-    """A router reads what these outcomes do not hold; the message says what is missing and how to record it."""
+    """A router reads what was not recorded; the message says what is missing and how to record it."""
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """One side table in the order of the tasks: a state or a list of samples per task, and what recording it took."""
+class SideTable:
+    """Hidden states or sampled answers of one model, one per task, and what recording them cost."""
 
     values: NDArray
     cost_usd: NDArray[np.float64]
     latency_s: NDArray[np.float64]
     device_s: NDArray[np.float64]
 
-    def take(self, rows: NDArray[np.intp]) -> Recorded:
-        """Return the part of some tasks."""
-        return Recorded(self.values[rows], self.cost_usd[rows], self.latency_s[rows], self.device_s[rows])
+    def take(self, rows: NDArray[np.intp]) -> SideTable:
+        """Return the given tasks."""
+        return SideTable(self.values[rows], self.cost_usd[rows], self.latency_s[rows], self.device_s[rows])
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class OutcomeMatrix:
     """Outcomes as tasks × models, cheapest model first.
 
     `tasks` has a row per task: task_id, domain, dataset, group, split, question, guess_quality.
-    `answers` has a row per task and model, task by task: ANSWER_COLUMNS, which only paid reads may see.
-    Where no dollars were recorded, `cost_unit` is "calls" and `cost_usd` counts 1 for a call to a model that is not
-    small, else 0; tables then leave dollars empty. Seconds that were not recorded are nan.
-    `side` holds what some routers read beside, by its read: state:<model>, samples:<model>:<k>.
+    `answers` has a row per task and model, task by task: model and ANSWER_COLUMNS, which routers see only of called
+    models. Where no dollars were recorded, `cost_unit` is "calls" and `cost_usd` is 0 for a small model and 1 for any
+    other; tables then leave dollars empty. Seconds that were not recorded are NaN. `side` holds states and samples by
+    the read that names them: state:<model>, samples:<model>:<k>.
     """
 
     tasks: pd.DataFrame
@@ -55,17 +55,17 @@ class OutcomeMatrix:
     device_s: NDArray[np.float64]
     answers: pd.DataFrame
     cost_unit: str = "usd"
-    side: Mapping[str, Recorded] = field(default_factory=dict)
+    side: Mapping[str, SideTable] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.tasks)
 
     def where(self, split: str) -> Self:
-        """Return the part of one split."""
+        """Return the tasks of one split: fit, calibration or evaluation."""
         return self.take(np.flatnonzero(self.tasks["split"].to_numpy() == split))
 
     def take(self, rows: NDArray[np.intp]) -> Self:
-        """Return the part of some tasks, in the given order."""
+        """Return the tasks at `rows`, in that order."""
         width = len(self.models)
         answer_rows = (np.asarray(rows)[:, None] * width + np.arange(width)).ravel()
         return replace(
@@ -76,7 +76,7 @@ class OutcomeMatrix:
             latency_s=self.latency_s[rows],
             device_s=self.device_s[rows],
             answers=self.answers.iloc[answer_rows].reset_index(drop=True),
-            side={read: recorded.take(rows) for read, recorded in self.side.items()},
+            side={read: table.take(rows) for read, table in self.side.items()},
         )
 
 
@@ -93,10 +93,10 @@ def outcome_matrix(
     greedy = outcomes[outcomes["repeat"] == 0].set_index(["task_id", "model"])
     position = greedy.index.get_indexer(wanted)
     if (position < 0).any():
-        lost = wanted[position < 0]
+        missing = wanted[position < 0]
         raise ValueError(
-            f"{len(lost)} outcomes are missing, first of model {lost[0][1]!r} on task {lost[0][0]!r}; "
-            "`python -m experiments.collect` answers them"
+            f"{len(missing)} outcomes are missing, first of model {missing[0][1]!r} on task {missing[0][0]!r}; "
+            "`python -m experiments.collect` records them"
         )
     table = greedy.iloc[position].reset_index()
     if table["quality"].isna().any():
@@ -121,9 +121,8 @@ def outcome_matrix(
     )
 
 
-# ========== Imported outcomes side by side, as strategies and replay want them.
-def matrix(imported: Imported) -> OutcomeMatrix:
-    """Return the outcomes of all tasks of `imported`, with confidence calibrated on fit tasks where there is one."""
+def imported_matrix(imported: Imported) -> OutcomeMatrix:
+    """Return imported outcomes as a matrix; raw signals become confidences calibrated on fit tasks."""
     return outcome_matrix(
         calibrate_confidence(imported.outcomes),
         imported.tasks,
@@ -133,19 +132,18 @@ def matrix(imported: Imported) -> OutcomeMatrix:
     )
 
 
-# ========== Recorded samples in the order of tasks, as routers read them.
-def recorded_samples(table: pd.DataFrame, task_ids: pd.Series, model: str, count: int) -> Recorded:
-    """Return the first `count` answers of each task in SAMPLES, and what they took together; choices have none.
+def samples_table(table: pd.DataFrame, task_ids: pd.Series, model: str, count: int) -> SideTable:
+    """Return the first `count` sampled answers of each task from a SAMPLES table, and what they cost together.
 
-    Raises NotRecorded where a task has fewer.
+    Multiple-choice tasks have no samples. Raises NotRecorded where another task has fewer than `count`.
     """
     first = table.sort_values(["task_id", "repeat"]).groupby("task_id").head(count).groupby("task_id")
     drawn = first[list(PAID)].sum().assign(answers=first["answer"].agg(list))
     short = drawn.index[drawn["answers"].map(len) < count]
     if len(short):
         raise NotRecorded(f"{model} has fewer than {count} samples of {len(short)} tasks, first {short[0]!r}")
-    mine = drawn.reindex(task_ids)
-    values = np.empty(len(mine), dtype=object)
-    for row, given in enumerate(mine["answers"]):
-        values[row] = given if isinstance(given, list) else []
-    return Recorded(values, *mine[list(PAID)].fillna(0.0).to_numpy(float).T)
+    ordered = drawn.reindex(task_ids)
+    values = np.empty(len(ordered), dtype=object)
+    for row, answers in enumerate(ordered["answers"]):
+        values[row] = answers if isinstance(answers, list) else []
+    return SideTable(values, *ordered[list(PAID)].fillna(0.0).to_numpy(float).T)

@@ -1,4 +1,4 @@
-"""The trivial references that every strategy stands beside. They may look at what no router may."""
+"""Reference strategies that every strategy is compared with; some know the domain or the outcomes (privileged)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from numpy.typing import NDArray
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.rules import GUESS, Choices
 from slm_orchestration.routing.strategy import relative_cost
+from slm_orchestration.statistics.curves import upper_hull
+from slm_orchestration.statistics.strategy_matrix import constant
 
 _NO_THRESHOLD = np.array([np.nan])
 
 
 @dataclass(frozen=True)
 class Constant:
-    """Every model of the pool on every task, each a strategy of its own: always_<model>."""
+    """One strategy per model of the pool, which calls it on every task: always_<model>."""
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> Constant:
         return self
 
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
         return {
-            f"always_{model}": one_model_each(np.full((1, len(outcomes)), index), len(outcomes.models), _NO_THRESHOLD)
+            constant(model): one_model_each(np.full((1, len(outcomes)), index), len(outcomes.models), _NO_THRESHOLD)
             for index, model in enumerate(outcomes.models)
         }
 
@@ -44,7 +46,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Oracle:
-    """The best model per task, known afterwards; ties to the cheaper. No router can do better with one call."""
+    """The model of the highest recorded quality per task, ties to the cheaper: the upper bound for one call."""
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> Oracle:
         return self
@@ -56,10 +58,10 @@ class Oracle:
 
 @dataclass(frozen=True)
 class PermutedOracle:
-    """The oracle after shuffling each model's outcomes within each dataset: how much of the oracle is luck.
+    """The oracle after shuffling each model's outcomes within each dataset: how much of the oracle's quality is luck.
 
-    What a model got right then tells nothing of which tasks others got right, so all that is left is choosing the
-    luckiest of several draws.
+    After shuffling, the models' qualities on a task are independent within a dataset, so that the oracle only gains
+    from taking the maximum of several draws.
     """
 
     seed: int
@@ -69,20 +71,21 @@ class PermutedOracle:
 
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
         datasets, rng = outcomes.tasks["dataset"].to_numpy(), np.random.default_rng(self.seed)
-        stand_in = np.empty(outcomes.quality.shape, dtype=np.intp)
+        permutation = np.empty(outcomes.quality.shape, dtype=np.intp)
         for name in np.unique(datasets):
             rows = np.flatnonzero(datasets == name)
-            stand_in[rows] = np.column_stack([rng.permutation(rows) for _ in outcomes.models])
-        best = np.take_along_axis(outcomes.quality, stand_in, axis=0).argmax(axis=1)
+            permutation[rows] = np.column_stack([rng.permutation(rows) for _ in outcomes.models])
+        best = np.take_along_axis(outcomes.quality, permutation, axis=0).argmax(axis=1)
         choices = one_model_each(best[None], len(outcomes.models), _NO_THRESHOLD)
-        return {"oracle_permuted": replace(choices, stand_in=stand_in)}
+        return {"oracle_permuted": replace(choices, permutation=permutation)}
 
 
 @dataclass(frozen=True)
 class Mixture:
     """Random mixing along the upper hull of the constants, whose vertices and weights come from calibration tasks.
 
-    Threshold t aims at the mean cost (1 - t)·dearest vertex + t·cheapest vertex.
+    Threshold t has the expected cost (1 - t)·(most expensive vertex) + t·(cheapest vertex). Without `whole_hull`, the
+    vertices are the ends of the pool.
     """
 
     name: str
@@ -105,7 +108,7 @@ class FittedMixture:
     cost_usd: NDArray[np.float64]
 
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
-        """Draw a model per task, with the same uniform draw at every threshold so that cost falls as t grows."""
+        """Draw a model per task; each task has one uniform draw for all thresholds, so that cost falls as t grows."""
         thresholds = np.asarray(thresholds, dtype=float)
         uniform = np.random.default_rng(self.seed).random(len(outcomes))
         target = (1 - thresholds) * self.cost_usd[-1] + thresholds * self.cost_usd[0]
@@ -118,10 +121,9 @@ class FittedMixture:
 
 @dataclass(frozen=True)
 class DomainTableGiven:
-    """The mean quality of each model per domain on calibration tasks, the domain told: privileged, a reference line.
+    """The model of the largest (1 - t)·(mean quality in the domain) - t·cost; knows the domain (privileged).
 
-    Chosen by utility; at threshold 0 that is the best model per domain. A domain without calibration tasks gets the
-    means over all of them.
+    Means are over calibration tasks; a domain without any gets the means over all of them.
     """
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedDomainTable:
@@ -132,7 +134,7 @@ class DomainTableGiven:
 
 @dataclass(frozen=True)
 class FittedDomainTable:
-    """Mean quality per model of each domain, of all domains, and relative costs."""
+    """Mean quality per model in each domain and overall, and relative costs."""
 
     rows: dict[str, NDArray[np.float64]]
     overall: NDArray[np.float64]
@@ -146,21 +148,6 @@ class FittedDomainTable:
         return {"domain_table_given": one_model_each(chosen, len(outcomes.models), thresholds)}
 
 
-def upper_hull(cost: NDArray[np.float64], quality: NDArray[np.float64]) -> list[int]:
-    """Return the vertices of the upper hull of points (cost, quality), cheapest first, up to the best quality.
-
-    No vertex is dearer than one of at least its quality, so mixing along the hull never pays for less.
-    """
-    hull: list[int] = []
-    for point in np.lexsort((-quality, cost)):
-        if hull and quality[point] <= quality[hull[-1]]:
-            continue
-        while len(hull) >= 2 and not _right_turn(hull[-2], hull[-1], point, cost, quality):
-            hull.pop()
-        hull.append(int(point))
-    return hull
-
-
 def one_model_each(chosen: NDArray[np.intp], models: int, thresholds: NDArray[np.float64]) -> Choices:
     """Return choices that call one model per task, or none where `chosen` (thresholds × tasks) is GUESS."""
     return Choices(
@@ -169,7 +156,3 @@ def one_model_each(chosen: NDArray[np.intp], models: int, thresholds: NDArray[np
         served=chosen.astype(np.intp),
         predictions=np.zeros(chosen.shape, dtype=np.intp),
     )
-
-
-def _right_turn(a: int, b: int, c: int, cost: NDArray, quality: NDArray) -> bool:
-    return (cost[b] - cost[a]) * (quality[c] - quality[a]) < (quality[b] - quality[a]) * (cost[c] - cost[a])

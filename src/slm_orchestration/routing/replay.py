@@ -1,4 +1,8 @@
-"""Replay: choices and recorded outcomes in, decisions and curves out. Everything called is paid."""
+"""Replay: choices and recorded outcomes in, decisions and curves out; every call and every prediction is paid.
+
+What a router's own predictions take is measured once into a committed profile (`measure_overhead`), so that replay
+is deterministic.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,27 @@ from numpy.typing import NDArray
 from slm_orchestration import tables
 from slm_orchestration.artifacts import replacing
 from slm_orchestration.routing import features
-from slm_orchestration.routing.access import PROMPT, STATE, Called, guarded, readable_answers, resolved
+from slm_orchestration.routing.access import PROMPT, STATE, Called, guarded, parsed_reads, readable_answers
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.router import Router
 from slm_orchestration.routing.rules import GUESS, Choices
 
 OVERALL = "overall"
+OVERHEAD_COLUMNS = [
+    "strategy",
+    "single_p50_s",
+    "single_p99_s",
+    "batched_s",
+    "tasks",
+    "device",
+    "threads",
+    "measured_on",
+]
 
 
 @dataclass(frozen=True)
 class Overhead:
-    """What one prediction of a router takes, from its measured profile."""
+    """What one prediction of a router costs: seconds of latency, dollars, device seconds."""
 
     latency_s: float = 0.0
     cost_usd: float = 0.0
@@ -33,7 +47,7 @@ class Overhead:
 
 @dataclass(frozen=True)
 class Replayed:
-    """One strategy on one set of tasks; every array is thresholds × tasks."""
+    """One strategy replayed on one set of tasks; every array is thresholds × tasks."""
 
     strategy: str
     choices: Choices
@@ -46,22 +60,25 @@ class Replayed:
 
 
 def replay(strategy: str, choices: Choices, outcomes: OutcomeMatrix, *, overhead: Overhead) -> Replayed:
-    """Return what `choices` cost and gave. All calls are paid in dollars and in seconds, and so is the router."""
+    """Return quality and cost of `choices`: all models called, the router's reads and its predictions are paid.
+
+    Raises ValueError if choices and outcomes differ in tasks or models.
+    """
     if choices.called.shape[1:] != outcomes.quality.shape:
         raise ValueError(
             f"choices are for {choices.called.shape[1:]} tasks × models, outcomes for {outcomes.quality.shape}"
         )
-    if choices.stand_in is not None:
-        outcomes = stood_in(outcomes, choices.stand_in)
+    if choices.permutation is not None:
+        outcomes = permuted_outcomes(outcomes, choices.permutation)
     rows = np.arange(len(outcomes))
-    guessed = outcomes.tasks["guess_quality"].to_numpy(float)
+    guess_quality = outcomes.tasks["guess_quality"].to_numpy(float)
     served = outcomes.quality[rows, np.maximum(choices.served, 0)]
     router_latency_s = np.asarray(choices.predictions * overhead.latency_s, dtype=np.float64)
     large = np.array([model not in outcomes.small for model in outcomes.models])
     return Replayed(
         strategy=strategy,
         choices=choices,
-        quality=np.where(choices.served == GUESS, guessed, served),
+        quality=np.where(choices.served == GUESS, guess_quality, served),
         cost_usd=_paid(choices, outcomes, "cost_usd") + choices.predictions * overhead.cost_usd,
         latency_s=_paid(choices, outcomes, "latency_s") + router_latency_s,
         router_latency_s=router_latency_s,
@@ -97,7 +114,7 @@ def decisions(replayed: Replayed, outcomes: OutcomeMatrix) -> pd.DataFrame:
 
 
 def curves(replayed: Replayed, outcomes: OutcomeMatrix) -> pd.DataFrame:
-    """Return CURVES: means per threshold, overall and per domain."""
+    """Return CURVES: means per threshold, overall and per domain; retention is relative to the most expensive model."""
     domains = outcomes.tasks["domain"].to_numpy()
     parts = [(OVERALL, np.ones(len(domains), dtype=bool)), *((name, domains == name) for name in np.unique(domains))]
     return tables.conform(
@@ -105,65 +122,34 @@ def curves(replayed: Replayed, outcomes: OutcomeMatrix) -> pd.DataFrame:
     )
 
 
-def _curve(replayed: Replayed, outcomes: OutcomeMatrix, domain: str, part: NDArray[np.bool_]) -> pd.DataFrame:
-    dearest = outcomes.quality[part, -1].mean()
-    quality = replayed.quality[:, part].mean(axis=1)
-    return pd.DataFrame(
-        {
-            "strategy": replayed.strategy,
-            "threshold": replayed.choices.thresholds,
-            "domain": domain,
-            "small_share": 1 - replayed.escalated[:, part].mean(axis=1),
-            "quality": quality,
-            "retention": quality / dearest if dearest > 0 else np.nan,
-            "cost_usd": replayed.cost_usd[:, part].mean(axis=1) if outcomes.cost_unit == "usd" else np.nan,
-            "latency_s": replayed.latency_s[:, part].mean(axis=1),
-            "tasks": int(part.sum()),
-        }
-    )
-
-
-def stood_in(outcomes: OutcomeMatrix, stand_in: NDArray[np.intp]) -> OutcomeMatrix:
-    """Return outcomes in which each task has, per model, the outcome of the task that `stand_in` names."""
+def permuted_outcomes(outcomes: OutcomeMatrix, permutation: NDArray[np.intp]) -> OutcomeMatrix:
+    """Return outcomes in which task i has, for model m, the outcome of task `permutation[i, m]`."""
     columns = np.arange(len(outcomes.models))
     return dataclasses.replace(
         outcomes,
-        quality=outcomes.quality[stand_in, columns],
-        cost_usd=outcomes.cost_usd[stand_in, columns],
-        latency_s=outcomes.latency_s[stand_in, columns],
-        device_s=outcomes.device_s[stand_in, columns],
+        quality=outcomes.quality[permutation, columns],
+        cost_usd=outcomes.cost_usd[permutation, columns],
+        latency_s=outcomes.latency_s[permutation, columns],
+        device_s=outcomes.device_s[permutation, columns],
     )
 
 
-def _paid(choices: Choices, outcomes: OutcomeMatrix, name: str) -> NDArray[np.float64]:
-    """Return the sum of cost_usd, latency_s or device_s over the models called, and what the router's reads cost."""
-    amount, before = getattr(outcomes, name), np.zeros(len(outcomes))
-    if choices.reads is not None:
-        amount, before = amount + choices.reads.call[name], choices.reads.before[name]
-    # What was not recorded is NaN, and so is the sum where such a model is called, but not elsewhere.
-    lost = np.isnan(amount)
-    paid = np.einsum("tnm,nm->tn", choices.called, np.where(lost, 0.0, amount)) + before
-    return np.where((choices.called & lost).any(axis=2), np.nan, paid) if lost.any() else paid
-
-
-# ========== What a router's own predictions take: measured once into a committed table, read by every replay.
-COLUMNS = ["strategy", "single_p50_s", "single_p99_s", "batched_s", "tasks", "device", "threads", "measured_on"]
-
-
 def measure_overhead(router: Router, outcomes: OutcomeMatrix, *, most: int = 200) -> dict[str, float | int]:
-    """Return seconds per prediction of a fitted router: one task at a time (p50, p99), and per task of one batch.
+    """Return seconds per prediction of a fitted router: one task at a time (p50, p99), and per task in one batch.
 
-    Averaged over the prediction before any call, for a router that reads prompts or states, and the one after the first
-    call, for a router that reads answers. What is handed to the router is put together within the time that is taken;
-    what it reads (a state's prefill, samples) is paid elsewhere.
+    The mean of the prediction before any call (for a router that reads prompts or states) and the one after the first
+    call (for one that reads answers). Assembling the router's inputs is included; the prefill of a state and samples
+    are not, as `ReadCosts` charges them. Raises ValueError if the router predicts at neither point.
     """
     part = outcomes.take(np.arange(min(len(outcomes), most)))
-    reads = resolved(router, outcomes.models)
+    reads = parsed_reads(router, outcomes.models)
     states: list[Called] = [()] if reads[PROMPT] or reads[STATE] else []
     states += [(0,)] if 0 in readable_answers(router, outcomes.models) else []
     if not states:
-        raise ValueError(f"{type(router).__name__} reads nothing of the cheapest model or the prompt: nothing to time")
-    _seconds(router, part.take(np.array([0])), states)  # the first call pays for caches that later ones share
+        raise ValueError(
+            f"{type(router).__name__} reads neither the prompt nor the cheapest model's answer: nothing to time"
+        )
+    _seconds(router, part.take(np.array([0])), states)  # warm-up: the first call fills caches
     single = np.array([_seconds(router, part.take(np.array([row])), states) for row in range(len(part))])
     return {
         "single_p50_s": float(np.quantile(single, 0.5)),
@@ -174,28 +160,57 @@ def measure_overhead(router: Router, outcomes: OutcomeMatrix, *, most: int = 200
 
 
 def read_overhead(path: Path) -> pd.DataFrame:
-    """Return the committed profile, one row per strategy; empty if there is none."""
+    """Return the committed profile indexed by strategy; empty if there is no file."""
     if not path.exists():
-        return pd.DataFrame(columns=COLUMNS).set_index("strategy")
+        return pd.DataFrame(columns=OVERHEAD_COLUMNS).set_index("strategy")
     return pd.read_csv(path).set_index("strategy")
 
 
 def write_overhead(path: Path, profile: pd.DataFrame) -> None:
-    """Write the profile, sorted by strategy, with seconds to three digits that mean something."""
+    """Write the profile, sorted by strategy, numbers to three significant digits."""
     with replacing(path) as temporary:
-        profile.sort_index()[COLUMNS[1:]].to_csv(temporary, float_format="%.3g", lineterminator="\n")
+        profile.sort_index()[OVERHEAD_COLUMNS[1:]].to_csv(temporary, float_format="%.3g", lineterminator="\n")
 
 
 def overhead(profile: pd.DataFrame, strategy: str, *, usd_per_s: float) -> Overhead:
-    """Return what one prediction takes: seconds one at a time, and a batch's device seconds with their price."""
+    """Return the costs of one prediction: latency is the p50 of single calls, device seconds are those of a batch."""
     row = profile.loc[strategy].to_dict()
     device_s = float(row["batched_s"])
     return Overhead(latency_s=float(row["single_p50_s"]), cost_usd=device_s * usd_per_s, device_s=device_s)
 
 
+def _curve(replayed: Replayed, outcomes: OutcomeMatrix, domain: str, part: NDArray[np.bool_]) -> pd.DataFrame:
+    reference = outcomes.quality[part, -1].mean()
+    quality = replayed.quality[:, part].mean(axis=1)
+    return pd.DataFrame(
+        {
+            "strategy": replayed.strategy,
+            "threshold": replayed.choices.thresholds,
+            "domain": domain,
+            "small_share": 1 - replayed.escalated[:, part].mean(axis=1),
+            "quality": quality,
+            "retention": quality / reference if reference > 0 else np.nan,
+            "cost_usd": replayed.cost_usd[:, part].mean(axis=1) if outcomes.cost_unit == "usd" else np.nan,
+            "latency_s": replayed.latency_s[:, part].mean(axis=1),
+            "tasks": int(part.sum()),
+        }
+    )
+
+
+def _paid(choices: Choices, outcomes: OutcomeMatrix, name: str) -> NDArray[np.float64]:
+    """Return the sum of cost_usd, latency_s or device_s over the models called and the router's reads."""
+    amount, before = getattr(outcomes, name), np.zeros(len(outcomes))
+    if choices.read_costs is not None:
+        amount, before = amount + choices.read_costs.per_call[name], choices.read_costs.before_calls[name]
+    # An amount that was not recorded is NaN; so is the sum, but only where that model is called.
+    missing = np.isnan(amount)
+    paid = np.einsum("tnm,nm->tn", choices.called, np.where(missing, 0.0, amount)) + before
+    return np.where((choices.called & missing).any(axis=2), np.nan, paid) if missing.any() else paid
+
+
 def _seconds(router: Router, outcomes: OutcomeMatrix, states: list[Called]) -> float:
     predict = guarded(router, outcomes)
-    features.forget()  # a live request is new
+    features.clear_cache()  # as in live use, where each prompt is new
     start = time.perf_counter()
     for state in states:
         predict(state)

@@ -1,4 +1,4 @@
-"""What every router looks like to rules and replay."""
+"""The protocol that every router follows, and the outcomes that a router is fitted on."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 
 class Router(Protocol):
-    """Predicts how good each model's answer will be.
+    """Predicts the quality of each model's answer.
 
-    `reads` declares what it looks at, in the words of routing.reads: the prompt, answers and samples of models that
-    were called, states. Replay hands it nothing else, and each read is paid for. It may depend on what `fit` saw.
+    `reads` declares the router's inputs, in the words of `routing.access`: prompt, answer:<model>, state:<model>,
+    samples:<model>:<k>. Replay hands it nothing else and charges for each read. `reads` may change with `fit`.
     """
 
     @property
     def reads(self) -> frozenset[str]: ...
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
-        """Return this router fitted on the outcomes of fit tasks."""
+        """Return this router fitted on the outcomes of fit tasks, a table made by `access.fit_table`."""
         ...
 
     def predict_quality(self, prompts: pd.DataFrame, answers: pd.DataFrame) -> NDArray[np.float64]:
@@ -36,19 +36,19 @@ class Router(Protocol):
 
 @runtime_checkable
 class Tunable(Protocol):
-    """A router that chooses something on calibration tasks, once it is fitted."""
+    """A router with a setting that is chosen on calibration tasks after the fit."""
 
     def tune(self, outcomes: pd.DataFrame) -> Self:
         """Return the fitted router tuned on the outcomes of calibration tasks."""
         ...
 
 
-# ========== The outcomes that a router is fitted on, side by side.
 @dataclass(frozen=True)
-class Training:
-    """Fit tasks as rows: prompts, groups and domains per task; quality and confidence as tasks × models.
+class FitData:
+    """Outcomes of fit tasks as arrays: prompts, groups and domains per task; quality and confidence as tasks × models.
 
-    A confidence that was not recorded is NaN. `states` is tasks × dimensions, or None where the router reads none.
+    A confidence that was not recorded is NaN. `answers` is the table that `Router.fit` received. `states` is
+    tasks × dimensions, or None where the router reads none.
     """
 
     models: tuple[str, ...]
@@ -62,14 +62,14 @@ class Training:
     states: NDArray[np.float64] | None
 
 
-def training(outcomes: pd.DataFrame) -> Training:
-    """Return the table that `Router.fit` receives (a row per task and model, task by task) side by side."""
+def fit_data(outcomes: pd.DataFrame) -> FitData:
+    """Return the table that `Router.fit` receives as arrays. Raises ValueError if it is empty."""
     models = tuple(outcomes["model"].unique())
     if not models:
         raise ValueError("there is no fit task to fit a router on")
     first = outcomes[outcomes["model"] == models[0]]
     shape = (len(first), len(models))
-    return Training(
+    return FitData(
         models=models,
         prompts=first["prompt"].reset_index(drop=True),
         groups=first["group"].to_numpy(),

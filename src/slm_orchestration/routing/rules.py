@@ -1,4 +1,4 @@
-"""Rules: predictions and one threshold in, choices out. For every rule 0 is dearest, a larger one cheaper."""
+"""Rules turn predicted qualities and one threshold into choices; threshold 0 costs the most, a larger one less."""
 
 from __future__ import annotations
 
@@ -10,33 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from slm_orchestration.routing.access import Called, Floats, Predict, Reads
+from slm_orchestration.routing.access import Called, Floats, Predict, ReadCosts
 from slm_orchestration.statistics.grid import on_grid
 
-GUESS = -1  # the served "model" of an answer without a model
-STOP = -1  # the option to call no further model
+GUESS = -1  # in place of the served model: the answer that needs no model
+STOP = -1  # in place of the next model: call no further one
 
 
 @dataclass(frozen=True)
 class Choices:
     """What a strategy does with each task at each threshold (NaN where it has none).
 
-    `called` is thresholds × tasks × models; `served` is the model whose answer counts, or GUESS; `predictions` counts
-    how often the router was asked, each of which is paid. `reads` is paid beside. `stand_in` (tasks × models) names the
-    task whose outcome counts instead of a task's own: only a permuted reference has it.
+    `called` is thresholds × tasks × models; `served` is the model whose answer counts, or GUESS; `predictions` is how
+    often the router predicted, each of which is paid; both are thresholds × tasks. `read_costs` is paid in addition.
+    `permutation` (tasks × models) is the row whose outcome replaces a task's own; only the permuted oracle has one.
     """
 
     thresholds: Floats
     called: NDArray[np.bool_]
     served: NDArray[np.intp]
     predictions: NDArray[np.intp]
-    reads: Reads | None = None
-    stand_in: NDArray[np.intp] | None = None
+    read_costs: ReadCosts | None = None
+    permutation: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What a rule knows of the pool: expected cost over the dearest model's, and whose answers the router reads."""
+class PoolInfo:
+    """What a rule knows of the pool.
+
+    `relative_cost` is each model's mean cost on fit tasks over that of the most expensive one; `readable` the models
+    whose answers the router reads.
+    """
 
     relative_cost: Floats
     readable: frozenset[int]
@@ -44,9 +48,10 @@ class Terms:
 
 @dataclass(frozen=True)
 class Options:
-    """What can be done at a state; on ties the first option is taken.
+    """What a rule can do after the calls made so far; at threshold t it takes the largest (1 - t)·quality - t·cost.
 
-    `quality` is tasks × options, `cost` the same or one per option; `calls` names each option's next model, or STOP.
+    `quality` is tasks × options, `cost` the same or one per option; `calls` is each option's next model, or STOP. On
+    ties the first option is taken.
     """
 
     quality: Floats
@@ -55,53 +60,53 @@ class Options:
 
 
 class Rule(Protocol):
-    """Turns predictions into choices; threshold 0 is dearest and a larger one is cheaper."""
+    """Turns predictions into choices. A state is the models called so far, in order."""
 
     @property
     def start(self) -> Called:
-        """The models that are called in any case."""
+        """The models that are called whatever is predicted."""
         ...
 
-    def calibrated(self, predict: Predict, terms: Terms) -> Self:
-        """Return the rule with what it learns from predictions on calibration tasks; most learn nothing."""
+    def calibrated(self, predict: Predict, pool: PoolInfo) -> Self:
+        """Return the rule fitted on predictions for calibration tasks; most rules have nothing to fit."""
         ...
 
-    def options(self, state: Called, quality: Floats, terms: Terms) -> Options:
-        """Return the options at `state`, where the router predicts `quality` (tasks × models)."""
+    def options(self, state: Called, quality: Floats, pool: PoolInfo) -> Options:
+        """Return the options at `state`, given the predicted `quality` (tasks × models)."""
         ...
 
-    def goes_on(self, model: int, terms: Terms) -> bool:
-        """Return whether the router is asked again after a call of `model`."""
+    def escalates_after(self, model: int, pool: PoolInfo) -> bool:
+        """Return whether another model may be called after `model`."""
         ...
 
     def served(self, state: Called, quality: Floats) -> NDArray[np.intp]:
-        """Return whose answer counts, per task, where the walk stops at `state`."""
+        """Return, per task, the model whose answer is served when no further one is called at `state`."""
         ...
 
 
 @dataclass(frozen=True)
 class Utility:
-    """Call the model of the largest (1 - t)·quality - t·cost, ties to the cheaper; with new evidence, weigh going on.
+    """Call the model of the largest (1 - t)·quality - t·cost, ties to the cheaper one.
 
-    After an answer that the router reads, the served model's utility has its cost sunk: a larger model is called when
-    its (1 - t)·quality - t·cost exceeds (1 - t)·quality of the answer at hand. A router that reads no answer stops
-    after one call.
+    After an answer that the router reads, qualities are predicted again: a more expensive model is called if its
+    (1 - t)·quality - t·cost exceeds (1 - t)·quality of the answer, whose cost is sunk. With a router that reads no
+    answers, one model is called.
     """
 
     start: Called = ()
 
-    def calibrated(self, predict: Predict, terms: Terms) -> Self:
+    def calibrated(self, predict: Predict, pool: PoolInfo) -> Self:
         return self
 
-    def options(self, state: Called, quality: Floats, terms: Terms) -> Options:
+    def options(self, state: Called, quality: Floats, pool: PoolInfo) -> Options:
         if not state:
-            return Options(quality, terms.relative_cost, tuple(range(quality.shape[1])))
+            return Options(quality, pool.relative_cost, tuple(range(quality.shape[1])))
         last = state[-1]
-        cost = np.concatenate([[0.0], terms.relative_cost[last + 1 :]])
+        cost = np.concatenate([[0.0], pool.relative_cost[last + 1 :]])
         return Options(quality[:, last:], cost, (STOP, *range(last + 1, quality.shape[1])))
 
-    def goes_on(self, model: int, terms: Terms) -> bool:
-        return model in terms.readable and model < len(terms.relative_cost) - 1
+    def escalates_after(self, model: int, pool: PoolInfo) -> bool:
+        return model in pool.readable and model < len(pool.relative_cost) - 1
 
     def served(self, state: Called, quality: Floats) -> NDArray[np.intp]:
         return np.full(len(quality), state[-1])
@@ -109,28 +114,28 @@ class Utility:
 
 @dataclass(frozen=True)
 class Cascade:
-    """Call the cheapest model first; go on to the next one when 1 - predicted quality of its answer ≥ t.
+    """Call the cheapest model first; escalate to the next one while 1 - predicted quality of the answer ≥ t.
 
     Source: Chen et al. 2023, FrugalGPT.
     """
 
     start: Called = (0,)
 
-    def calibrated(self, predict: Predict, terms: Terms) -> Self:
+    def calibrated(self, predict: Predict, pool: PoolInfo) -> Self:
         return self
 
-    def options(self, state: Called, quality: Floats, terms: Terms) -> Options:
-        if missing := sorted(set(range(len(terms.relative_cost) - 1)) - terms.readable):
+    def options(self, state: Called, quality: Floats, pool: PoolInfo) -> Options:
+        if missing := sorted(set(range(len(pool.relative_cost) - 1)) - pool.readable):
             raise ValueError(
                 f"a cascade must read the answer of every model but the last; it does not read model {missing[0]}"
             )
-        # (1 - t)·(1 - q) ≥ t·q is 1 - q ≥ t: going on gains what may be wrong and costs what may be right.
+        # Escalating has quality 1 - q and cost q, stopping 0 and 0, as (1 - t)·(1 - q) ≥ t·q is the same as 1 - q ≥ t.
         right = quality[:, state[-1]]
-        nothing = np.zeros_like(right)
-        return Options(np.column_stack([1 - right, nothing]), np.column_stack([right, nothing]), (state[-1] + 1, STOP))
+        zero = np.zeros_like(right)
+        return Options(np.column_stack([1 - right, zero]), np.column_stack([right, zero]), (state[-1] + 1, STOP))
 
-    def goes_on(self, model: int, terms: Terms) -> bool:
-        return model < len(terms.relative_cost) - 1
+    def escalates_after(self, model: int, pool: PoolInfo) -> bool:
+        return model < len(pool.relative_cost) - 1
 
     def served(self, state: Called, quality: Floats) -> NDArray[np.intp]:
         return np.full(len(quality), state[-1])
@@ -138,69 +143,69 @@ class Cascade:
 
 @dataclass(frozen=True)
 class CascadeRouting:
-    """Weigh every plan of up to `depth` further calls by the expected quality of its best answer, less its cost.
+    """Choose the best plan of up to `depth` further calls: expected quality of its best answer, less its cost.
 
-    A plan's expected quality is that of the maximum of normal variables: each model's predicted quality, uncertain by
-    as much as its answer moved the prediction on calibration tasks. The cheapest model of the best plan is called;
-    with its answer all plans are weighed anew. Stopping serves the called model of the highest predicted quality.
-    Only dearer models than the last one follow. `depth` 1 is the greedy form, and a depth of the pool's size the
-    optimal one. Source: Dekoninck, Baader & Vechev 2024, "A unified approach to routing and cascading for LLMs";
-    Clark 1961 for the moments of the maximum.
+    A plan's expected quality is that of the maximum of independent normal variables: the mean is a model's predicted
+    quality, the standard deviation (`spread`) how far its answer moved that prediction on calibration tasks. The
+    cheapest model of the best plan is called, and plans are compared again with its answer. Stopping serves the called
+    model of the highest predicted quality. Plans hold only models more expensive than the last one called. `depth` 1 is
+    the greedy form, a depth of the pool's size the optimal one. Source: Dekoninck, Baader & Vechev 2024, "A unified
+    approach to routing and cascading for LLMs"; Clark 1961 for the moments of the maximum.
     """
 
     depth: int
     spread: tuple[float, ...] = field(default=(), repr=False)
     start: Called = ()
 
-    def calibrated(self, predict: Predict, terms: Terms) -> Self:
-        """Note how far each model's answer moves its predicted quality, as a root mean square over tasks."""
+    def calibrated(self, predict: Predict, pool: PoolInfo) -> Self:
+        """Set `spread`: the root mean square over tasks of how far each model's answer moves its predicted quality."""
         before = predict(())
         moved = [
-            predict((model,))[:, model] - before[:, model] if model in terms.readable else np.zeros(1)
+            predict((model,))[:, model] - before[:, model] if model in pool.readable else np.zeros(1)
             for model in range(before.shape[1])
         ]
         return replace(
             self, spread=tuple(float(on_grid(np.sqrt(np.mean(change**2)))) if len(change) else 0.0 for change in moved)
         )
 
-    def options(self, state: Called, quality: Floats, terms: Terms) -> Options:
-        plans = self._plans(state, terms)
+    def options(self, state: Called, quality: Floats, pool: PoolInfo) -> Options:
+        plans = self._plans(state, pool)
         best = quality[:, list(state)].max(axis=1) if state else None
         expected = [self._expected(plan, quality, best) for plan in plans]
-        cost = np.array([terms.relative_cost[list(plan)].sum() for plan in plans])
+        cost = np.array([pool.relative_cost[list(plan)].sum() for plan in plans])
         calls = tuple(plan[0] for plan in plans)
         if best is None:
             return Options(np.column_stack(expected), cost, calls)
         return Options(np.column_stack([best, *expected]), np.append(0.0, cost), (STOP, *calls))
 
-    def goes_on(self, model: int, terms: Terms) -> bool:
-        return model in terms.readable
+    def escalates_after(self, model: int, pool: PoolInfo) -> bool:
+        return model in pool.readable
 
     def served(self, state: Called, quality: Floats) -> NDArray[np.intp]:
         return np.array(state)[quality[:, list(state)].argmax(axis=1)]
 
-    def _plans(self, state: Called, terms: Terms) -> list[Called]:
-        """Return the sets of further models; unless the answers of all but one are read, there is nothing to choose."""
-        larger = range(state[-1] + 1 if state else 0, len(terms.relative_cost))
+    def _plans(self, state: Called, pool: PoolInfo) -> list[Called]:
+        """Return the sets of further models; of several, all answers must be readable to choose the best."""
+        larger = range(state[-1] + 1 if state else 0, len(pool.relative_cost))
         deepest = max(1, min(self.depth, len(larger)))
         return [
             plan
             for size in range(1, deepest + 1)
             for plan in combinations(larger, size)
-            if size == 1 or terms.readable.issuperset(plan)
+            if size == 1 or pool.readable.issuperset(plan)
         ]
 
     def _expected(self, plan: Called, quality: Floats, best: Floats | None) -> Floats:
         spread = self.spread or (0.0,) * quality.shape[1]
-        mean, variance = (quality[:, plan[0]], spread[plan[0]] ** 2) if best is None else (best, 0.0)
-        spent = np.broadcast_to(variance, mean.shape)
+        mean, first_variance = (quality[:, plan[0]], spread[plan[0]] ** 2) if best is None else (best, 0.0)
+        variance = np.broadcast_to(first_variance, mean.shape)
         for model in plan[1:] if best is None else plan:
-            mean, spent = larger_of(mean, spent, quality[:, model], spread[model] ** 2)
+            mean, variance = moments_of_maximum(mean, variance, quality[:, model], spread[model] ** 2)
         return on_grid(np.clip(mean, 0.0, 1.0))
 
 
-def larger_of(mean: Floats, variance: Floats, other: Floats, other_variance: float) -> tuple[Floats, Floats]:
-    """Return mean and variance of the larger of two independent normal variables, per task."""
+def moments_of_maximum(mean: Floats, variance: Floats, other: Floats, other_variance: float) -> tuple[Floats, Floats]:
+    """Return mean and variance of the larger of two independent normal variables (Clark 1961), per task."""
     total = np.sqrt(variance + other_variance)
     gap = np.divide(mean - other, total, out=np.where(mean >= other, np.inf, -np.inf), where=total > 0)
     share, density = ndtr(gap), np.exp(-(gap**2) / 2) / np.sqrt(2 * np.pi)

@@ -1,4 +1,4 @@
-"""Strategies: a router with a rule."""
+"""A strategy is a router with a rule: fitted on fit and calibration tasks, it chooses models at every threshold."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slm_orchestration.routing import sweep
-from slm_orchestration.routing.access import Reads, fit_table, guarded, paid_reads, readable_answers
+from slm_orchestration.routing.access import ReadCosts, fit_table, guarded, read_costs, readable_answers
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.router import Router, Tunable
-from slm_orchestration.routing.rules import Choices, Rule, Terms
+from slm_orchestration.routing.rules import Choices, PoolInfo, Rule
 from slm_orchestration.routing.sweep import Changes, Piece
 
 
@@ -23,12 +23,12 @@ class Strategy(Protocol):
     """Chooses models for tasks. References, which may look at more than a router, have the same form."""
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedStrategy:
-        """Return the strategy fitted on fit tasks; only references look at calibration tasks."""
+        """Return the strategy fitted on fit tasks; settings are chosen on calibration tasks."""
         ...
 
 
 class FittedStrategy(Protocol):
-    """A strategy that is ready to choose."""
+    """A strategy that can choose."""
 
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
         """Return the choices of each strategy by its name; most have one name, `constant` has one per model."""
@@ -44,14 +44,13 @@ class RoutedStrategy:
     rule: Rule
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedRoutedStrategy:
-        """Fit the router and take expected costs on fit tasks; tune the router and the rule on calibration tasks."""
+        """Fit the router and the relative costs on fit tasks; tune the router and the rule on calibration tasks."""
         router = copy.deepcopy(self.router)
         router = router.fit(fit_table(fit, router))
         if isinstance(router, Tunable):
             router = router.tune(fit_table(calibration, router))
-        terms = Terms(relative_cost(fit), readable_answers(router, fit.models))
-        rule = self.rule.calibrated(guarded(router, calibration), terms)
-        return FittedRoutedStrategy(self.name, router, rule, terms.relative_cost)
+        fitted = FittedRoutedStrategy(self.name, router, self.rule, relative_cost(fit))
+        return replace(fitted, rule=self.rule.calibrated(guarded(router, calibration), fitted.pool_info(fit.models)))
 
 
 @dataclass(frozen=True)
@@ -64,29 +63,32 @@ class FittedRoutedStrategy:
     relative_cost: NDArray[np.float64]
 
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
-        """Return the choices at all thresholds; the router is asked once per set of paid answers."""
-        choices = sweep.choose(self.rule, guarded(self.router, outcomes), self.terms(outcomes), thresholds)
-        return {self.name: replace(choices, reads=self.reads(outcomes))}
+        """Return the choices at all thresholds; the router predicts once per set of called models."""
+        choices = sweep.choose(self.rule, guarded(self.router, outcomes), self.pool_info(outcomes.models), thresholds)
+        return {self.name: replace(choices, read_costs=self.read_costs(outcomes))}
 
     def pieces(self, outcomes: OutcomeMatrix) -> Iterator[list[Piece]]:
-        """Yield what is done with each task at every threshold in [0, 1], a block of tasks at a time."""
-        yield from sweep.pieces(self.rule, guarded(self.router, outcomes), self.terms(outcomes))
+        """Yield the choices at every threshold in [0, 1], a block of tasks at a time."""
+        yield from sweep.pieces(self.rule, guarded(self.router, outcomes), self.pool_info(outcomes.models))
 
     def changes(self, outcomes: OutcomeMatrix, *, overhead: Overhead) -> Changes:
         """Return every change of choice over thresholds from 0 to 1."""
-        return sweep.changes(self.pieces(outcomes), outcomes, reads=self.reads(outcomes), overhead=overhead)
+        return sweep.changes(self.pieces(outcomes), outcomes, read_costs=self.read_costs(outcomes), overhead=overhead)
 
-    def reads(self, outcomes: OutcomeMatrix) -> Reads | None:
-        """Return what the router's reads cost beside the calls."""
-        return paid_reads(self.router, outcomes)
+    def read_costs(self, outcomes: OutcomeMatrix) -> ReadCosts | None:
+        """Return what the router's reads cost in addition to the calls."""
+        return read_costs(self.router, outcomes)
 
-    def terms(self, outcomes: OutcomeMatrix) -> Terms:
+    def pool_info(self, models: tuple[str, ...]) -> PoolInfo:
         """Return what the rule knows of the pool."""
-        return Terms(self.relative_cost, readable_answers(self.router, outcomes.models))
+        return PoolInfo(self.relative_cost, readable_answers(self.router, models))
 
 
 def relative_cost(fit: OutcomeMatrix) -> NDArray[np.float64]:
-    """Return each model's mean cost on fit tasks over the dearest model's."""
+    """Return each model's mean cost on fit tasks over that of the most expensive model.
+
+    Raises ValueError if that model costs nothing.
+    """
     mean = fit.cost_usd.mean(axis=0)
     if not mean[-1] > 0:
         raise ValueError(f"model {fit.models[-1]!r} costs nothing on the fit tasks: costs cannot be compared with it")

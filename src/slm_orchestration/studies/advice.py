@@ -1,8 +1,8 @@
-"""Does routing pay on my data? One answer from recorded outcomes, with what is certain about it.
+"""Does routing pay on my data? Advice from recorded outcomes, with intervals and a guarantee.
 
-A few routers are fitted on fit tasks. Calibration tasks choose one of them and its threshold, certified by
-Learn-then-Test to keep the wanted share of the dearest model's quality; the certainty is divided among the routers, so
-that it holds for the chosen one. Evaluation tasks, which nothing was chosen on, then tell what came of it.
+A few routers are fitted on fit tasks. On calibration tasks one of them and its threshold are chosen, certified by
+Learn-then-Test to keep the wanted share of the most expensive model's quality; delta is divided by the number of
+routers, so that the guarantee holds for the chosen one. Quality and savings are estimated on evaluation tasks.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import pandas as pd
 
 from slm_orchestration.outcomes.imported.reader import Imported, without_pilot
 from slm_orchestration.routing import replay
-from slm_orchestration.routing.access import lacking
+from slm_orchestration.routing.access import missing_inputs
 from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis
 from slm_orchestration.routing.operating_point import GuaranteedRetention, Retention
-from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, matrix
-from slm_orchestration.routing.quality_model import QualityModel
-from slm_orchestration.routing.references import Constant, Mixture, upper_hull
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, imported_matrix
+from slm_orchestration.routing.quality_model import LogisticQuality
+from slm_orchestration.routing.references import Constant, Mixture
 from slm_orchestration.routing.replay import Overhead, Replayed
 from slm_orchestration.routing.router import Router
 from slm_orchestration.routing.routers.confidence import ConfidenceRouter
@@ -31,19 +31,21 @@ from slm_orchestration.routing.routers.regression import RegressionRouter
 from slm_orchestration.routing.rules import Cascade, Choices, Rule, Utility
 from slm_orchestration.routing.strategy import FittedStrategy, RoutedStrategy
 from slm_orchestration.statistics.bootstrap import resample
+from slm_orchestration.statistics.curves import upper_hull
 from slm_orchestration.statistics.estimates import summarise
 from slm_orchestration.statistics.intervals import UndefinedStatistic
-from slm_orchestration.statistics.mixture import mix
+from slm_orchestration.statistics.metrics import mixture_per_task
 from slm_orchestration.statistics.power import detectable_difference, pairs_needed
-from slm_orchestration.statistics.strategy_matrix import panel, references
+from slm_orchestration.statistics.strategy_matrix import MIXTURE, constant, references, strategy_matrix
 
 THRESHOLDS = np.linspace(0, 1, 41)
-MIXTURE = "mixture"
+WORTHWHILE_GAIN = 0.01  # a gain in quality that is worth detecting, for the number of tasks needed
+_WIDTH = 110
 
 
 @dataclass(frozen=True)
-class Target:
-    """What is asked: keep this share of the dearest model's quality with this certainty; intervals by resampling."""
+class AdviceSettings:
+    """Keep `retention` of the most expensive model's quality with probability 1 - delta; how to resample intervals."""
 
     retention: float = 0.95
     delta: float = 0.05
@@ -52,8 +54,8 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Point:
-    """A threshold, whether it is certified to keep the target, and why it was chosen."""
+class ChosenThreshold:
+    """A threshold, whether it is certified to keep the retention, and why it was chosen."""
 
     threshold: float
     guaranteed: bool
@@ -62,20 +64,20 @@ class Point:
 
 @dataclass(frozen=True)
 class Advice:
-    """What was found. `estimates` (ESTIMATES, overall) holds the chosen strategy and the mixture on evaluation tasks.
+    """The chosen strategy, its threshold, and what it gives on evaluation tasks.
 
-    `strategy` is the mixture where no router can be fitted; `points` has its threshold and the mixture's. `spread` is
-    the standard deviation over evaluation tasks of the gain over the mixture at equal cost, `detectable` the smallest
-    gain that they would show at 80 %.
+    `strategy` is the mixture where no router can be fitted. `points` and `estimates` (ESTIMATES, overall) hold the
+    chosen strategy and the mixture. `spread` is the standard deviation over evaluation tasks of the gain over the
+    mixture at equal cost, `detectable` the smallest gain that they show with 80 % power.
     """
 
     imported: Imported
-    target: Target
+    settings: AdviceSettings
     strategy: str
     fitted: FittedStrategy
     tried: tuple[str, ...]
     skipped: Mapping[str, str]
-    points: Mapping[str, Point]
+    points: Mapping[str, ChosenThreshold]
     estimates: pd.DataFrame
     spread: float
     detectable: float
@@ -95,22 +97,22 @@ class Advice:
         return rows[rows["metric"] == metric].iloc[0]
 
 
-def advise(imported: Imported, target: Target | None = None) -> Advice:
-    """Return what routing would give on these outcomes; `print(advice)` says it in words."""
-    target, imported = target or Target(), without_pilot(imported)
-    outcomes = matrix(imported)
+def advise(imported: Imported, settings: AdviceSettings | None = None) -> Advice:
+    """Return what routing would give on these outcomes; `print(advice)` prints it as text."""
+    settings, imported = settings or AdviceSettings(), without_pilot(imported)
+    outcomes = imported_matrix(imported)
     fit, calibration = outcomes.where("fit"), outcomes.where("calibration")
-    able, skipped = _able(candidates(target.seed), outcomes)
-    fitted: dict[str, FittedStrategy] = {name: router.fit(fit, calibration) for name, router in able.items()}
-    tried = fitted | {MIXTURE: Mixture(MIXTURE, target.seed).fit(fit, calibration)}
-    points, ranks = _points(tried, calibration, target)
+    usable, skipped = _usable(candidates(settings.seed), outcomes)
+    fitted: dict[str, FittedStrategy] = {name: router.fit(fit, calibration) for name, router in usable.items()}
+    tried = fitted | {MIXTURE: Mixture(MIXTURE, settings.seed).fit(fit, calibration)}
+    points, ranks = _points(tried, calibration, settings)
     name = max(fitted, key=lambda name: ranks[name]) if fitted else MIXTURE
     points = {shown: points[shown] for shown in (name, MIXTURE)}
-    estimates, spread = _estimated(outcomes, {shown: tried[shown] for shown in points}, points, target)
+    estimates, spread = _estimated(outcomes, {shown: tried[shown] for shown in points}, points, settings)
     tasks = int(estimates["tasks"].iloc[0])
     return Advice(
         imported=imported,
-        target=target,
+        settings=settings,
         strategy=name,
         fitted=tried[name],
         tried=tuple(fitted),
@@ -123,10 +125,10 @@ def advise(imported: Imported, target: Target | None = None) -> Advice:
 
 
 def candidates(seed: int) -> dict[str, RoutedStrategy]:
-    """Return the routers that are tried: cheap to fit, and each the simplest of its kind."""
+    """Return the routers that are tried: quick to fit, one of each kind."""
     words = TaskAnalysis(LatentSemantics(32, seed))
     routers: dict[str, tuple[Router, Rule]] = {
-        "logistic": (RegressionRouter(words, QualityModel()), Utility()),
+        "logistic": (RegressionRouter(words, LogisticQuality()), Utility()),
         "knn": (NearestTasksRouter(LatentSemantics(64, seed), (5, 10, 20, 40, 80, 160)), Utility()),
         "domain_table_predicted": (DomainTableRouter(words), Utility()),
         "confidence": (ConfidenceRouter(), Cascade()),
@@ -134,28 +136,64 @@ def candidates(seed: int) -> dict[str, RoutedStrategy]:
     return {name: RoutedStrategy(name, router, rule) for name, (router, rule) in routers.items()}
 
 
-def _able(
+def verdict(advice: Advice) -> str:
+    """Return better, worse or undecided by the interval of the gain over the mixture, or "no router"."""
+    if advice.strategy == MIXTURE:
+        return "no router"
+    gain = advice.estimate("gain_over_mixture")
+    if pd.isna(gain["low"]):
+        return "undecided"
+    return "better" if gain["low"] > 0 else "worse" if gain["high"] < 0 else "undecided"
+
+
+def text(advice: Advice) -> str:
+    """Return the advice as text, a paragraph per question."""
+    known = advice.imported
+    counts = known.tasks["split"].value_counts()
+    shares = ", ".join(f"{counts.get(name, 0):,} {name}" for name in ("fit", "calibration", "evaluation"))
+    paragraphs = [
+        (
+            "Data",
+            f"{len(known.tasks):,} tasks ({shares}), {len(known.models)} models; the most expensive is {known.models[-1]}.",
+        ),
+        *[("", remark[0].upper() + remark[1:] + ".") for remark in known.remarks],
+        ("Routers", _routers(advice)),
+        ("Verdict", _verdict(advice)),
+        *_operating(advice, advice.strategy, "Threshold"),
+    ]
+    if advice.strategy != MIXTURE:
+        paragraphs += _operating(advice, MIXTURE, "Without router")
+    paragraphs.append(("More tasks", _more_tasks(advice)))
+    return "\n".join(paragraph(title, words) for title, words in paragraphs)
+
+
+def paragraph(title: str, words: str) -> str:
+    """Return `words` wrapped and indented, with `title` in front of the first line."""
+    return textwrap.fill(words, _WIDTH, initial_indent=f"{title:<16}", subsequent_indent=" " * 16)
+
+
+def _usable(
     strategies: dict[str, RoutedStrategy], outcomes: OutcomeMatrix
 ) -> tuple[dict[str, RoutedStrategy], dict[str, str]]:
-    reasons = {name: lacking(strategy, outcomes) for name, strategy in strategies.items()}
-    able = {name: strategy for name, strategy in strategies.items() if reasons[name] is None}
-    return able, {name: reason for name, reason in reasons.items() if reason is not None}
+    reasons = {name: missing_inputs(strategy, outcomes) for name, strategy in strategies.items()}
+    usable = {name: strategy for name, strategy in strategies.items() if reasons[name] is None}
+    return usable, {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def _points(
-    strategies: Mapping[str, FittedStrategy], calibration: OutcomeMatrix, target: Target
-) -> tuple[dict[str, Point], dict[str, tuple[bool, float]]]:
-    """Return each strategy's point and its rank: certified ones by how cheap they are, others by gain over mixing."""
-    rule = GuaranteedRetention(target.retention, target.delta / len(strategies), target.seed)
+    strategies: Mapping[str, FittedStrategy], calibration: OutcomeMatrix, settings: AdviceSettings
+) -> tuple[dict[str, ChosenThreshold], dict[str, tuple[bool, float]]]:
+    """Return each strategy's threshold, and its rank: certified ones first, by cost, then by gain over the mixture."""
+    rule = GuaranteedRetention(settings.retention, settings.delta / len(strategies), settings.seed)
     points, ranks = {}, {}
     for name, strategy in strategies.items():
         replayed = _replayed(name, strategy, calibration, THRESHOLDS)
         chosen = rule.choose(replayed, calibration)
-        certain = not chosen.reason.startswith("dearest")
-        chosen = chosen if certain else Retention(target.retention).choose(replayed, calibration)
+        certified = chosen.certified
+        chosen = chosen if certified else Retention(settings.retention).choose(replayed, calibration)
         cost = float(replayed.cost_usd[chosen.position].mean())
-        points[name] = Point(float(THRESHOLDS[chosen.position]), certain, chosen.reason)
-        ranks[name] = certain, -cost if certain else _gain(replayed, chosen.position, calibration)
+        points[name] = ChosenThreshold(float(THRESHOLDS[chosen.position]), certified, chosen.reason)
+        ranks[name] = certified, -cost if certified else _gain(replayed, chosen.position, calibration)
     return points, ranks
 
 
@@ -167,67 +205,37 @@ def _gain(replayed: Replayed, position: int, calibration: OutcomeMatrix) -> floa
 
 
 def _estimated(
-    outcomes: OutcomeMatrix, strategies: Mapping[str, FittedStrategy], points: Mapping[str, Point], target: Target
+    outcomes: OutcomeMatrix,
+    strategies: Mapping[str, FittedStrategy],
+    points: Mapping[str, ChosenThreshold],
+    settings: AdviceSettings,
 ) -> tuple[pd.DataFrame, float]:
-    """Return ESTIMATES on evaluation tasks, and the spread of the first strategy's gain over them."""
+    """Return ESTIMATES on evaluation tasks, and the standard deviation over them of the first strategy's gain."""
     calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
     hull = upper_hull(calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0))
     vertices = [outcomes.models[vertex] for vertex in hull]
-    shown = {*(f"always_{name}" for name in vertices), f"always_{outcomes.models[0]}", f"always_{outcomes.models[-1]}"}
+    shown = {*(constant(name) for name in vertices), constant(outcomes.models[0]), constant(outcomes.models[-1])}
     constants = Constant().choose(evaluation, THRESHOLDS)
     parts = [_decided(name, constants[name], evaluation) for name in sorted(shown)]
     for name, strategy in strategies.items():
         choices = strategy.choose(evaluation, np.array([points[name].threshold]))[name]
         parts.append(_decided(name, choices, evaluation))
     decisions = pd.concat(parts, ignore_index=True)
-    side_by_side = panel(decisions, evaluation.tasks, references(outcomes.models, vertices, guess=False))
-    drawn = resample(side_by_side, resamples=target.resamples, seed=target.seed, per_domain=False)
-    mixed, name = mix(side_by_side, drawn["overall"], "quality"), next(iter(strategies))
-    column = side_by_side.column(name)
-    differences = side_by_side.values["quality"] - mixed.expected - mixed.cost_term
+    matrix = strategy_matrix(decisions, evaluation.tasks, references(outcomes.models, vertices, guess=False))
+    drawn = resample(matrix, resamples=settings.resamples, seed=settings.seed, per_domain=False)
+    mixed, name = mixture_per_task(matrix, drawn["overall"].domain.rows, "quality"), next(iter(strategies))
+    column = matrix.column(name)
+    differences = matrix.values["quality"] - mixed.expected - mixed.cost_term
     return summarise(drawn, level=0.95), float(differences[:, column].std(ddof=1))
 
 
 def _decided(name: str, choices: Choices, outcomes: OutcomeMatrix) -> pd.DataFrame:
-    # Routers such as these take milliseconds and hardly a millionth of a dollar; their time is left out here.
+    # These routers take milliseconds, which is neglected.
     return replay.decisions(replay.replay(name, choices, outcomes, overhead=Overhead()), outcomes)
 
 
 def _replayed(name: str, strategy: FittedStrategy, outcomes: OutcomeMatrix, thresholds: np.ndarray) -> Replayed:
     return replay.replay(name, strategy.choose(outcomes, thresholds)[name], outcomes, overhead=Overhead())
-
-
-# ========== Advice in words: what a reader needs to decide, and what is certain about it.
-WORTH = 0.01  # a gain in quality that most people would care about, for the number of tasks needed
-_WIDTH = 110
-
-
-def verdict(advice: Advice) -> str:
-    """Return better, undecided or worse: where the interval of the gain over the mixture lies."""
-    if advice.strategy == "mixture":
-        return "no router"
-    gain = advice.estimate("gain_over_mixture")
-    if pd.isna(gain["low"]):
-        return "undecided"
-    return "better" if gain["low"] > 0 else "worse" if gain["high"] < 0 else "undecided"
-
-
-def text(advice: Advice) -> str:
-    """Return the whole advice, a paragraph per question."""
-    known = advice.imported
-    counts = known.tasks["split"].value_counts()
-    shares = ", ".join(f"{counts.get(name, 0):,} {name}" for name in ("fit", "calibration", "evaluation"))
-    paragraphs = [
-        ("Data", f"{len(known.tasks):,} tasks ({shares}), {len(known.models)} models; dearest {known.models[-1]}."),
-        *[("", remark[0].upper() + remark[1:] + ".") for remark in known.remarks],
-        ("Routers", _routers(advice)),
-        ("Verdict", _verdict(advice)),
-        *_operating(advice, advice.strategy, "Threshold"),
-    ]
-    if advice.strategy != "mixture":
-        paragraphs += _operating(advice, "mixture", "Without router")
-    paragraphs.append(("More tasks", _more_tasks(advice)))
-    return "\n".join(paragraph(title, words) for title, words in paragraphs)
 
 
 def _routers(advice: Advice) -> str:
@@ -250,23 +258,25 @@ def _verdict(advice: Advice) -> str:
             "need a column prompt, or confidence."
         )
     gain, tasks = advice.estimate("gain_over_mixture"), int(advice.estimates["tasks"].iloc[0])
-    told = f"gain over the mixture at equal cost {_signed(gain)} quality on {tasks:,} evaluation tasks."
+    finding = f"gain over the mixture at equal cost {_signed(gain)} quality on {tasks:,} evaluation tasks."
     if found == "better":
-        return f"routing beats the best mixture of constant models: {told}"
+        return f"routing beats the best mixture of constant models: {finding}"
     if found == "worse":
-        return f"routing does WORSE than mixing constant models at random: {told}"
-    return f"undecided, routing is not shown to beat mixing constant models at random: {told}"
+        return f"routing does WORSE than mixing constant models at random: {finding}"
+    return f"undecided, routing is not shown to beat mixing constant models at random: {finding}"
 
 
 def _operating(advice: Advice, strategy: str, title: str) -> list[tuple[str, str]]:
-    target, dearest, point = advice.target, advice.imported.models[-1], advice.points[strategy]
-    keeps = f"{target.retention:.0%} of {dearest}'s quality"
-    what = "mixing models at random, threshold " if strategy == "mixture" else ""
+    settings, point = advice.settings, advice.points[strategy]
+    keeps = f"{settings.retention:.0%} of {advice.imported.models[-1]}'s quality"
+    what = "mixing models at random, threshold " if strategy == MIXTURE else ""
     if point.guaranteed:
-        told = f"keeps at least {keeps} with probability {1 - target.delta:.0%} (Learn-then-Test), on tasks like these."
+        effect = (
+            f"keeps at least {keeps} with probability {1 - settings.delta:.0%} (Learn-then-Test), on similar tasks."
+        )
     else:
-        told = f"WITHOUT a guarantee: no threshold could be certified to keep {keeps} ({point.reason})."
-    return [(title, f"{what}{point.threshold:g}: {told}"), ("", _expect(advice, strategy))]
+        effect = f"WITHOUT a guarantee: no threshold could be certified to keep {keeps} ({point.reason})."
+    return [(title, f"{what}{point.threshold:g}: {effect}"), ("", _expect(advice, strategy))]
 
 
 def _expect(advice: Advice, strategy: str) -> str:
@@ -284,11 +294,11 @@ def _expect(advice: Advice, strategy: str) -> str:
 def _more_tasks(advice: Advice) -> str:
     tasks = int(advice.estimates["tasks"].iloc[0])
     share = tasks / len(advice.imported.tasks)
-    if advice.strategy == "mixture" or not advice.spread > 0:
+    if advice.strategy == MIXTURE or not advice.spread > 0:
         return "not known: there is no gain to measure."
     gain = abs(float(advice.estimate("gain_over_mixture")["estimate"]))
     lines = [f"these {tasks:,} evaluation tasks show a gain of {advice.detectable:.3f} or more (80 % power)."]
-    for words, size in ((f"a gain of {WORTH:g}", WORTH), (f"the gain seen, {gain:.4f}", gain)):
+    for words, size in ((f"a gain of {WORTHWHILE_GAIN:g}", WORTHWHILE_GAIN), (f"the gain seen, {gain:.4f}", gain)):
         try:
             needed = pairs_needed(size, advice.spread)
         except UndefinedStatistic as reason:
@@ -315,7 +325,3 @@ def _interval(row: pd.Series, form: str) -> str:
     if pd.isna(row["low"]) or pd.isna(row["high"]):
         return form.format(row["estimate"])
     return f"{form.format(row['estimate'])} [{form.format(row['low'])}, {form.format(row['high'])}]"
-
-
-def paragraph(title: str, words: str) -> str:
-    return textwrap.fill(words, _WIDTH, initial_indent=f"{title:<16}", subsequent_indent=" " * 16)

@@ -1,6 +1,8 @@
-"""The metrics of METRICS.md that belong to a whole curve, as ESTIMATES: exact on evaluation tasks, with intervals.
+"""Metrics of a whole quality-cost curve as ESTIMATES: exact on evaluation tasks, with bootstrap intervals.
 
-Whatever has to be chosen along a curve (the vertices of a hull, the threshold of no loss) is chosen on calibration.
+APGR, CPT and the area (`CURVE_METRICS`) are functions of the curve; AIQ, QNC, RouterArena's score and ΔIBC
+(`POINT_METRICS`) are functions of means at a few points. Those points (the vertices of a hull, the cheapest threshold
+without loss of quality) are chosen on calibration tasks, so that a resample of evaluation tasks only changes the means.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ CURVE_METRICS = ("apgr", "cpt_50", "cpt_80", "routing_auc")
 class SweptStrategy:
     """One strategy's curves on calibration and evaluation tasks.
 
-    `score` ranks tasks by how much the dear model of a pair is needed; None where there is no such score. `point` holds
-    the quality and the cost of each evaluation task at the operating point.
+    `score` is the predicted gain of the more expensive model of a pair per evaluation task, or None. `point` is quality
+    and cost of each evaluation task at the operating point.
     """
 
     strategy: str
@@ -49,7 +51,7 @@ class SweptStrategy:
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are made."""
+    """Resamples, seed and level of the intervals."""
 
     resamples: int
     seed: int
@@ -57,17 +59,22 @@ class Resampling:
 
 
 def pair_score(strategy: object, outcomes: OutcomeMatrix) -> Floats | None:
-    """Return the predicted gain of the dear model over the cheap one, for a router of a pair that reads no answers."""
-    if not isinstance(strategy, FittedRoutedStrategy) or len(outcomes.models) != 2 or strategy.terms(outcomes).readable:
+    """Return the predicted gain of the more expensive model of a pair; None if there is no such score.
+
+    There is none for other pools, for references, and for routers that read answers.
+    """
+    if not isinstance(strategy, FittedRoutedStrategy) or len(outcomes.models) != 2:
+        return None
+    if strategy.pool_info(outcomes.models).readable:
         return None
     quality = guarded(strategy.router, outcomes)(())
     return quality[:, 1] - quality[:, 0]
 
 
 def changes_on_grid(replayed: Replayed) -> Changes:
-    """Return what changes between the replayed thresholds: for strategies whose breakpoints are not known exactly."""
-    dearest = replayed.choices.called[:, :, -1]
-    measures = [replayed.quality, replayed.cost_usd, replayed.latency_s, ~replayed.escalated, dearest]
+    """Return the changes between replayed thresholds, for strategies whose exact breakpoints are not known."""
+    most_expensive = replayed.choices.called[:, :, -1]
+    measures = [replayed.quality, replayed.cost_usd, replayed.latency_s, ~replayed.escalated, most_expensive]
     values = np.stack(measures, axis=2, dtype=np.float64)
     added = np.diff(values, axis=0)
     piece, task = np.nonzero((added != 0).any(axis=2))
@@ -75,19 +82,19 @@ def changes_on_grid(replayed: Replayed) -> Changes:
 
 
 def curve_metrics(swept: SweptStrategy, resampling: Resampling) -> pd.DataFrame:
-    """Return ESTIMATES, overall: APGR, CPT and their kin, areas and hulls, and what belongs to the operating point."""
+    """Return ESTIMATES, overall; of pairs with a score also RouteLLM's versions of APGR and CPT, without intervals."""
     rows = _resampled(swept, resampling)
-    plain: dict[str, Callable[[], float]] = {}
+    without_interval: dict[str, Callable[[], float]] = {}
     if swept.score is not None:
         score, pair = swept.score, swept.evaluation.quality.T
         share = curves.deferral_curve(score, *pair)
-        plain |= {
+        without_interval |= {
             "apgr_of_ten": lambda: curves.apgr_of_ten(*share),
             "apgr_of_quantiles": lambda: curves.apgr_of_quantiles(score, *pair),
             "cpt_50_interpolated": lambda: curves.cpt_interpolated(*share, 0.5),
             "cpt_80_interpolated": lambda: curves.cpt_interpolated(*share, 0.8),
         }
-    for metric, value in plain.items():
+    for metric, value in without_interval.items():
         try:
             rows.append({"metric": metric, "estimate": value(), "method": "exact; no interval computed"})
         except UndefinedStatistic as reason:
@@ -98,22 +105,103 @@ def curve_metrics(swept: SweptStrategy, resampling: Resampling) -> pd.DataFrame:
     return tables.conform(frame.sort_values("metric", ignore_index=True), tables.ESTIMATES)
 
 
-def cost_curve(found: Changes, outcomes: OutcomeMatrix) -> CostCurve:
-    """Return the curve of quality over cost that can be resampled."""
-    columns = [sweep.MEASURES.index(name) for name in ("quality", "cost_usd", "dearest_share")]
+def cost_curve(changes: Changes, outcomes: OutcomeMatrix) -> CostCurve:
+    """Return the curve of quality over cost in the form that can be resampled."""
+    columns = [sweep.MEASURES.index(name) for name in ("quality", "cost_usd", "most_expensive_share")]
     ends = [np.column_stack([outcomes.quality[:, model], outcomes.cost_usd[:, model]]) for model in (0, -1)]
-    worst = int(outcomes.quality.mean(axis=0).argmin())
-    last = np.append(np.flatnonzero(np.diff(found.threshold)), found.threshold.size - 1)
-    added = np.ascontiguousarray(found.added[:, columns])
-    return CostCurve(found.start[:, columns], found.task, added, last, ends[0], ends[1], outcomes.quality[:, worst])
+    lowest = int(outcomes.quality.mean(axis=0).argmin())
+    last = np.append(np.flatnonzero(np.diff(changes.threshold)), changes.threshold.size - 1)
+    added = np.ascontiguousarray(changes.added[:, columns])
+    return CostCurve(
+        changes.start[:, columns], changes.task, added, last, ends[0], ends[1], outcomes.quality[:, lowest]
+    )
+
+
+@dataclass(frozen=True)
+class MetricOfMeans:
+    """A metric that is a function of the means over tasks of `values` (tasks × columns)."""
+
+    values: Floats
+    metric: Callable[[Floats], float]
+
+    def __call__(self, means: Floats) -> Floats:
+        """Return the metric of each row of means, NaN where it is undefined."""
+        found = np.full(len(means), np.nan)
+        for row, mean in enumerate(means):
+            try:
+                found[row] = self.metric(mean)
+            except UndefinedStatistic:
+                continue
+        return found
+
+
+def aiq(swept: SweptStrategy) -> MetricOfMeans:
+    """Return RouterBench's AIQ, with the vertices of the hull on calibration tasks."""
+    tuned = sweep.curve(swept.on_calibration)
+    cost, _ = curves.upper_hull(tuned["cost_usd"], tuned["quality"])
+    vertices = np.unique([tuned.threshold[np.flatnonzero(tuned["cost_usd"] == vertex)[0]] for vertex in cost])
+    at = np.stack([_at(swept.on_evaluation, threshold) for threshold in vertices], axis=2)
+
+    def metric(means: Floats) -> float:
+        quality, paid = means[:-1].reshape(2, -1)
+        return curves.aiq(paid, quality, largest_cost=max(float(means[-1]), float(paid.max())))
+
+    return MetricOfMeans(np.column_stack([at.reshape(len(at), -1), swept.evaluation.cost_usd[:, -1]]), metric)
+
+
+def qnc(swept: SweptStrategy) -> MetricOfMeans:
+    """Return the quality-neutral cost: the least cost without loss of quality over that of the best single model.
+
+    Threshold and best model are chosen on calibration tasks.
+    """
+    tuned, quality = sweep.curve(swept.on_calibration), swept.calibration.quality.mean(axis=0)
+    best = int(quality.argmax())
+    enough = np.flatnonzero(tuned["quality"] >= quality[best] - 1e-12)
+    if not enough.size:
+        raise UndefinedStatistic("no threshold reaches the best single model's quality on calibration tasks")
+    threshold = tuned.threshold[enough[tuned["cost_usd"][enough].argmin()]]
+
+    def metric(means: Floats) -> float:
+        if not means[1] > 0:
+            raise UndefinedStatistic("the best single model costs nothing")
+        return float(means[0] / means[1])
+
+    paid = _at(swept.on_evaluation, float(threshold))[:, 1]
+    return MetricOfMeans(np.column_stack([paid, swept.evaluation.cost_usd[:, best]]), metric)
+
+
+def arena(swept: SweptStrategy) -> MetricOfMeans:
+    """Return RouterArena's score at the operating point."""
+    if swept.evaluation.cost_unit != "usd":
+        raise UndefinedStatistic("no dollars are recorded")
+    return MetricOfMeans(np.column_stack(swept.point), lambda means: curves.arena_score(*means.tolist()))
+
+
+def ibc(swept: SweptStrategy) -> MetricOfMeans:
+    """Return AutoMix's ΔIBC at the operating point."""
+    pool = [getattr(swept.evaluation, name)[:, model] for model in (0, -1) for name in ("quality", "cost_usd")]
+
+    def metric(means: Floats) -> float:
+        routed, cheap, expensive = ((float(quality), float(cost)) for quality, cost in means.reshape(3, 2))
+        return curves.ibc_lift(routed, cheap, expensive)
+
+    return MetricOfMeans(np.column_stack([*swept.point, *pool]), metric)
+
+
+POINT_METRICS = {
+    "aiq": aiq,
+    "qnc": qnc,
+    "arena_score": arena,
+    "ibc_lift": ibc,
+}
 
 
 def _resampled(swept: SweptStrategy, resampling: Resampling) -> list[Row]:
-    hang_together = design(swept.evaluation.tasks)
+    sampling = design(swept.evaluation.tasks)
     along_cost = cost_curve(swept.on_evaluation, swept.evaluation)
     measure_curve, kind = along_cost.measures, "over cost"
     if swept.score is not None:
-        pair, kind = pair_curve(swept.score, *swept.evaluation.quality.T), "over calls of the dear model"
+        pair, kind = pair_curve(swept.score, *swept.evaluation.quality.T), "over calls of the expensive model"
 
         def measure_curve(weights: Floats) -> Floats:
             return np.column_stack([pair.measures(weights), along_cost.measures(weights)[:, -1]])
@@ -126,26 +214,26 @@ def _resampled(swept: SweptStrategy, resampling: Resampling) -> list[Row]:
         return np.column_stack([measure_curve(weights), totals[:, 1:] / totals[:, :1]])
 
     observed = measure(np.ones((1, len(swept.evaluation))))
-    drawn = resample_measures(measure, hang_together, resamples=resampling.resamples, seed=resampling.seed)
+    drawn = resample_measures(measure, sampling, resamples=resampling.resamples, seed=resampling.seed)
     gap = swept.evaluation.quality[:, [-1]] - swept.evaluation.quality[:, [0]]
-    undetermined = not paired_tests.paired_t(gap, hang_together)[1][0] < 1 - resampling.level
+    undetermined = not paired_tests.paired_t(gap, sampling)[1][0] < 1 - resampling.level
     rows, width = _of_curve(observed[0], drawn, undetermined, kind, resampling.level), len(CURVE_METRICS)
     for name, metric in defined.items():
-        here, width = slice(width, width + metric.values.shape[1]), width + metric.values.shape[1]
+        columns, width = slice(width, width + metric.values.shape[1]), width + metric.values.shape[1]
         try:
-            estimate = metric.metric(observed[0, here])
+            estimate = metric.metric(observed[0, columns])
         except UndefinedStatistic as reason:
             undefined.append({"metric": name, "method": f"undefined: {reason}"})
             continue
         rows.append(
-            {"metric": name, "estimate": estimate} | _ends(metric(drawn[:, here]), resampling.level, "of means")
+            {"metric": name, "estimate": estimate} | _interval(metric(drawn[:, columns]), resampling.level, "of means")
         )
     return rows + undefined
 
 
-def _point_metrics(swept: SweptStrategy) -> tuple[dict[str, OfMeans], list[Row]]:
-    """Return the metrics of a few points by their names, and rows for those that calibration leaves undefined."""
-    defined: dict[str, OfMeans] = {}
+def _point_metrics(swept: SweptStrategy) -> tuple[dict[str, MetricOfMeans], list[Row]]:
+    """Return the point metrics by name, and rows for those that are undefined on calibration tasks."""
+    defined: dict[str, MetricOfMeans] = {}
     undefined: list[Row] = []
     for name, made in POINT_METRICS.items():
         try:
@@ -163,11 +251,11 @@ def _of_curve(observed: Floats, drawn: Floats, undetermined: bool, kind: str, le
         elif np.isnan(observed[column]):
             rows.append({"metric": name, "method": "undefined: no gap, no range of cost, or never recovered"})
         else:
-            rows.append({"metric": name, "estimate": observed[column]} | _ends(drawn[:, column], level, kind))
+            rows.append({"metric": name, "estimate": observed[column]} | _interval(drawn[:, column], level, kind))
     return rows
 
 
-def _ends(drawn: Floats, level: float, kind: str) -> Row:
+def _interval(drawn: Floats, level: float, kind: str) -> Row:
     try:
         low, high = intervals.percentile(drawn, level=level)
     except UndefinedStatistic as reason:
@@ -175,90 +263,9 @@ def _ends(drawn: Floats, level: float, kind: str) -> Row:
     return {"low": low, "high": high, "method": f"exact, {kind}; percentile bootstrap of the curve"}
 
 
-# ========== Metrics of a few points of a curve: AIQ, QNC, RouterArena's score and ΔIBC, as functions of means over tasks.
-#
-# What has to be chosen (the vertices of a hull, the threshold of no loss) is chosen on calibration tasks, so that a
-# resample of evaluation tasks only changes the means.
-#
-@dataclass(frozen=True)
-class OfMeans:
-    """A metric as a function of the means of `values` (tasks × columns)."""
-
-    values: Floats
-    metric: Callable[[Floats], float]
-
-    def __call__(self, means: Floats) -> Floats:
-        """Return the metric of each row of means, nan where it is undefined."""
-        found = np.full(len(means), np.nan)
-        for row, mean in enumerate(means):
-            try:
-                found[row] = self.metric(mean)
-            except UndefinedStatistic:
-                continue
-        return found
-
-
-def aiq(swept: SweptStrategy) -> OfMeans:
-    """Return RouterBench's AIQ; the hull's vertices are those of calibration."""
-    tuned = sweep.curve(swept.on_calibration)
-    cost, _ = curves.upper_hull(tuned["cost_usd"], tuned["quality"])
-    vertices = np.unique([tuned.threshold[np.flatnonzero(tuned["cost_usd"] == vertex)[0]] for vertex in cost])
-    at = np.stack([_at(swept.on_evaluation, threshold) for threshold in vertices], axis=2)
-
-    def metric(means: Floats) -> float:
-        quality, paid = means[:-1].reshape(2, -1)
-        return curves.aiq(paid, quality, largest_cost=max(float(means[-1]), float(paid.max())))
-
-    return OfMeans(np.column_stack([at.reshape(len(at), -1), swept.evaluation.cost_usd[:, -1]]), metric)
-
-
-def qnc(swept: SweptStrategy) -> OfMeans:
-    """Return the quality-neutral cost; the best single model and the threshold are those of calibration."""
-    tuned, quality = sweep.curve(swept.on_calibration), swept.calibration.quality.mean(axis=0)
-    best = int(quality.argmax())
-    enough = np.flatnonzero(tuned["quality"] >= quality[best] - 1e-12)
-    if not enough.size:
-        raise UndefinedStatistic("no threshold reaches the best single model's quality on calibration tasks")
-    threshold = tuned.threshold[enough[tuned["cost_usd"][enough].argmin()]]
-
-    def metric(means: Floats) -> float:
-        if not means[1] > 0:
-            raise UndefinedStatistic("the best single model costs nothing")
-        return float(means[0] / means[1])
-
-    paid = _at(swept.on_evaluation, float(threshold))[:, 1]
-    return OfMeans(np.column_stack([paid, swept.evaluation.cost_usd[:, best]]), metric)
-
-
-def arena(swept: SweptStrategy) -> OfMeans:
-    """Return RouterArena's score at the operating point."""
-    if swept.evaluation.cost_unit != "usd":
-        raise UndefinedStatistic("no dollars are recorded")
-    return OfMeans(np.column_stack(swept.point), lambda means: curves.arena_score(*means.tolist()))
-
-
-def ibc(swept: SweptStrategy) -> OfMeans:
-    """Return AutoMix's ΔIBC at the operating point."""
-    pool = [getattr(swept.evaluation, name)[:, model] for model in (0, -1) for name in ("quality", "cost_usd")]
-
-    def metric(means: Floats) -> float:
-        routed, cheap, dear = ((float(quality), float(cost)) for quality, cost in means.reshape(3, 2))
-        return curves.ibc_lift(routed, cheap, dear)
-
-    return OfMeans(np.column_stack([*swept.point, *pool]), metric)
-
-
-POINT_METRICS = {
-    "aiq": aiq,
-    "qnc": qnc,
-    "arena_score": arena,
-    "ibc_lift": ibc,
-}
-
-
-def _at(found: Changes, threshold: float) -> Floats:
+def _at(changes: Changes, threshold: float) -> Floats:
     """Return each task's quality and cost at a threshold, tasks × 2."""
-    before = np.searchsorted(found.threshold, threshold, side="right")
-    task, columns = found.task[:before], [sweep.MEASURES.index(name) for name in ("quality", "cost_usd")]
-    added = [np.bincount(task, found.added[:before, column], minlength=len(found.start)) for column in columns]
-    return found.start[:, columns] + np.column_stack(added)
+    before = np.searchsorted(changes.threshold, threshold, side="right")
+    task, columns = changes.task[:before], [sweep.MEASURES.index(name) for name in ("quality", "cost_usd")]
+    added = [np.bincount(task, changes.added[:before, column], minlength=len(changes.start)) for column in columns]
+    return changes.start[:, columns] + np.column_stack(added)

@@ -1,4 +1,4 @@
-"""Does the guarantee hold, and what does it cost? Operating points on made-up tasks whose true means are known."""
+"""How often does a guaranteed operating point miss its target, and what does the guarantee cost? A simulation."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _GRID = np.linspace(0, 1, 41)
 
 
 def simulate(*, tasks: int, repetitions: int, target: float, delta: float, seed: int) -> pd.DataFrame:
-    """Return for the plug-in rule and the guaranteed one how often the chosen threshold truly misses the target.
+    """Return how often the threshold chosen by the plug-in and the guaranteed rule misses the target in the population.
 
-    Each repetition draws `tasks` calibration tasks of a pair whose router knows a little. Columns: rule, violations (a
-    rate, with its 95 % Wilson interval low and high), small_share (mean over repetitions), best_small_share (of the
-    cheapest threshold that truly keeps the target).
+    Each repetition draws `tasks` calibration tasks of a pair of models and a weakly informative router. Columns: rule,
+    violations (a rate, with its 95 % Wilson interval low and high), small_share (mean over repetitions),
+    best_small_share (of the cheapest threshold that keeps the target in the population).
     """
     rng = np.random.default_rng(seed)
-    truth, _ = _drawn(_POPULATION, rng)
-    true_quality, large = truth.quality.mean(axis=1), truth.quality[0].mean()
-    small_share = 1 - truth.escalated.mean(axis=1)
+    population, _ = _drawn(_POPULATION, rng)
+    true_quality, large = population.quality.mean(axis=1), population.quality[0].mean()
+    small_share = 1 - population.escalated.mean(axis=1)
     keeps = true_quality >= target * large
     rules: dict[str, OperatingPoint] = {
         "plug-in": Retention(target),
@@ -45,7 +45,7 @@ def simulate(*, tasks: int, repetitions: int, target: float, delta: float, seed:
 
 
 def _drawn(tasks: int, rng: np.random.Generator) -> tuple[Replayed, OutcomeMatrix]:
-    """Return a replay of a pair: the large model is right on .8 of the tasks, the small one less so at high scores."""
+    """Return a replay of a pair: the large model is right on 80 % of tasks, the small one on fewer at high scores."""
     score = rng.random(tasks)
     large = rng.random(tasks) < 0.8
     small = np.where(rng.random(tasks) < 0.35 * score, False, large)
@@ -54,4 +54,4 @@ def _drawn(tasks: int, rng: np.random.Generator) -> tuple[Replayed, OutcomeMatri
     frame = pd.DataFrame({"guess_quality": np.zeros(tasks)})
     outcomes = OutcomeMatrix(frame, ("small", "large"), frozenset({"small"}), quality, cost, cost, cost, frame)
     choices = one_model_each((score[None] >= _GRID[:, None]).astype(int), 2, _GRID)
-    return replay("made up", choices, outcomes, overhead=Overhead()), outcomes
+    return replay("simulated", choices, outcomes, overhead=Overhead()), outcomes

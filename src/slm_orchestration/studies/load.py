@@ -1,7 +1,7 @@
-"""Offer requests at given times or from given clients, and measure each from when it was meant to start.
+"""Load generation in open and closed loop: each latency counts from the intended start of the request.
 
-A client that waits for a slow answer before it sends the next request hides the wait of those that it did not send
-("coordinated omission", Tene 2013). In open loop the starts are drawn beforehand and every latency counts from there.
+A client that waits for a slow answer before it sends its next request hides the latency of those that it did not send
+("coordinated omission", Tene 2013). In open loop the starts are drawn in advance and do not depend on the answers.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from scipy import stats
 ANSWERED, REFUSED, FAILED, LOST = "answered", "refused", "failed", "lost"
 Send = Callable[[int], Awaitable[str]]
 WINDOWS = 10
+_OK = 200
 
 
 @dataclass
-class Measured:
-    """One load: when each request was meant to start and ended, in seconds from the first start, and how it ended."""
+class LoadMeasurement:
+    """Intended start and end of each request, in seconds from the first start, and how it ended (`ends`)."""
 
     intended_s: list[float] = field(default_factory=list)
     ended_s: list[float] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
 
     def add(self, intended_s: float, ended_s: float, end: str) -> None:
-        """Note one request."""
+        """Add one request."""
         self.intended_s.append(intended_s)
         self.ended_s.append(ended_s)
         self.ends.append(end)
@@ -47,12 +48,12 @@ def arrivals(rate: float, seconds: float, *, rng: np.random.Generator) -> NDArra
     return times[times < seconds]
 
 
-async def open_loop(send: Send, starts_s: NDArray[np.float64], *, patience_s: float) -> Measured:
-    """Send request i at `starts_s[i]`, whatever became of the others; after `patience_s` one counts as lost.
+async def open_loop(send: Send, starts_s: NDArray[np.float64], *, patience_s: float) -> LoadMeasurement:
+    """Send request i at `starts_s[i]`, whatever the others do; after `patience_s` a request counts as lost.
 
-    Cancelled, it sends no more and returns what it has when the requests under way have ended.
+    When cancelled, it sends no more, waits for the requests in flight and returns the measurement so far.
     """
-    measured, began = Measured(), time.perf_counter()
+    measured, began = LoadMeasurement(), time.perf_counter()
     running: set[asyncio.Task[None]] = set()
 
     async def one(number: int, intended_s: float) -> None:
@@ -61,7 +62,7 @@ async def open_loop(send: Send, starts_s: NDArray[np.float64], *, patience_s: fl
 
     for number, intended_s in enumerate(starts_s.tolist()):
         wait_s = intended_s - (time.perf_counter() - began)
-        # A late start is sent at once, and its lateness counts. The loop must run now and then, also when all are late.
+        # A late request is sent at once. Every 50th yields to the event loop, so that answers are received meanwhile.
         if wait_s > 0.0005 or number % 50 == 49:
             try:
                 await asyncio.sleep(max(wait_s, 0.0))
@@ -75,9 +76,9 @@ async def open_loop(send: Send, starts_s: NDArray[np.float64], *, patience_s: fl
     return measured
 
 
-async def closed_loop(send: Send, clients: int, seconds: float, *, patience_s: float) -> Measured:
-    """Let each client send its next request when it has its answer, for `seconds`."""
-    measured, began = Measured(), time.perf_counter()
+async def closed_loop(send: Send, clients: int, seconds: float, *, patience_s: float) -> LoadMeasurement:
+    """Let each client send its next request as soon as it has its answer, for `seconds`."""
+    measured, began = LoadMeasurement(), time.perf_counter()
     number = iter(range(2**62))
 
     async def client() -> None:
@@ -97,12 +98,12 @@ async def _end(send: Send, number: int, patience_s: float) -> str:
         return LOST
 
 
-def summary(measured: Measured) -> dict[str, float | int | None]:
+def summary(measured: LoadMeasurement) -> dict[str, float | int | None]:
     """Return the counts, the rate and the percentiles of a LOAD row.
 
-    Intervals are by sectioning (Asmussen and Glynn 2007, chapter III.5): Student's t around the value of the whole,
-    with the spread of consecutive windows' values about it, since latencies that follow each other are alike. A queue
-    that grows has no steady state; there the interval says how far its windows lay apart.
+    Intervals are by sectioning (Asmussen and Glynn 2007, chapter III.5), as consecutive latencies are correlated:
+    Student's t around the value of the whole run, with the deviations of consecutive windows from it. For a queue that
+    keeps growing there is no steady state, and the interval only shows the spread of the windows.
     """
     ends = pd.Series(measured.ends).value_counts()
     answered = np.array(measured.ends) == ANSWERED
@@ -123,8 +124,8 @@ def summary(measured: Measured) -> dict[str, float | int | None]:
     return row
 
 
-def windows(measured: Measured, number: int = WINDOWS) -> pd.DataFrame:
-    """Return `number` consecutive stretches of intended starts: what was answered, and its percentiles."""
+def windows(measured: LoadMeasurement, number: int = WINDOWS) -> pd.DataFrame:
+    """Return answered requests and latency percentiles in `number` consecutive windows of intended starts."""
     intended, ended = np.array(measured.intended_s), np.array(measured.ended_s)
     answered = np.array(measured.ends) == ANSWERED
     edges = np.linspace(0, intended.max() + 1e-9, number + 1)
@@ -145,14 +146,10 @@ def _interval(values: NDArray[np.float64], whole: float | None) -> tuple[float |
     return max(whole - half, 0.0), whole + half
 
 
-# ========== A light HTTP client for loads, so that the server is what is measured: kept-alive connections, nothing parsed.
-_OK = 200
-
-
 class LoadClient:
-    """Sends chats to a gateway on loopback; a connection serves one request at a time and is used again.
+    """A minimal HTTP client with keep-alive connections, cheap enough that the load measures the server.
 
-    An answer in which `expected` does not occur, such as one that is not from the cache, counts as failed.
+    A response without the bytes `expected` (for example, one that is not from the cache) counts as failed.
     """
 
     def __init__(self, host: str, port: int, expected: bytes = b"") -> None:
@@ -171,7 +168,7 @@ class LoadClient:
         except (OSError, asyncio.IncompleteReadError):
             if not reused:
                 return FAILED
-            # A server may close a connection that was idle just when it is used again; every client tries anew then.
+            # The server may have closed an idle connection at this moment; HTTP clients then retry on a new one.
             self.close()
             return await self.chat(text, max_tokens)
         return {_OK: ANSWERED, 429: REFUSED, 503: REFUSED}.get(status, FAILED)

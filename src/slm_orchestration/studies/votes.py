@@ -1,6 +1,6 @@
-"""One answer out of several: votes, the surest of them, and checks that an answer must pass or be asked for again.
+"""One answer out of several: by majority, by weighted votes, by confidence, or the first that passes a check of form.
 
-Sources: Wang et al. 2022, Self-Consistency (a majority over samples of one model); weights are calibrated confidences.
+Source: Wang et al. 2022, Self-Consistency (a majority over samples of one model). Weights are calibrated confidences.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ Aggregate = Callable[[Task, Sequence[CandidateAnswer]], int]
 
 
 def majority(task: Task, candidates: Sequence[CandidateAnswer]) -> int:
-    """Return the place of the answer that most candidates give; of a tie, and of equal answers, the surest."""
-    return _elected(task, candidates, [1.0] * len(candidates))
+    """Return the index of the answer that most candidates give; ties and equal answers by confidence."""
+    return _winner(task, candidates, [1.0] * len(candidates))
 
 
 def weighted(task: Task, candidates: Sequence[CandidateAnswer]) -> int:
-    """Return the place of the answer with the largest sum of confidences; of equal answers, the surest."""
-    return _elected(task, candidates, [one.confidence for one in candidates])
+    """Return the index of the answer with the largest sum of confidences; of equal answers, the most confident."""
+    return _winner(task, candidates, [one.confidence for one in candidates])
 
 
 def best(task: Task, candidates: Sequence[CandidateAnswer]) -> int:
-    """Return the place of the surest answer; of a tie, the first."""
-    return max(range(len(candidates)), key=lambda place: (candidates[place].confidence, -place))
+    """Return the index of the most confident answer; of a tie, the first."""
+    return max(range(len(candidates)), key=lambda index: (candidates[index].confidence, -index))
 
 
 def first(task: Task, candidates: Sequence[CandidateAnswer]) -> int:
-    """Return the first place whose answer passes its check, else the last: cheapest first, escalated on failure."""
-    return next((place for place, one in enumerate(candidates) if passes(task, one.answer)), len(candidates) - 1)
+    """Return the index of the first answer that passes its check, else the last (candidates are cheapest first)."""
+    return next((index for index, one in enumerate(candidates) if passes(task, one.answer)), len(candidates) - 1)
 
 
 def passes(task: Task, answer: str) -> bool:
-    """Return whether an answer has the form that the task asks for; its reference is not looked at.
+    """Return whether an answer has the form that the task asks for; the reference is not used.
 
     A choice must be one of the labels, JSON and calls must parse, code must be Python, any other answer must not be
     empty.
@@ -70,7 +70,7 @@ def passes(task: Task, answer: str) -> bool:
 
 
 def same_answer(task: Task, answer: str) -> str:
-    """Return what two answers must share to count as one vote: the final answer, or all of a longer form."""
+    """Return the text by which votes are counted: the whole of JSON, calls and code, else the final answer."""
     whole = task.choices is None and task.scorer in (*_JSON, *_CODE)
     return " ".join((code_block(answer) if whole else final_answer(answer)).casefold().split())
 
@@ -155,15 +155,15 @@ def cluster_interval(values: NDArray[np.float64], groups: NDArray, *, resamples:
     return float(found.low), float(found.high)
 
 
-def _elected(task: Task, candidates: Sequence[CandidateAnswer], votes: Sequence[float]) -> int:
+def _winner(task: Task, candidates: Sequence[CandidateAnswer], votes: Sequence[float]) -> int:
     if not candidates:
         raise ValueError(f"{task.task_id}: there is no answer to choose from")
     names = [same_answer(task, one.answer) for one in candidates]
     total: dict[str, float] = {}
     for name, vote in zip(names, votes, strict=True):
         total[name] = total.get(name, 0.0) + vote
-    places = range(len(candidates))
-    return max(places, key=lambda place: (total[names[place]], candidates[place].confidence, -place))
+    indices = range(len(candidates))
+    return max(indices, key=lambda index: (total[names[index]], candidates[index].confidence, -index))
 
 
 def _parses(read: Callable[[str], object], text: str) -> bool:

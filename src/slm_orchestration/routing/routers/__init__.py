@@ -1,1 +1,1 @@
-"""The routers: one module each, and one file of conf/routing."""
+"""The routers, one module each; each is configured by a file of conf/routing."""

@@ -1,4 +1,4 @@
-"""The adaptive router: task analysis before any answer, confidence once a model has answered."""
+"""The adaptive router: task features before the first call, then also the confidence of the answers."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from slm_orchestration.routing.features import Vectors
-from slm_orchestration.routing.quality_model import QualityModel
-from slm_orchestration.routing.router import training
+from slm_orchestration.routing.quality_model import LogisticQuality
+from slm_orchestration.routing.router import fit_data
 
 
 @dataclass
 class AdaptiveRouter:
     """Predict each model's quality from the prompt; after an answer, from the prompt and the answer's confidence.
 
-    A called model's quality is its confidence. That of a larger one is predicted by a model fitted on the task features
-    and the confidence of the last answer, so that an easy task looks easy for both. Answers of models whose confidence
-    was not recorded on every fit task are not read; where that is all of them, one model is chosen from the prompt.
+    A called model's predicted quality is its confidence. That of a more expensive one comes from a regression on the
+    task features and the confidence of the last answer, as tasks that one model fails are often hard for the next.
+    Answers of a model whose confidence is missing on some fit task are not read; without any, the router reads prompts
+    only.
     """
 
     vectors: Vectors
     models: tuple[str, ...] = field(default=(), init=False)
     reads: frozenset[str] = field(default=frozenset({"prompt", "answer:*"}), init=False, repr=False)
-    uses: ClassVar[frozenset[str]] = frozenset()  # what it cannot do without
+    uses: ClassVar[frozenset[str]] = frozenset()  # confidence is optional
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
-        """Fit one regression per model on prompts, and one per pair (answered, larger) on prompts and confidence."""
-        seen = training(outcomes)
-        self.models, width = seen.models, len(seen.models)
-        features = self.vectors.fit(seen.prompts).transform(seen.prompts)
-        self._before = [QualityModel().fit(features, seen.quality[:, model], seen.groups) for model in range(width)]
-        sure = [model for model in range(width) if not np.isnan(seen.confidence[:, model]).any()]
-        self.reads = frozenset({"prompt", *(f"answer:{seen.models[model]}" for model in sure)})
+        """Fit a regression per model on prompts, and one per pair (answered, more expensive) with confidence."""
+        fit = fit_data(outcomes)
+        self.models, width = fit.models, len(fit.models)
+        features = self.vectors.fit(fit.prompts).transform(fit.prompts)
+        self._before = [LogisticQuality().fit(features, fit.quality[:, model], fit.groups) for model in range(width)]
+        with_confidence = [model for model in range(width) if not np.isnan(fit.confidence[:, model]).any()]
+        self.reads = frozenset({"prompt", *(f"answer:{fit.models[model]}" for model in with_confidence)})
         self._after = {
-            (answered, larger): QualityModel().fit(
-                _with(features, seen.confidence[:, answered]), seen.quality[:, larger], seen.groups
+            (answered, larger): LogisticQuality().fit(
+                _with(features, fit.confidence[:, answered]), fit.quality[:, larger], fit.groups
             )
-            for answered in sure
+            for answered in with_confidence
             for larger in range(answered + 1, width)
         }
         return self
@@ -53,10 +54,10 @@ class AdaptiveRouter:
         if answers.empty:
             return quality
         for answered, name in enumerate(self.models):
-            given = answers[(answers["model"] == name) & answers["confidence"].notna()]
-            if given.empty:
+            rows = answers[(answers["model"] == name) & answers["confidence"].notna()]
+            if rows.empty:
                 continue
-            row, confidence = given["row"].to_numpy(), given["confidence"].to_numpy(float)
+            row, confidence = rows["row"].to_numpy(), rows["confidence"].to_numpy(float)
             quality[row, answered] = confidence
             for larger in range(answered + 1, len(self.models)):
                 quality[row, larger] = self._after[answered, larger].predict(_with(features[row], confidence))

@@ -1,4 +1,4 @@
-"""Similarity-weighted Bradley-Terry: who wins on tasks like this one."""
+"""Similarity-weighted Bradley-Terry: which model wins on tasks like this one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slm_orchestration.routing.features import Vectors, unit_length
-from slm_orchestration.routing.router import training
+from slm_orchestration.routing.router import fit_data
 
 _STEPS = 50
 _BLOCK = 1024  # prompts at a time, so that memory does not grow with them
@@ -18,9 +18,9 @@ _BLOCK = 1024  # prompts at a time, so that memory does not grow with them
 
 @dataclass
 class BradleyTerryRouter:
-    """Strengths fitted anew for each prompt on all fit tasks, each weighted by `base` to the power of its similarity.
+    """Bradley-Terry strengths per prompt, fitted on all fit tasks with weights base**(1 + cosine similarity).
 
-    Predicts the chance of an answer at least as good as the dearest model's; a tie is half a win for each side.
+    Predicts the probability of winning against the most expensive model; a tie is half a win for each side.
     Source: Ong et al. 2024, RouteLLM, similarity-weighted ranking (base 10); Hunter 2004 for the fit.
     """
 
@@ -29,16 +29,16 @@ class BradleyTerryRouter:
     reads = frozenset({"prompt"})
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
-        """Keep the fit tasks' vectors and who won against whom on each."""
-        seen = training(outcomes)
-        self._points = unit_length(self.vectors.fit(seen.prompts).transform(seen.prompts))
-        higher = seen.quality[:, :, None] - seen.quality[:, None, :]
+        """Keep the fit tasks' vectors and the wins of each pair of models on them."""
+        fit = fit_data(outcomes)
+        self._points = unit_length(self.vectors.fit(fit.prompts).transform(fit.prompts))
+        higher = fit.quality[:, :, None] - fit.quality[:, None, :]
         self._wins = (0.5 + 0.5 * np.sign(higher)).reshape(len(higher), -1)
-        self._models = len(seen.models)
+        self._models = len(fit.models)
         return self
 
     def predict_quality(self, prompts: pd.DataFrame, answers: pd.DataFrame) -> NDArray[np.float64]:
-        """Return tasks × models in [0, 1]; 0.5 for the dearest model, which ties with itself."""
+        """Return tasks × models in [0, 1]; 0.5 for the most expensive model, which ties with itself."""
         points = unit_length(self.vectors.transform(prompts["prompt"]))
         return np.vstack(
             [self._predict(points[start : start + _BLOCK]) for start in range(0, max(len(points), 1), _BLOCK)]
@@ -55,8 +55,8 @@ class BradleyTerryRouter:
 
 
 def _strengths(wins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return strengths by the minorise-maximise steps of Hunter 2004, for each prompt at once."""
-    wins = wins + 1e-3 * (1 - np.eye(wins.shape[1]))  # no model wins or loses everything
+    """Return strengths by the minorise-maximise steps of Hunter 2004, for all prompts at once."""
+    wins = wins + 1e-3 * (1 - np.eye(wins.shape[1]))  # so that no model wins or loses everything
     games = wins + wins.transpose(0, 2, 1)
     strength = np.ones(wins.shape[:2])
     for _ in range(_STEPS):

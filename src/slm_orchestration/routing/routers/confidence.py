@@ -21,7 +21,7 @@ class ConfidenceRouter:
     uses = frozenset({"confidence"})
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
-        """Take each model's mean quality, in the order of the pool. Raises NotRecorded without confidences."""
+        """Take each model's mean quality, in the order of the pool. Raises NotRecorded if confidences are missing."""
         require_confidence(outcomes, "confidence")
         self.mean_quality = outcomes.groupby("model", sort=False)["quality"].mean()
         return self
@@ -31,15 +31,15 @@ class ConfidenceRouter:
         if self.mean_quality is None:
             raise ValueError("the confidence router must be fitted before it predicts")
         quality = np.tile(self.mean_quality.to_numpy(float), (len(prompts), 1))
-        for model, given in answers.groupby("model", sort=False):
-            sure = given[given["confidence"].notna()]
+        for model, rows in answers.groupby("model", sort=False):
+            known = rows[rows["confidence"].notna()]
             column = self.mean_quality.index.get_loc(model)
-            quality[sure["row"].to_numpy(), column] = sure["confidence"].to_numpy(float)
+            quality[known["row"].to_numpy(), column] = known["confidence"].to_numpy(float)
         return quality
 
 
 def require_confidence(outcomes: pd.DataFrame, strategy: str) -> None:
-    """Raise NotRecorded if a model that a cascade may leave has no confidence on some fit task."""
+    """Raise NotRecorded if a model other than the most expensive one has no confidence on some fit task."""
     but_last = outcomes[outcomes["model"] != outcomes["model"].iloc[-1]]
     missing = but_last[but_last["confidence"].isna()]
     if len(missing):

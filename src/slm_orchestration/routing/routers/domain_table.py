@@ -1,4 +1,4 @@
-"""The domain table with the domain predicted from the prompt: routing by topic, and nothing else."""
+"""The domain table with the domain predicted from the prompt: routing by topic only."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from slm_orchestration.routing.features import Vectors
-from slm_orchestration.routing.router import training
+from slm_orchestration.routing.router import fit_data
 
 
 @dataclass
 class DomainTableRouter:
-    """Predict the domain of a prompt, then the mean quality per model, weighted over the domains it may have."""
+    """Predict domain probabilities from the prompt, and the mean quality per model weighted by them."""
 
     vectors: Vectors
     reads = frozenset({"prompt"})
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
-        """Fit the domain's classifier and the table of mean quality, both on fit tasks."""
-        seen = training(outcomes)
-        domains = np.unique(seen.domains)
-        self._table = np.array([seen.quality[seen.domains == domain].mean(axis=0) for domain in domains])
-        features = self.vectors.fit(seen.prompts).transform(seen.prompts)
-        self._classifier = _classifier().fit(features, seen.domains) if len(domains) > 1 else None
+        """Fit the domain classifier and the table of mean quality per domain and model."""
+        fit = fit_data(outcomes)
+        domains = np.unique(fit.domains)
+        self._table = np.array([fit.quality[fit.domains == domain].mean(axis=0) for domain in domains])
+        features = self.vectors.fit(fit.prompts).transform(fit.prompts)
+        self._classifier = _classifier().fit(features, fit.domains) if len(domains) > 1 else None
         return self
 
     def predict_quality(self, prompts: pd.DataFrame, answers: pd.DataFrame) -> NDArray[np.float64]:
@@ -39,5 +39,5 @@ class DomainTableRouter:
 
 
 def _classifier() -> LogisticRegression:
-    # Newton steps end at the optimum itself; a quasi-Newton path ends where rounding lets it.
+    # Newton's method reaches the optimum exactly; quasi-Newton results differ between machines.
     return LogisticRegression(solver="newton-cholesky", tol=1e-10)

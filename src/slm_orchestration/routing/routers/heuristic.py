@@ -1,4 +1,4 @@
-"""The heuristic router: a hard-coded complexity score of the prompt, fitted to nothing."""
+"""The heuristic router: a hard-coded complexity score of the prompt; nothing is fitted."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from slm_orchestration.routing.features import analyse, complexity
 
 @dataclass
 class HeuristicRouter:
-    """Predict that the dearest model answers everything, and that cheaper ones fail in proportion to complexity.
+    """Predict quality 1 for the most expensive model, and less for cheaper ones in proportion to complexity.
 
-    Model m of M is predicted a quality of 1 - complexity·(1 - m / (M - 1)). This is what routers without data do; it
-    stands here to be measured.
+    Model m of M (from 0) gets 1 - complexity·(1 - m / (M - 1)). Published routers without training data work like this.
     """
 
     models: tuple[str, ...] = field(default=(), init=False)
     reads = frozenset({"prompt"})
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
-        """Note the pool's models in their order; no label is looked at."""
+        """Keep the pool's models in their order; no label is used."""
         self.models = tuple(outcomes["model"].unique())
         return self
 

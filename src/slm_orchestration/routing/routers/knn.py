@@ -1,4 +1,4 @@
-"""Quality predicted from the most similar fit tasks."""
+"""Quality predicted from the most similar fit tasks (k nearest neighbours)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slm_orchestration.routing.features import Vectors, unit_length
-from slm_orchestration.routing.router import training
+from slm_orchestration.routing.router import fit_data
 from slm_orchestration.statistics.grid import STEP
 
 _BLOCK = 1024  # prompts compared at a time, so that memory does not grow with them
@@ -18,10 +18,10 @@ _BLOCK = 1024  # prompts compared at a time, so that memory does not grow with t
 
 @dataclass
 class NearestTasksRouter:
-    """The mean quality of the k fit tasks nearest in angle, k being that of least squared error on calibration tasks.
+    """The mean quality of the k fit tasks of the largest cosine similarity.
 
-    Where no k beats the plain means there by more than one standard error, the plain means are predicted: neighbours
-    that tell nothing must not be followed. Without tuning k is 0, which stands for the plain means.
+    `tune` chooses the k of `neighbours` with the least squared error on calibration tasks. If its gain over each
+    model's mean is not above one standard error, or without tuning, k is 0 and the means are predicted.
     """
 
     vectors: Vectors
@@ -30,23 +30,23 @@ class NearestTasksRouter:
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
         """Fit the vectors and keep the fit tasks."""
-        seen = training(outcomes)
-        points = unit_length(self.vectors.fit(seen.prompts).transform(seen.prompts))
-        self._quality, self._means, self.k = seen.quality, seen.quality.mean(axis=0), 0
+        fit = fit_data(outcomes)
+        points = unit_length(self.vectors.fit(fit.prompts).transform(fit.prompts))
+        self._quality, self._means, self.k = fit.quality, fit.quality.mean(axis=0), 0
         self._points = points
         return self
 
     def tune(self, outcomes: pd.DataFrame) -> Self:
-        """Choose k on calibration tasks, or none."""
+        """Choose k on calibration tasks."""
         candidates = [k for k in self.neighbours if k <= len(self._quality)]
         if not self._points.shape[1] or not candidates or outcomes.empty:
             return self
-        seen = training(outcomes)
-        errors = [((self._nearest(seen.prompts, k) - seen.quality) ** 2).sum(axis=1) for k in candidates]
+        fit = fit_data(outcomes)
+        errors = [((self._nearest(fit.prompts, k) - fit.quality) ** 2).sum(axis=1) for k in candidates]
         best = int(np.argmin([error.mean() for error in errors]))
-        gain = ((self._means - seen.quality) ** 2).sum(axis=1) - errors[best]
-        certain = len(gain) > 1 and gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain))
-        self.k = candidates[best] if certain else 0
+        gain = ((self._means - fit.quality) ** 2).sum(axis=1) - errors[best]
+        significant = len(gain) > 1 and gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain))
+        self.k = candidates[best] if significant else 0
         return self
 
     def predict_quality(self, prompts: pd.DataFrame, answers: pd.DataFrame) -> NDArray[np.float64]:
@@ -63,12 +63,11 @@ class NearestTasksRouter:
 
 
 def nearest_rows(points: NDArray[np.float64], among: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-    """Return, per point, the `count` rows of `among` of the largest cosine, in the order of the rows.
+    """Return, per point, the indices of the `count` rows of `among` with the largest cosine, ascending.
 
-    Points are of unit length on the grid (`unit_length`), so that cosines are exact; of equal cosines the earlier row
-    is nearer. Returns points × count.
+    All points must come from `unit_length`, so that cosines are exact; of equal cosines the earlier row is nearer.
     """
-    scaled = (points / STEP) @ (among / STEP).T  # whole numbers, exact in any order of adding
-    # One whole number per row that orders by cosine and then by row, so that no two are equal.
+    scaled = (points / STEP) @ (among / STEP).T  # integers, so sums are exact in any order
+    # An integer key that orders by cosine, then by row, so that there are no ties.
     key = scaled.astype(np.int64) * len(among) + np.arange(len(among))[::-1]
     return np.sort(np.argpartition(-key, count - 1, axis=1)[:, :count], axis=1)

@@ -1,4 +1,4 @@
-"""The length router: longer prompts go to larger models."""
+"""The length router: longer prompts go to more expensive models."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from slm_orchestration.routing.router import training
+from slm_orchestration.routing.router import fit_data
 
 
 @dataclass
 class LengthRouter:
-    """Predict that cheaper models fail in proportion to a prompt's rank in length among the fit tasks; label-free."""
+    """Predict less quality for cheaper models in proportion to a prompt's rank in length among fit tasks; no labels."""
 
     models: tuple[str, ...] = field(default=(), init=False)
     reads = frozenset({"prompt"})
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
-        """Note the pool's models and the lengths of the fit prompts."""
-        seen = training(outcomes)
-        self.models, self._lengths = seen.models, np.sort(seen.prompts.str.len())
+        """Keep the pool's models and the lengths of the fit prompts."""
+        fit = fit_data(outcomes)
+        self.models, self._lengths = fit.models, np.sort(fit.prompts.str.len())
         return self
 
     def predict_quality(self, prompts: pd.DataFrame, answers: pd.DataFrame) -> NDArray[np.float64]:

@@ -12,16 +12,17 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from slm_orchestration.routing.features import Vectors
-from slm_orchestration.routing.router import training
+from slm_orchestration.routing.router import fit_data
 
-_NEWTON_STEPS, _APART = 2, 1e-4  # after L-BFGS; and the distance at which gradients are compared
+_NEWTON_STEPS = 2  # after L-BFGS
+_DIFFERENCE = 1e-4  # step of the finite differences that approximate the Hessian
 
 
 @dataclass
 class MatrixFactorizationRouter:
     """P(correct) = σ(u_m · W v + b_m), with `rank` latent dimensions, fitted on graded quality by L-BFGS and Newton.
 
-    Source: Ong et al. 2024, RouteLLM, section 4.2: there on preferences between two models, here on each one's quality.
+    Source: Ong et al. 2024, RouteLLM, section 4.2, which fits preferences between two models instead of qualities.
     """
 
     vectors: Vectors
@@ -32,14 +33,14 @@ class MatrixFactorizationRouter:
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
         """Minimise mean log loss + penalty · (|U|² + |W|²)."""
-        seen = training(outcomes)
-        points = self.vectors.fit(seen.prompts).transform(seen.prompts)
-        models, dimensions = len(seen.models), points.shape[1]
+        fit = fit_data(outcomes)
+        points = self.vectors.fit(fit.prompts).transform(fit.prompts)
+        models, dimensions = len(fit.models), points.shape[1]
         self._shapes = [(models, self.rank), (self.rank, dimensions), (models,)]
         start = np.random.default_rng(self.seed).normal(scale=0.1, size=sum(int(np.prod(s)) for s in self._shapes))
-        known = (points, seen.quality)
-        found = minimize(self._loss, start, args=known, jac=True, method="L-BFGS-B", options={"maxiter": 5000})
-        self._parameters = self._polished(found.x, known)
+        data = (points, fit.quality)
+        found = minimize(self._loss, start, args=data, jac=True, method="L-BFGS-B", options={"maxiter": 5000})
+        self._parameters = self._refined(found.x, data)
         return self
 
     def predict_quality(self, prompts: pd.DataFrame, answers: pd.DataFrame) -> NDArray[np.float64]:
@@ -61,19 +62,18 @@ class MatrixFactorizationRouter:
         loss += self.penalty * ((model**2).sum() + (projection**2).sum())
         return float(loss), np.concatenate([part.ravel() for part in gradient])
 
-    def _polished(self, parameters: NDArray, known: tuple[NDArray, NDArray]) -> NDArray[np.float64]:
-        """Return the optimum beside `parameters`, by Newton steps on the gradient.
+    def _refined(self, parameters: NDArray, data: tuple[NDArray, NDArray]) -> NDArray[np.float64]:
+        """Return the optimum near `parameters`, by Newton steps on the gradient.
 
-        L-BFGS stops where rounding hides what the loss still gains, at predictions that differ by 1e-9 between
-        machines. Factors may be rotated without changing a prediction, so the Hessian is singular and the shortest step
-        is taken.
+        L-BFGS stops where the loss no longer changes in floating point, at predictions that differ by 1e-9 between
+        machines. Rotating the factors changes no prediction, so the Hessian is singular; the shortest step is taken.
         """
         for _ in range(_NEWTON_STEPS):
-            moves = _APART * np.eye(parameters.size)
+            moves = _DIFFERENCE * np.eye(parameters.size)
             slopes = [
-                self._loss(parameters + move, *known)[1] - self._loss(parameters - move, *known)[1] for move in moves
+                self._loss(parameters + move, *data)[1] - self._loss(parameters - move, *data)[1] for move in moves
             ]
-            hessian, gradient = np.array(slopes) / (2 * _APART), self._loss(parameters, *known)[1]
+            hessian, gradient = np.array(slopes) / (2 * _DIFFERENCE), self._loss(parameters, *data)[1]
             parameters = parameters - np.linalg.lstsq(hessian, gradient, rcond=1e-6)[0]
         return parameters
 

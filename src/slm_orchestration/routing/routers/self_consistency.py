@@ -1,4 +1,4 @@
-"""Self-consistency: an answer that a model gives again and again is more likely right."""
+"""Self-consistency: an answer that a model repeats when sampled is more likely right."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from slm_orchestration.routing.quality_model import QualityModel
-from slm_orchestration.routing.router import training
+from slm_orchestration.routing.quality_model import LogisticQuality
+from slm_orchestration.routing.router import fit_data
 
 
 @dataclass
 class SelfConsistencyRouter:
-    """Predict a called model's quality from the share of its `samples` that say what its greedy answer says.
+    """Predict a called model's quality from the share of its `samples` that agree with its greedy answer.
 
-    Each sample is a paid call. A choice has none: the probability of its label is the share that endless samples would
-    have, and costs nothing. Shares become qualities by a logistic fit per model; a model not called gets its mean.
+    Each sample is a paid call. Multiple-choice tasks have no samples: the probability of the chosen label is the
+    expected share, at no cost. A logistic fit per model maps shares to qualities; a model not called gets its mean.
     Source: Wang et al. 2023, "Self-consistency improves chain of thought reasoning"; as a cascade, Yue et al. 2024.
     """
 
@@ -32,14 +32,14 @@ class SelfConsistencyRouter:
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
         """Fit agreement → quality per model on fit tasks."""
-        seen = training(outcomes)
-        self._means = seen.quality.mean(axis=0)
-        self._models = seen.models
+        fit = fit_data(outcomes)
+        self._means = fit.quality.mean(axis=0)
+        self._models = fit.models
         self._fitted = [
-            QualityModel(inverse_penalties=(1.0,)).fit(
-                _features(seen.answers[seen.answers["model"] == name]), seen.quality[:, model], seen.groups
+            LogisticQuality(inverse_penalties=(1.0,)).fit(
+                _features(fit.answers[fit.answers["model"] == name]), fit.quality[:, model], fit.groups
             )
-            for model, name in enumerate(seen.models)
+            for model, name in enumerate(fit.models)
         ]
         return self
 
@@ -47,30 +47,30 @@ class SelfConsistencyRouter:
         """Return tasks × models in [0, 1]."""
         quality = np.tile(self._means, (len(prompts), 1))
         for model, name in enumerate(self._models):
-            given = answers[answers["model"] == name]
-            if len(given):
-                quality[given["row"].to_numpy(), model] = self._fitted[model].predict(_features(given))
+            rows = answers[answers["model"] == name]
+            if len(rows):
+                quality[rows["row"].to_numpy(), model] = self._fitted[model].predict(_features(rows))
         return quality
 
 
 def agreement(answer: str, samples: list[str]) -> float:
-    """Return the share of samples that say the same as `answer`, but for case, spaces and a final full stop."""
-    return float(np.mean([_plain(sample) == _plain(answer) for sample in samples]))
+    """Return the share of samples equal to `answer`, ignoring case, spaces and a final full stop."""
+    return float(np.mean([_normalised(sample) == _normalised(answer) for sample in samples]))
 
 
-def _features(given: pd.DataFrame) -> NDArray[np.float64]:
-    """Return answers × 3: agreement of samples, probability of the chosen label, and whether there is neither."""
-    rows = np.zeros((len(given), 3))
+def _features(rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Return answers × 3: share of agreeing samples, probability of the chosen label, 1 if there is neither."""
+    features = np.zeros((len(rows), 3))
     for row, (answer, samples, signals) in enumerate(
-        zip(given["answer"], given["samples"], given["signals"], strict=True)
+        zip(rows["answer"], rows["samples"], rows["signals"], strict=True)
     ):
         if len(samples):
-            rows[row, 0] = agreement(str(answer), list(samples))
+            features[row, 0] = agreement(str(answer), list(samples))
         elif (share := _label_share(signals)) is not None:
-            rows[row, 1] = share
+            features[row, 1] = share
         else:
-            rows[row, 2] = 1.0
-    return rows
+            features[row, 2] = 1.0
+    return features
 
 
 def _label_share(signals: object) -> float | None:
@@ -80,5 +80,5 @@ def _label_share(signals: object) -> float | None:
     return max(labels) / sum(labels) if labels and sum(labels) > 0 else None
 
 
-def _plain(answer: str) -> str:
+def _normalised(answer: str) -> str:
     return " ".join(answer.lower().split()).rstrip(".")
