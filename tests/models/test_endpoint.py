@@ -12,8 +12,8 @@ from slm_orchestration.models.endpoint import EndpointModel
 from slm_orchestration.models.model import CallError
 from slm_orchestration.outcomes.collect import CollectionSettings, collect
 from slm_orchestration.outcomes.store import read_outcomes
-from tests.inference.test_collect import exact, make_task
 from tests.models.local.test_model import TASKS
+from tests.outcomes.test_collect import exact, make_task
 
 KEY = "a-secret-of-the-test"
 CHOICE, FREE = make_task(0), TASKS[1]

@@ -1,4 +1,4 @@
-"""How far two recordings of the same model on the same tasks agree."""
+"""Agreement of two recordings of the same model on the same tasks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slm_orchestration.statistics.intervals import wilson
 
 @dataclass(frozen=True)
 class Agreement:
-    """Shares of tasks with the same answer, and with the same quality and its 95 % interval (Wilson)."""
+    """Shares of tasks with the same answer and the same quality, and the 95 % Wilson interval of the latter."""
 
     tasks: int
     same_answer: float
@@ -27,18 +27,8 @@ class Agreement:
         )
 
 
-def disagreeing(recorded: pd.DataFrame, again: pd.DataFrame) -> list[str]:
-    """Return the tasks whose quality differs between two OUTCOMES tables of the same tasks in the same order."""
-    return recorded["task_id"][(recorded["quality"] != again["quality"]).to_numpy()].tolist()
-
-
-def chance_to_meet(rows: int, forged: int, drawn: int) -> float:
-    """Return the probability that a sample of `drawn` among `rows` holds a forged one (hypergeometric)."""
-    return float(1 - hypergeom.pmf(0, rows, forged, drawn))
-
-
 def agreement(recorded: pd.DataFrame, again: pd.DataFrame) -> Agreement:
-    """Return the agreement of two OUTCOMES tables. Raises ValueError if they are not about the same tasks in order."""
+    """Return the agreement of two OUTCOMES tables. Raises ValueError unless their tasks are the same, in one order."""
     if recorded["task_id"].tolist() != again["task_id"].tolist():
         raise ValueError("agreement needs the same tasks in the same order on both sides")
     if recorded.empty:
@@ -47,3 +37,13 @@ def agreement(recorded: pd.DataFrame, again: pd.DataFrame) -> Agreement:
     qualities = (recorded["quality"] == again["quality"]).mean()
     low, high = wilson(float(qualities), len(recorded), level=0.95)
     return Agreement(len(recorded), float(answers), float(qualities), low, high)
+
+
+def tasks_with_changed_quality(recorded: pd.DataFrame, again: pd.DataFrame) -> list[str]:
+    """Return the ids of tasks whose quality differs between two OUTCOMES tables of the same tasks in the same order."""
+    return recorded["task_id"][(recorded["quality"] != again["quality"]).to_numpy()].tolist()
+
+
+def detection_probability(rows: int, forged: int, sampled: int) -> float:
+    """Return the probability that a random sample of the rows contains a forged one (hypergeometric)."""
+    return float(1 - hypergeom.pmf(0, rows, forged, sampled))

@@ -1,4 +1,4 @@
-"""Tasks × one model → OUTCOMES: resumable per task, and never averaging a failed call."""
+"""Collect the OUTCOMES of one model on tasks: resumable per task, failed calls recorded with their error."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from slm_orchestration.models.model import CallError, Completion, Model, StreamingModel
+from slm_orchestration.models.model import BatchStreaming, CallError, Completion, Model
 from slm_orchestration.outcomes import store
-from slm_orchestration.outcomes.store import Answer, ConfigurationChanged, Journal, checksum, differences
+from slm_orchestration.outcomes.store import Answer, ConfigurationChanged, Journal, identity_differences, task_checksum
 from slm_orchestration.tables import OUTCOMES, conform
 from slm_orchestration.tasks.task import Task
 
 Grade = Callable[[Task, str], float]
-# A batched decoding step costs several times what a token of a prompt does; only the time left is estimated from it.
-_STEP_IN_PROMPT_TOKENS = 4
+# A decoded token takes several times as long as a prompt token; used only for the progress bar.
+_PROMPT_TOKENS_PER_DECODED_TOKEN = 4
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How tasks are answered: `token_budget` bounds a batch, a failed call is tried `attempts` times in all."""
+class CollectionSettings:
+    """`token_budget` is the most tokens of a batch; a failing call is made `attempts` times in all."""
 
     token_budget: int
     attempts: int
@@ -36,66 +36,67 @@ def collect(
     folder: Path,
     *,
     grade: Grade,
-    settings: Settings,
-    others: Sequence[Path] = (),
+    settings: CollectionSettings,
+    other_suites: Sequence[Path] = (),
 ) -> int:
-    """Answer the tasks of which no answer is recorded yet, write the table, and return how many were answered.
+    """Answer the tasks that have no recorded answer, write the table, and return how many were answered.
 
-    Answers of tasks that look to the model as they did are kept, and those of changed tasks are given again. What the
-    same model answered in `others`, the folders of other suites, is taken over. Raises ConfigurationChanged if answers
-    recorded in `folder` come from another model, prompt form or number type, or are of tasks that are not asked now;
-    they stay as they are.
+    A recorded answer is kept while what the model is shown of its task is unchanged. Answers of the same model in
+    `other_suites`, folders of other suites, are reused. Raises ConfigurationChanged, and changes nothing, if the
+    answers in `folder` come from another model, prompt form or dtype, or belong to tasks that are not in `tasks`.
     """
     identity = model.identity()
     journal = Journal(store.journal_path(folder, model.name), identity)
-    checksums = {task.task_id: checksum(task) for task in tasks}
-    kept = _recorded(folder, model.name, identity, checksums)
+    checksums = {task.task_id: task_checksum(task) for task in tasks}
+    kept = _finished(folder, model.name, identity, checksums)
     complete = len(kept) == len(tasks)
-    for other in others if not complete else ():
-        kept = _taken_over(other, model.name, identity, checksums) | kept
-    journalled = journal.read()
-    for answer in journalled:
+    for other in other_suites if not complete else ():
+        kept = _reused(other, model.name, identity, checksums) | kept
+    in_journal = journal.read()
+    for answer in in_journal:
         if checksums.get(answer.task_id) == answer.checksum:
             kept[answer.task_id] = answer
     pending = [task for task in tasks if task.task_id not in kept]
     if complete and not journal.path.exists():
         return 0
-    _refuse_to_drop(folder, model.name, {answer.task_id for answer in journalled}, asked=checksums)
+    _refuse_to_drop(folder, model.name, {answer.task_id for answer in in_journal}, asked=checksums)
     failed = _answer_pending(model, pending, kept, journal, settings)
     answers = [kept.get(task.task_id) or failed[task.task_id] for task in tasks]
     graded = tqdm(zip(tasks, answers, strict=True), total=len(tasks), desc=f"grading {model.name}", disable=None)
-    frame = pd.DataFrame([outcome(task, model.name, answer, grade) for task, answer in graded], columns=OUTCOMES.names)
+    frame = pd.DataFrame(
+        [outcome_row(task, model.name, answer, grade) for task, answer in graded], columns=OUTCOMES.names
+    )
     ran = {**model.provenance(), **model.hardware(), "seed": settings.seed, "token_budget": settings.token_budget}
-    metadata = store.describe(identity, [checksums[task.task_id] for task in tasks], ran)
+    metadata = store.table_metadata(identity, [checksums[task.task_id] for task in tasks], ran)
     store.write_outcomes(frame, folder, model.name, metadata=metadata)
     journal.remove()
     return len(pending)
 
 
 def regrade(frame: pd.DataFrame, metadata: Mapping[str, str], tasks: Sequence[Task], *, grade: Grade) -> pd.DataFrame:
-    """Return recorded OUTCOMES graded again by what the tasks say now, not priced; failed calls stay failed.
+    """Return recorded OUTCOMES graded again with the present references, not priced; failed calls stay failed.
 
-    Answers to other tasks keep their grade, and a task without an answer is passed over. Raises ConfigurationChanged if
-    a task has changed since it was answered.
+    Answers to tasks that are not in `tasks` keep their quality. Raises ConfigurationChanged if what the model is shown
+    of a task has changed since it was answered.
     """
-    asked = {task.task_id: task for task in tasks}
-    marked = list(zip(frame.to_dict("records"), store.recorded_checksums(metadata), strict=True))
-    known = [(asked[row["task_id"]], mark) for row, mark in marked if row["task_id"] in asked]
-    if changed := [task.task_id for task, mark in known if checksum(task) != mark]:
+    by_id = {task.task_id: task for task in tasks}
+    rows = list(zip(frame.to_dict("records"), store.recorded_checksums(metadata), strict=True))
+    known = [(by_id[row["task_id"]], mark) for row, mark in rows if row["task_id"] in by_id]
+    if changed := [task.task_id for task, mark in known if task_checksum(task) != mark]:
         model = frame["model"].iloc[0]
         raise ConfigurationChanged(
-            f"{model} has answered another form of {len(changed)} tasks, first {changed[0]!r}; run experiments.collect"
+            f"{len(changed)} tasks changed since {model} answered them, first {changed[0]!r}; run experiments.collect"
         )
     graded = [
-        outcome(asked[row["task_id"]], row["model"], _recorded_answer(row, mark), grade)
-        if row["task_id"] in asked
+        outcome_row(by_id[row["task_id"]], row["model"], _recorded_answer(row, mark), grade)
+        if row["task_id"] in by_id
         else row
-        for row, mark in marked
+        for row, mark in rows
     ]
     return conform(pd.DataFrame(graded, columns=OUTCOMES.names), OUTCOMES)
 
 
-def outcome(task: Task, model: str, answer: Answer, grade: Grade) -> dict[str, object]:
+def outcome_row(task: Task, model: str, answer: Answer, grade: Grade) -> dict[str, object]:
     """Return one row of OUTCOMES, not yet priced."""
     about = {name: getattr(task, name) for name in ("task_id", "domain", "dataset", "group", "split")}
     row = dict.fromkeys(OUTCOMES.names) | about | {"model": model, "repeat": 0, "error": answer.error}
@@ -111,15 +112,39 @@ def outcome(task: Task, model: str, answer: Answer, grade: Grade) -> dict[str, o
     }
 
 
-def _recorded(folder: Path, model: str, identity: dict[str, str], checksums: dict[str, str]) -> dict[str, Answer]:
-    """Return the answers that a finished table holds and that still stand, by task id."""
+def plan_batches(prompt_tokens: Sequence[int], new_tokens: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Return batches of indices; each index is in exactly one batch.
+
+    A batch holds at most `token_budget` tokens, padding and room for the answers included, unless one task alone needs
+    more. Tasks of similar answer and prompt length share a batch, so that there is little padding.
+    """
+    if token_budget < 1:
+        raise ValueError(f"token_budget is {token_budget}; it must be at least 1")
+    lengths = list(zip(prompt_tokens, new_tokens, strict=True))
+    order = sorted(range(len(lengths)), key=lambda index: (lengths[index][1].bit_length(), lengths[index][0], index))
+    batches: list[list[int]] = []
+    widest = 0
+    for index in order:
+        widest_with = max(widest, sum(lengths[index]))
+        same_answer_length = batches and lengths[index][1].bit_length() == lengths[batches[-1][0]][1].bit_length()
+        if same_answer_length and widest_with * (len(batches[-1]) + 1) <= token_budget:
+            batches[-1].append(index)
+            widest = widest_with
+        else:
+            batches.append([index])
+            widest = sum(lengths[index])
+    return batches
+
+
+def _finished(folder: Path, model: str, identity: dict[str, str], checksums: dict[str, str]) -> dict[str, Answer]:
+    """Return the valid answers of the finished table, by task id."""
     if not store.outcomes_path(folder, model).exists():
         return {}
-    frame, metadata = store.recorded(folder, model)
-    kept = _standing(frame, metadata, checksums)
-    changed = differences(store.recorded_identity(metadata), identity)
+    frame, metadata = store.read_recorded(folder, model)
+    kept = _still_valid(frame, metadata, checksums)
+    changed = identity_differences(store.recorded_identity(metadata), identity)
     if len(kept) == len(checksums):
-        # Nothing will be added, so it does not matter which number type this machine would compute in.
+        # No answer will be added, so the dtype that this machine would compute in does not matter.
         changed = [difference for difference in changed if not difference.startswith("dtype ")]
     if changed:
         path = store.outcomes_path(folder, model)
@@ -127,11 +152,11 @@ def _recorded(folder: Path, model: str, identity: dict[str, str], checksums: dic
     return kept
 
 
-def _refuse_to_drop(folder: Path, model: str, journalled: set[str], *, asked: Mapping[str, str]) -> None:
-    """Raise ConfigurationChanged if answers to tasks that are not asked now would go with the table they stand in."""
-    path, answered = store.outcomes_path(folder, model), journalled
+def _refuse_to_drop(folder: Path, model: str, in_journal: set[str], *, asked: Mapping[str, str]) -> None:
+    """Raise ConfigurationChanged if replacing the table would delete answers to tasks that are not asked now."""
+    path, answered = store.outcomes_path(folder, model), in_journal
     if path.exists():
-        frame, _ = store.recorded(folder, model)
+        frame, _ = store.read_recorded(folder, model)
         answered = answered | set(frame.loc[frame["error"].isna(), "task_id"])
     if lost := sorted(answered - asked.keys()):
         raise ConfigurationChanged(
@@ -140,18 +165,18 @@ def _refuse_to_drop(folder: Path, model: str, journalled: set[str], *, asked: Ma
         )
 
 
-def _taken_over(folder: Path, model: str, identity: dict[str, str], checksums: dict[str, str]) -> dict[str, Answer]:
-    """Return what the very same model answered to the same tasks for another suite, by task id."""
+def _reused(folder: Path, model: str, identity: dict[str, str], checksums: dict[str, str]) -> dict[str, Answer]:
+    """Return the valid answers of the same model in the folder of another suite, by task id."""
     if not store.outcomes_path(folder, model).exists():
         return {}
-    frame, metadata = store.recorded(folder, model)
-    if differences(store.recorded_identity(metadata), identity):
+    frame, metadata = store.read_recorded(folder, model)
+    if identity_differences(store.recorded_identity(metadata), identity):
         return {}
-    return _standing(frame, metadata, checksums)
+    return _still_valid(frame, metadata, checksums)
 
 
-def _standing(frame: pd.DataFrame, metadata: Mapping[str, str], checksums: dict[str, str]) -> dict[str, Answer]:
-    """Return the recorded answers to tasks that still look as they did, by task id."""
+def _still_valid(frame: pd.DataFrame, metadata: Mapping[str, str], checksums: dict[str, str]) -> dict[str, Answer]:
+    """Return the recorded answers whose task is still shown to the model unchanged, by task id."""
     marked = zip(frame.to_dict("records"), store.recorded_checksums(metadata), strict=True)
     return {
         row["task_id"]: _recorded_answer(row, mark)
@@ -175,14 +200,14 @@ def _recorded_answer(row: dict, mark: str) -> Answer:
 
 
 def _answer_pending(
-    model: Model, pending: list[Task], kept: dict[str, Answer], journal: Journal, settings: Settings
+    model: Model, pending: list[Task], kept: dict[str, Answer], journal: Journal, settings: CollectionSettings
 ) -> dict[str, Answer]:
-    """Answer `pending` into `kept` and the journal, as answers come; return the failed ones by task id."""
+    """Answer `pending`; add answers to `kept` and the journal as they arrive, and return the failed ones by task id."""
     prompt_tokens = dict(zip([task.task_id for task in pending], model.prompt_lengths(pending), strict=True))
-    work = {task.task_id: _work(task, prompt_tokens[task.task_id]) for task in pending}
+    work = {task.task_id: _estimated_tokens(task, prompt_tokens[task.task_id]) for task in pending}
     failed: dict[str, Answer] = {}
     with tqdm(total=sum(work.values()), desc=model.name, unit="token", unit_scale=True, disable=None) as bar:
-        for answers in _given(model, pending, prompt_tokens, settings):
+        for answers in _all_answers(model, pending, prompt_tokens, settings):
             journal.append(answer for answer in answers if answer.completion is not None)
             for answer in answers:
                 (failed if answer.completion is None else kept)[answer.task_id] = answer
@@ -191,64 +216,39 @@ def _answer_pending(
     return failed
 
 
-def _work(task: Task, prompt_tokens: int) -> int:
-    return prompt_tokens + (0 if task.choices is not None else _STEP_IN_PROMPT_TOKENS * (task.max_tokens - 1))
+def _estimated_tokens(task: Task, prompt_tokens: int) -> int:
+    return prompt_tokens + (0 if task.choices is not None else _PROMPT_TOKENS_PER_DECODED_TOKEN * (task.max_tokens - 1))
 
 
-def _given(
-    model: Model, pending: list[Task], prompt_tokens: dict[str, int], settings: Settings
+def _all_answers(
+    model: Model, pending: list[Task], prompt_tokens: dict[str, int], settings: CollectionSettings
 ) -> Iterator[list[Answer]]:
-    """Yield each task's answer once: as the model streams them, or batch by batch; what failed is tried again."""
+    """Yield each task's answer once, streamed if the model can; the tasks that failed are answered batch by batch."""
     left = {task.task_id: task for task in pending}
-    if isinstance(model, StreamingModel):
+    if isinstance(model, BatchStreaming):
         try:
             for finished in model.stream(pending, batch_tokens=settings.token_budget, seed=settings.seed):
-                given = [(pending[place], one) for place, one in finished if isinstance(one, Completion)]
-                for task, _ in given:
+                answered = [(pending[index], one) for index, one in finished if isinstance(one, Completion)]
+                for task, _ in answered:
                     del left[task.task_id]
-                yield [Answer(task.task_id, checksum(task), completion) for task, completion in given]
+                yield [Answer(task.task_id, task_checksum(task), completion) for task, completion in answered]
         except CallError:
-            # What is left goes in batches, which are halved down to the task at fault.
-            pass
+            pass  # the tasks that are left follow in batches, which are halved until the failing task is found
     rest = list(left.values())
     new_tokens = [1 if task.choices is not None else task.max_tokens for task in rest]
-    for batch in plan([prompt_tokens[task.task_id] for task in rest], new_tokens, settings.token_budget):
-        yield _answers(model, [rest[place] for place in batch], settings)
+    for batch in plan_batches([prompt_tokens[task.task_id] for task in rest], new_tokens, settings.token_budget):
+        yield _answer_batch(model, [rest[index] for index in batch], settings)
 
 
-def _answers(model: Model, batch: list[Task], settings: Settings) -> list[Answer]:
-    """Return one answer per task; a batch that fails is halved until the task at fault stands alone."""
+def _answer_batch(model: Model, batch: list[Task], settings: CollectionSettings) -> list[Answer]:
+    """Return one answer per task; a failing batch is halved until the failing task is alone."""
     for attempt in range(1, (settings.attempts if len(batch) == 1 else 1) + 1):
         try:
             completions = model.complete(batch, seed=settings.seed)
-            return [Answer(task.task_id, checksum(task), given) for task, given in zip(batch, completions, strict=True)]
+            answered = zip(batch, completions, strict=True)
+            return [Answer(task.task_id, task_checksum(task), completion) for task, completion in answered]
         except CallError as error:
             if len(batch) == 1 and attempt == settings.attempts:
-                return [Answer(batch[0].task_id, checksum(batch[0]), None, str(error))]
+                return [Answer(batch[0].task_id, task_checksum(batch[0]), None, str(error))]
     half = len(batch) // 2
-    return _answers(model, batch[:half], settings) + _answers(model, batch[half:], settings)
-
-
-# ========== Which tasks are answered together: a pure function of their lengths.
-def plan(prompt_tokens: Sequence[int], new_tokens: Sequence[int], token_budget: int) -> list[list[int]]:
-    """Return batches of positions; each position is in exactly one.
-
-    A batch holds at most `token_budget` tokens, padding and room for the answers included, unless one task alone needs
-    more. Tasks of like answer length and like prompt length share a batch, so that little is padded.
-    """
-    if token_budget < 1:
-        raise ValueError(f"token_budget is {token_budget}; it must be at least 1")
-    lengths = list(zip(prompt_tokens, new_tokens, strict=True))
-    order = sorted(range(len(lengths)), key=lambda place: (lengths[place][1].bit_length(), lengths[place][0], place))
-    batches: list[list[int]] = []
-    widest = 0
-    for place in order:
-        widest_with = max(widest, sum(lengths[place]))
-        same_kind = batches and lengths[place][1].bit_length() == lengths[batches[-1][0]][1].bit_length()
-        if same_kind and widest_with * (len(batches[-1]) + 1) <= token_budget:
-            batches[-1].append(place)
-            widest = widest_with
-        else:
-            batches.append([place])
-            widest = sum(lengths[place])
-    return batches
+    return _answer_batch(model, batch[:half], settings) + _answer_batch(model, batch[half:], settings)

@@ -1,4 +1,4 @@
-"""Confidence: the probability that an answer is right, calibrated from the raw signals of the model that gave it."""
+"""Confidence: the probability that an answer is correct, calibrated from the raw signals of its model."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _FREE_SIGNALS = ("logprob_mean", "logprob_min", "logprob_sum", "logprob_q10")
 def calibrate_confidence(outcomes: pd.DataFrame) -> pd.DataFrame:
     """Return OUTCOMES with `confidence` = P(correct), fitted per model and answer mode on the fit split.
 
-    Logistic (Platt) scaling, rounded to the grid; graded quality counts as that share of a right answer. Outcomes of
-    the fit split are predicted by folds that hold out their group, so that a router fitted on them sees honest
-    confidences. An answer without signals whose confidence was recorded is calibrated from that one number.
+    Logistic (Platt) scaling, rounded to the grid; a quality q between 0 and 1 counts as q correct and 1 − q wrong
+    answers. Outcomes of the fit split are cross-fitted in folds that hold out whole groups, so that routers are fitted
+    on out-of-fold confidences. An answer with a recorded confidence and no signals is calibrated from that confidence.
     Source: Platt 1999, "Probabilistic outputs for support vector machines".
     """
     confidence = np.full(len(outcomes), np.nan)
-    alone = outcomes["signals"].isna() & outcomes["confidence"].notna()
-    answered = outcomes["quality"].notna() & (outcomes["signals"].notna() | alone)
-    mode = np.select([alone, outcomes["finish_reason"] == "choice"], ["recorded", "choice"], "free")
+    recorded = outcomes["signals"].isna() & outcomes["confidence"].notna()
+    answered = outcomes["quality"].notna() & (outcomes["signals"].notna() | recorded)
+    mode = np.select([recorded, outcomes["finish_reason"] == "choice"], ["recorded", "choice"], "free")
     positions = pd.Series(np.arange(len(outcomes)), index=outcomes.index)[answered]
     for _, rows in positions.groupby([outcomes.loc[answered, "model"], mode[answered]]):
         confidence[rows.to_numpy()] = _calibrated(outcomes.iloc[rows.to_numpy()])
@@ -41,16 +41,16 @@ def calibrate_confidence(outcomes: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Fitted calibrators by (model, answer mode), for completions that no table holds; each is a mean where it must be.
+    """Fitted calibrators by (model, answer mode), for live completions; a float is a constant probability.
 
-    They are those that `calibrate_confidence` applies to every outcome outside the fit split.
+    They equal those that `calibrate_confidence` applies to the outcomes outside the fit split.
     """
 
     calibrators: Mapping[tuple[str, str], Pipeline | float]
     means: Mapping[str, float]
 
     def confidence(self, model: str, signals: Mapping[str, float], *, choice: bool) -> float:
-        """Return P(correct) of one answer; the model's mean quality where no fit task was answered in this mode."""
+        """Return P(correct) of one answer; the model's mean quality if no fit task was answered in this mode."""
         calibrator = self.calibrators.get((model, "choice" if choice else "free"), self.means[model])
         return float(_predict(calibrator, np.array([_features(dict(signals))]))[0])
 
@@ -83,7 +83,7 @@ def _features(signals: dict[str, float]) -> list[float]:
 
 def _calibrated(outcomes: pd.DataFrame) -> NDArray[np.float64]:
     if outcomes["signals"].isna().all():
-        features = np.array([[_logit(told)] for told in outcomes["confidence"]], dtype=float)
+        features = np.array([[_logit(value)] for value in outcomes["confidence"]], dtype=float)
     else:
         features = signal_features(outcomes["signals"])
     quality = outcomes["quality"].to_numpy(float)
@@ -101,10 +101,10 @@ def _calibrated(outcomes: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _fitted(features: NDArray, quality: NDArray) -> Pipeline | float:
-    """Return a fitted calibrator, or the smoothed mean where the answers are all right or all wrong."""
+    """Return a fitted calibrator, or the Laplace-smoothed mean if all answers are correct or all are wrong."""
     if quality.min() == quality.max() and quality.min() in (0.0, 1.0):
         return float((quality.sum() + 1) / (len(quality) + 2))
-    # Newton steps end at the optimum itself; a quasi-Newton path ends where rounding lets it.
+    # Newton's method converges to the optimum; where a quasi-Newton method stops depends on rounding.
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-10))
     labels = np.repeat([1, 0], len(quality))
     weights = np.concatenate([quality, 1 - quality])

@@ -1,1 +1,1 @@
-"""Outcomes that other people recorded: read from any table, completed, grouped and split."""
+"""Outcomes that others recorded: read from their files, checked, priced, grouped and split."""

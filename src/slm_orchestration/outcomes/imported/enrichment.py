@@ -1,4 +1,4 @@
-"""What imported outcomes cost, as far as that is known, and which model is the dearest."""
+"""What an import adds to the rows of a file: costs, the order of the models by cost, datasets, groups and splits."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import numpy as np
 import pandas as pd
 
 from slm_orchestration.outcomes.imported.rows import ImportedError
-from slm_orchestration.tasks.duplicates import groups_of_texts
+from slm_orchestration.tasks.duplicates import group_texts
 from slm_orchestration.tasks.suite import split_of
 
 USD, CALLS = "usd", "calls"
 _PRICES = ["model", "usd_per_million_prompt_tokens", "usd_per_million_completion_tokens"]
 _MEASURES = {"cost_usd": "costs", "latency_s": "latencies"}
+# A group of near duplicates that holds more than this share of the tasks, and more than so many, is a template with
+# numbers filled in, not one task.
+_TEMPLATE_SHARE, _TEMPLATE_TASKS = 0.02, 20
 
 
-def priced(rows: pd.DataFrame, token_prices: Path | None) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows with costs from tokens where they have none and a price list is given, and remarks.
+def add_costs(rows: pd.DataFrame, token_prices: Path | None) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows with missing costs derived from tokens, if a price list is given, and remarks.
 
-    A measure that some answers lack is null for all: means over different tasks would not compare.
+    If some answers lack a cost (or latency), it is null for all: means over different tasks cannot be compared.
     """
     remarks = []
     if token_prices is not None:
@@ -30,29 +33,29 @@ def priced(rows: pd.DataFrame, token_prices: Path | None) -> tuple[pd.DataFrame,
         filled = int((rows["cost_usd"].isna() & derived.notna()).sum())
         rows = rows.assign(cost_usd=rows["cost_usd"].fillna(derived))
         remarks.append(f"{filled} costs derived from tokens and {token_prices}")
-    for name, words in _MEASURES.items():
+    for name, plural in _MEASURES.items():
         known = rows.groupby("model", sort=False)[name].apply(lambda values: bool(values.notna().all()))
         if known.all():
             continue
         if known.any():
             lacking = [str(model) for model, complete in known.items() if not complete]
             remarks.append(
-                f"{words} not used: {len(lacking)} of {len(known)} models lack some, such as {lacking[0]!r}; "
+                f"{plural} not used: {len(lacking)} of {len(known)} models lack some, such as {lacking[0]!r}; "
                 "models=[...] chooses models that have them"
             )
         elif rows[name].notna().any():
-            remarks.append(f"{words} not used: {int(rows[name].isna().sum())} of {len(rows)} answers have none")
+            remarks.append(f"{plural} not used: {int(rows[name].isna().sum())} of {len(rows)} answers have none")
         rows = rows.assign(**{name: np.nan})
     return rows, remarks
 
 
-def cheapest_first(
+def order_by_cost(
     rows: pd.DataFrame, tasks: pd.DataFrame, asked: Sequence[str] | None, small: Sequence[str] | None
 ) -> tuple[list[str], list[str], str, list[str]]:
     """Return the models cheapest first, the small ones, the unit of cost, and remarks.
 
-    By mean dollars where they are known; else in the order asked for, else by mean quality, both on fit tasks. Without
-    dollars the unit is calls to models that are not small.
+    Models are ordered by mean dollars on fit tasks; without dollars, in the order of `asked`, else by mean quality on
+    fit tasks. Without dollars the unit of cost is a call to a model that is not small.
     """
     fit = rows[rows["task_id"].isin(set(tasks.loc[tasks["split"] == "fit", "task_id"]))]
     names = sorted(rows["model"].unique())
@@ -68,9 +71,9 @@ def cheapest_first(
     if small is None:
         small = models[:-1]
     if unknown := [name for name in small if name not in names]:
-        raise ImportedError(f"small={unknown[0]!r} is no model of these outcomes; they are {', '.join(names[:12])}")
+        raise ImportedError(f"small={unknown[0]!r} is not a model of these outcomes; they are {', '.join(names[:12])}")
     if len(set(small)) == len(models):
-        raise ImportedError("small names every model; leave out at least one that small models are compared with")
+        raise ImportedError("small names every model; leave out at least one, with which small models are compared")
     if unit == CALLS:
         models = [name for name in models if name in small] + [name for name in models if name not in small]
         counted = ", ".join(name for name in models if name not in small)
@@ -81,6 +84,46 @@ def cheapest_first(
         if not asked:
             remarks.append(f"models are in the order of their quality on fit tasks, so {models[-1]!r} is the large one")
     return models, [name for name in models if name in small], unit, remarks
+
+
+def tasks_table(rows: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Return a row per task: task_id, domain, dataset, group, split, question, guess_quality; and remarks.
+
+    A missing dataset is named after the domain, a missing domain after the dataset, else both after the file. Groups
+    are those of the file, else near duplicates of the prompt, else one per task. Splits are those of the file if they
+    are this project's, else they follow from a hash of the group.
+    """
+    first_rows = rows.drop_duplicates("task_id").sort_values("task_id", kind="stable").reset_index(drop=True)
+    unnamed = path.name.split(".")[0]
+    dataset = first_rows["dataset"].where(first_rows["dataset"].notna(), first_rows["domain"])
+    domain = first_rows["domain"].where(first_rows["domain"].notna(), first_rows["dataset"])
+    remarks = []
+    groups = first_rows["group"]
+    if groups.isna().any():
+        derived, template = _groups(first_rows["task_id"].tolist(), first_rows["prompt"].tolist())
+        groups = groups.where(groups.notna(), pd.Series(derived, first_rows.index))
+        if template:
+            remarks.append(
+                f"{template} tasks follow templates (prompts that differ in a word or number): only those with the "
+                "same prompt are kept in one split"
+            )
+    missing = int(first_rows["prompt"].isna().sum())
+    if missing:
+        remarks.append(
+            f"{'no' if missing == len(first_rows) else f'{missing} of {len(first_rows)} tasks lack their'} prompt"
+        )
+    tasks = pd.DataFrame(
+        {
+            "task_id": first_rows["task_id"],
+            "domain": domain.where(domain.notna(), unnamed),
+            "dataset": dataset.where(dataset.notna(), unnamed),
+            "group": groups,
+            "split": first_rows["split"],
+            "question": first_rows["prompt"],
+            "guess_quality": first_rows["guess_quality"],
+        }
+    )
+    return _split(tasks, path, remarks)
 
 
 def _read_prices(path: Path, models: Sequence[str]) -> pd.DataFrame:
@@ -96,64 +139,21 @@ def _read_prices(path: Path, models: Sequence[str]) -> pd.DataFrame:
     return prices.set_index("model")
 
 
-# ========== The tasks of imported outcomes: datasets, groups and splits, as far as a file tells them.
-# A group of near duplicates of more than this share of the tasks is a template with numbers filled in, not one task.
-_TEMPLATE_SHARE, _TEMPLATE_TASKS = 0.02, 20
-
-
-def tasks_of(rows: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Return a row per task: task_id, domain, dataset, group, split, question, guess_quality; and remarks.
-
-    A dataset that is not told is the domain's, a domain the dataset's, else both bear the file's name. Groups are those
-    of the file, else near duplicates of the prompt, else the task's own. Splits are those of the file if they are this
-    project's, else they follow from a hash of the group.
-    """
-    told = rows.drop_duplicates("task_id").sort_values("task_id", kind="stable").reset_index(drop=True)
-    unnamed = path.name.split(".")[0]
-    dataset = told["dataset"].where(told["dataset"].notna(), told["domain"])
-    domain = told["domain"].where(told["domain"].notna(), told["dataset"])
-    remarks = []
-    groups = told["group"]
-    if groups.isna().any():
-        derived, template = _groups(told["task_id"].tolist(), told["prompt"].tolist())
-        groups = groups.where(groups.notna(), pd.Series(derived, told.index))
-        if template:
-            remarks.append(
-                f"{template} tasks follow templates (prompts alike but for a word or number): only those with the same "
-                "prompt are kept in one split"
-            )
-    missing = int(told["prompt"].isna().sum())
-    if missing:
-        remarks.append(f"{'no' if missing == len(told) else f'{missing} of {len(told)} tasks lack their'} prompt")
-    tasks = pd.DataFrame(
-        {
-            "task_id": told["task_id"],
-            "domain": domain.where(domain.notna(), unnamed),
-            "dataset": dataset.where(dataset.notna(), unnamed),
-            "group": groups,
-            "split": told["split"],
-            "question": told["prompt"],
-            "guess_quality": told["guess_quality"],
-        }
-    )
-    return _split(tasks, path, remarks)
-
-
 def _groups(task_ids: Sequence[str], prompts: Sequence[str | None]) -> tuple[list[str], int]:
     """Return a group per task, and how many tasks follow templates."""
-    asked = [index for index, prompt in enumerate(prompts) if prompt is not None]
-    texts = [str(prompts[index]) for index in asked]
-    first = np.array(groups_of_texts(texts), dtype=int)
+    with_prompt = [index for index, prompt in enumerate(prompts) if prompt is not None]
+    texts = [str(prompts[index]) for index in with_prompt]
+    first = np.array(group_texts(texts), dtype=int)
     sizes = np.bincount(first, minlength=len(texts)) if len(texts) else np.zeros(0, dtype=int)
     templated = (
         sizes[first] > max(_TEMPLATE_TASKS, _TEMPLATE_SHARE * len(task_ids)) if len(texts) else np.zeros(0, bool)
     )
-    same: dict[str, int] = {}
+    by_text: dict[str, int] = {}
     groups = list(task_ids)
-    for place, index in enumerate(asked):
-        alone = same.setdefault(" ".join(texts[place].split()), place)
-        groups[index] = task_ids[asked[alone if templated[place] else int(first[place])]]
-    distinct = len({groups[index] for place, index in enumerate(asked) if templated[place]})
+    for place, index in enumerate(with_prompt):
+        same_text = by_text.setdefault(" ".join(texts[place].split()), place)
+        groups[index] = task_ids[with_prompt[same_text if templated[place] else int(first[place])]]
+    distinct = len({groups[index] for place, index in enumerate(with_prompt) if templated[place]})
     return groups, int(templated.sum()) if distinct > 1 else 0
 
 

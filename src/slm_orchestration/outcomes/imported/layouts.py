@@ -1,4 +1,7 @@
-"""The layouts in which two public projects keep recorded outcomes, turned into rows per task and model."""
+"""Layouts of recorded outcomes with more than one model per row, converted to a row per task and model.
+
+They are RouteLLM's evaluation files, RouterBench's table, and any table with a column of quality per model.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ import pandas as pd
 
 from slm_orchestration.outcomes.imported.rows import ImportedError, read_file
 
-_JUDGE_SCALE = 10.0
+_MAX_JUDGE_SCORE = 10.0
 
 
 def routellm_folder(path: Path) -> Path | None:
-    """Return the folder of RouteLLM's evaluation files at or below `path`, or None where there is none."""
+    """Return the folder of RouteLLM's evaluation files at or below `path`, or None."""
     candidates = (path / "routellm" / "evals", path / "evals", path)
     return next((found for found in candidates if (found / "mmlu" / "responses").is_dir()), None)
 
@@ -22,9 +25,9 @@ def routellm_folder(path: Path) -> Path | None:
 def read_routellm(evals: Path) -> tuple[pd.DataFrame, list[str]]:
     """Return rows of RouteLLM's own evaluation files, and remarks (repository layout of lm-sys/RouteLLM).
 
-    MMLU is whole, its subject is the domain: the published 80.58 and 68.08 % are those of all 14,042 tasks. GSM8K is
-    without the prompts that RouteLLM lists as contaminated, as published. An MT-Bench task is one turn; its quality is
-    the judge's score over ten.
+    MMLU is complete, with the subject as domain: the published 80.58 and 68.08 % are those of all 14,042 tasks. GSM8K
+    is without the prompts that RouteLLM lists as contaminated, as published. An MT-Bench task is one turn; its quality
+    is the judge's score divided by ten.
     """
     mmlu = sorted((evals / "mmlu" / "responses").glob("mmlu_*.csv"))
     if not mmlu:
@@ -41,7 +44,7 @@ def read_routellm(evals: Path) -> tuple[pd.DataFrame, list[str]]:
         remarks.append(f"{int(contaminated.sum())} of {len(wide)} GSM8K tasks left out, as RouteLLM does: contaminated")
     if (evals / "mt_bench" / "judgements.jsonl").exists():
         parts.append(_mt_bench(evals / "mt_bench"))
-        remarks.append("MT-Bench: quality is the judge's score over ten, a model's opinion and no check of an answer")
+        remarks.append("MT-Bench: quality is the judge's score over ten, a model's opinion, not a check of an answer")
     return pd.concat(parts), remarks
 
 
@@ -51,13 +54,13 @@ def is_routerbench(rows: pd.DataFrame) -> bool:
 
 
 def read_routerbench(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return RouterBench's table (Hu et al. 2024), where quality stands under the model's own name, in long form."""
+    """Return RouterBench's table (Hu et al. 2024), whose quality columns have the models' names, in long form."""
     models = [str(name).removesuffix("|total_cost") for name in rows if str(name).endswith("|total_cost")]
-    known = {"task_id": rows["sample_id"], "dataset": rows["eval_name"], "prompt": rows["prompt"].map(_prompt)}
+    about = {"task_id": rows["sample_id"], "dataset": rows["eval_name"], "prompt": rows["prompt"].map(_prompt)}
     empty = pd.Series(None, rows.index, dtype=object)
     parts = [
         pd.DataFrame(
-            known
+            about
             | {"model": model, "quality": rows[model], "cost_usd": rows[f"{model}|total_cost"]}
             | {"output": rows.get(f"{model}|model_response", empty)}
         )
@@ -68,12 +71,12 @@ def read_routerbench(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def is_wide(rows: pd.DataFrame, models: Sequence[str] | None) -> bool:
-    """Return whether a table has a row per task, and for each of `models` a column with its quality."""
+    """Return whether a table has a row per task and a column of quality for each of `models`."""
     return bool(models) and "model" not in rows and set(models or ()) <= set(map(str, rows))
 
 
 def read_wide(rows: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Return such a table in long form; its other columns tell of the task."""
+    """Return a table with a column of quality per model in long form; its other columns describe the task."""
     about = rows.drop(columns=list(models))
     return pd.concat([about.assign(model=model, quality=rows[model]) for model in models])
 
@@ -109,10 +112,10 @@ def _mt_bench(folder: Path) -> pd.DataFrame:
                 "task_id": f"mt_bench/{line['question_id']}/{line['turn']}",
                 "dataset": "mt_bench",
                 "domain": question["category"],
-                "group": f"mt_bench/{line['question_id']}",  # the turns of a conversation share its first one
+                "group": f"mt_bench/{line['question_id']}",  # the turns of a conversation share the first question
                 "prompt": "\n\n".join(question["turns"][: int(line["turn"])]),
                 "model": line["model"],
-                "quality": float(line["score"]) / _JUDGE_SCALE,
+                "quality": float(line["score"]) / _MAX_JUDGE_SCORE,
             }
         )
     return pd.DataFrame(rows)

@@ -1,12 +1,9 @@
-"""States and samples of the smallest packaged model, for real."""
-
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from hydra.utils import instantiate
-from omegaconf import open_dict
 
 from experiments.setup.config import load_config
 from slm_orchestration import tables
@@ -14,31 +11,50 @@ from slm_orchestration.outcomes.side_tables import (
     SampleSettings,
     collect_samples,
     in_task_order,
+    read_side_table,
     reusable_side_table,
     tasks_sha256,
     write_side_table,
 )
+from slm_orchestration.outcomes.store import OutcomesError
 from tests.models.local.test_model import TASKS
 
 TASKS = [replace(task, reference='["A"]') for task in TASKS]
 FREE = [task for task in TASKS if task.choices is None]
+STATES = pd.DataFrame(
+    {
+        "task_id": ["logic/made/0", "logic/made/1"],
+        "model": ["small", "small"],
+        "state": list(np.array([[0.5, -1], [2, 0]], np.float16)),
+    }
+)
+
+
+def test_states_come_back_as_float16_rows(tmp_path):
+    write_side_table(STATES, tmp_path, "states", "small", metadata={})
+    read = read_side_table(tmp_path, "states", "small")
+    assert np.stack(read["state"].tolist()).tolist() == [[0.5, -1.0], [2.0, 0.0]]
+    assert read["state"][0].dtype == np.float16
+
+
+def test_a_missing_table_names_the_command_and_a_changed_one_is_refused(tmp_path):
+    with pytest.raises(
+        OutcomesError, match=r"not recorded; run `python -m experiments\.collect .*inference\.states=true"
+    ):
+        read_side_table(tmp_path, "states", "small")
+    write_side_table(STATES, tmp_path, "states", "small", metadata={})
+    STATES.assign(task_id=["a", "b"]).to_parquet(tmp_path / "states" / "small.parquet")
+    with pytest.raises(OutcomesError, match="is not the file that its manifest lists"):
+        read_side_table(tmp_path, "states", "small")
 
 
 @pytest.fixture(scope="module")
-def cfg(tmp_path_factory):
-    cfg = load_config("pool=packaged", "inference.states=true", "inference.samples=true", "inference.sample_count=2")
-    with open_dict(cfg):
-        cfg.paths.outcomes = str(tmp_path_factory.mktemp("outcomes"))
-    return cfg
-
-
-@pytest.fixture(scope="module")
-def smallest(cfg):
-    return instantiate(cfg.pool.models[0], device="cpu", dtype="float32")
+def smallest():
+    return instantiate(load_config("pool=packaged").pool.models[0], device="cpu", dtype="float32")
 
 
 @pytest.mark.real
-def test_more_samples_leave_the_first_ones_as_they_are(smallest):
+def test_more_samples_leave_the_first_ones_unchanged(smallest):
     def graded(task, answer):
         return float(len(answer) > 3)
 
@@ -50,7 +66,7 @@ def test_more_samples_leave_the_first_ones_as_they_are(smallest):
     assert more["quality"].tolist() == [graded(None, answer) for answer in more["answer"]]
 
 
-def test_rows_stand_while_their_tasks_and_what_made_them_do(tmp_path):
+def test_a_side_table_is_reused_while_its_tasks_and_metadata_are_unchanged(tmp_path):
     table = in_task_order(
         tables.conform(
             pd.DataFrame(
@@ -70,5 +86,5 @@ def test_rows_stand_while_their_tasks_and_what_made_them_do(tmp_path):
 
     assert rows(TASKS) == rows(TASKS[:2]) == 2
     assert rows(TASKS, made="otherwise") == 0
-    assert rows(TASKS[1:]) == 0  # whether the first still looks as it did, nobody knows
+    assert rows(TASKS[1:]) == 0  # whether the first task is unchanged is unknown
     assert rows([replace(TASKS[0], max_tokens=99), *TASKS[1:]]) == 0

@@ -1,4 +1,4 @@
-"""What happens to a collection that is killed, runs out of disk or meets files that something else has touched."""
+"""Journal, shards, and collections that are killed, run out of disk or meet files changed by something else."""
 
 import os
 import resource
@@ -11,15 +11,101 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
+from slm_orchestration.models.model import Completion
 from slm_orchestration.models.scripted import ScriptedModel
 from slm_orchestration.outcomes import store
-from slm_orchestration.outcomes.collect import Settings, collect
-from slm_orchestration.outcomes.store import ConfigurationChanged, OutcomesError
-from tests.inference.test_collect import ANSWERS, exact, make_task
+from slm_orchestration.outcomes.collect import CollectionSettings, collect
+from slm_orchestration.outcomes.store import (
+    Answer,
+    ConfigurationChanged,
+    Journal,
+    OutcomesError,
+    Shard,
+    merge_shards,
+    parse_shard,
+)
+from tests.outcomes.test_collect import ANSWERS, exact, make_task
 
+IDENTITY = {"weights_sha256": "one"}
+FIRST = Answer("first", "11", Completion("Zürich\n", 3, 2, 0.5, {"logprob_sum": -1.0}, "stop"))
+SECOND = Answer("second", "22", None, "out of memory")
 TASKS = [make_task(number) for number in range(24)]
-SETTINGS = Settings(token_budget=6, attempts=2, seed=0)
+TEN_TASKS = TASKS[:10]
+SETTINGS = CollectionSettings(token_budget=6, attempts=2, seed=0)
 KILLS = 20
+
+
+def test_what_was_appended_is_read_back(tmp_path):
+    journal = Journal(tmp_path / "journal", IDENTITY)
+    assert journal.read() == []
+    journal.append([FIRST])
+    journal.append([SECOND])
+    assert Journal(tmp_path / "journal", IDENTITY).read() == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("lost", [1, 20])
+def test_a_cut_off_line_is_dropped_and_what_is_appended_after_it_is_complete(tmp_path, lost):
+    journal = Journal(tmp_path / "journal", IDENTITY)
+    journal.append([FIRST, SECOND])
+    journal.path.write_bytes(journal.path.read_bytes()[:-lost])
+    assert journal.read() == [FIRST]
+    journal.append([SECOND])
+    assert journal.read() == [FIRST, SECOND]
+
+
+def test_a_journal_cut_off_in_its_first_line_starts_again(tmp_path):
+    journal = Journal(tmp_path / "journal", IDENTITY)
+    journal.append([FIRST])
+    journal.path.write_bytes(journal.path.read_bytes()[:5])
+    assert journal.read() == []
+    journal.append([FIRST])
+    assert journal.read() == [FIRST]
+
+
+def test_a_journal_of_other_weights_is_refused_and_kept(tmp_path):
+    Journal(tmp_path / "journal", IDENTITY).append([FIRST])
+    before = (tmp_path / "journal").read_bytes()
+    with pytest.raises(ConfigurationChanged, match="weights_sha256 was 'one' and is 'two'"):
+        Journal(tmp_path / "journal", {"weights_sha256": "two"}).read()
+    assert (tmp_path / "journal").read_bytes() == before
+
+
+def collect_shards(folder, weights: str = "scripted"):
+    for number in (1, 2, 3):
+        shard = Shard(number, 3)
+        model = ScriptedModel("small", ANSWERS, weights_sha256=weights if number == 3 else "scripted")
+        collect(model, shard.select(TEN_TASKS), shard.folder(folder), grade=exact, settings=SETTINGS)
+
+
+def test_merged_shards_equal_the_table_of_an_unsharded_run_byte_for_byte(tmp_path):
+    collect(ScriptedModel("small", ANSWERS), TEN_TASKS, tmp_path / "whole", grade=exact, settings=SETTINGS)
+    collect_shards(tmp_path / "parts")
+    assert merge_shards(TEN_TASKS, 3, tmp_path / "parts", "small") == 10
+    for name in ("small.parquet", "manifest.json"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_every_task_is_in_one_shard():
+    parts = [Shard(number, 4).select(TEN_TASKS) for number in (1, 2, 3, 4)]
+    assert [len(part) for part in parts] == [3, 3, 2, 2]
+    assert sorted(task.task_id for part in parts for task in part) == sorted(task.task_id for task in TEN_TASKS)
+
+
+def test_a_shard_of_other_weights_is_named(tmp_path):
+    collect_shards(tmp_path, weights="other")
+    with pytest.raises(ConfigurationChanged, match=r"shard 3/3 of small: weights_sha256 was 'scripted' and is 'other'"):
+        merge_shards(TEN_TASKS, 3, tmp_path, "small")
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "3", "a/b"])
+def test_a_shard_that_does_not_exist_is_refused(text):
+    with pytest.raises(ValueError, match=f"shard={text}: allowed is"):
+        parse_shard(text)
+
+
+def test_the_error_for_a_missing_shard_names_its_command(tmp_path):
+    with pytest.raises(OutcomesError, match=r"run `python -m experiments.collect suite=quick shard=2/3`"):
+        store.read_recorded(Shard(2, 3).folder(tmp_path / "quick"), "small")
 
 
 class Slow(ScriptedModel):
@@ -38,7 +124,9 @@ def in_child(run) -> int:
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        tqdm.set_lock(threading.RLock())  # the default is shared with the parent, and whoever is killed keeps it
+        tqdm.set_lock(
+            threading.RLock()
+        )  # the default is shared with the parent, and a killed process never releases it
         status = 1
         try:
             run()
@@ -85,7 +173,7 @@ def test_runs_killed_at_twenty_random_moments_end_with_the_table_of_an_uninterru
 
 @pytest.mark.parametrize("moment", ["manifest", "table"])
 def test_a_run_killed_between_table_and_manifest_goes_on(tmp_path, whole, monkeypatch, moment):
-    writes, write = [], store._write_manifest
+    writes, write = [], store.write_manifest
 
     def stop(folder, entries):
         writes.append(1)
@@ -93,7 +181,7 @@ def test_a_run_killed_between_table_and_manifest_goes_on(tmp_path, whole, monkey
             raise KeyboardInterrupt
         write(folder, entries)
 
-    monkeypatch.setattr(store, "_write_manifest", stop)
+    monkeypatch.setattr(store, "write_manifest", stop)
     with pytest.raises(KeyboardInterrupt):
         collected(tmp_path, ScriptedModel("small", ANSWERS))
     monkeypatch.undo()
@@ -101,11 +189,11 @@ def test_a_run_killed_between_table_and_manifest_goes_on(tmp_path, whole, monkey
     assert files(tmp_path) == whole
 
 
-def test_a_full_disk_is_named_and_what_was_answered_before_is_kept(tmp_path, whole):
+def test_a_full_disk_is_reported_and_earlier_answers_are_kept(tmp_path, whole):
     def run():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-        with pytest.raises(OSError, match=r"small\.journal\.partial cannot be written to \(File too large\)"):
+        with pytest.raises(OSError, match=r"small\.journal\.partial cannot be written \(File too large\)"):
             collected(tmp_path, ScriptedModel("small", ANSWERS))
 
     _, status = os.waitpid(in_child(run), 0)
@@ -127,7 +215,7 @@ def test_a_corrupted_table_is_named_and_neither_it_nor_new_answers_are_lost(tmp_
     assert table.read_bytes() == damaged
 
 
-def test_another_model_file_under_the_same_name_is_refused_in_the_middle_of_a_run(tmp_path):
+def test_other_weights_under_the_same_name_are_refused_in_the_middle_of_a_run(tmp_path):
     stopped = ScriptedModel("small", ANSWERS, fails_on=["logic/made/9"])
     stopped.complete = lambda tasks, *, seed: (
         (_ for _ in ()).throw(KeyboardInterrupt)

@@ -3,23 +3,25 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slm_orchestration.models.model import CallError
 from slm_orchestration.models.scripted import ScriptedModel
 from slm_orchestration.outcomes import store
-from slm_orchestration.outcomes.collect import Settings, collect, regrade
+from slm_orchestration.outcomes.collect import CollectionSettings, collect, plan_batches, regrade
 from slm_orchestration.outcomes.store import (
     Answer,
     ConfigurationChanged,
     Journal,
     OutcomesError,
-    checksum,
     read_outcomes,
+    task_checksum,
 )
 from slm_orchestration.tasks.task import Task
 
 # Each prompt has two words and one is to be written, so that two tasks fill a batch.
-SETTINGS = Settings(token_budget=6, attempts=2, seed=0)
+SETTINGS = CollectionSettings(token_budget=6, attempts=2, seed=0)
 
 
 def make_task(number: int, text: str = "Which letter?") -> Task:
@@ -61,7 +63,7 @@ def test_a_complete_table_asks_the_model_nothing(tmp_path):
     assert again.calls == []
 
 
-def test_only_tasks_that_look_different_to_the_model_are_answered_again(tmp_path):
+def test_only_tasks_that_are_shown_differently_to_the_model_are_answered_again(tmp_path):
     collected(tmp_path, ScriptedModel("small", ANSWERS))
     changed = [replace(TASKS[0], reference="B", split="evaluation"), make_task(1, "Other letter?"), *TASKS[2:]]
     model = ScriptedModel("small", {"logic/made/1": "B"})
@@ -79,7 +81,7 @@ def test_answers_to_tasks_that_are_not_asked_now_are_never_lost(tmp_path, stoppe
     if stopped:
         given = zip(TASKS, model.complete(TASKS, seed=0), strict=True)
         journal = Journal(store.journal_path(tmp_path, "small"), model.identity())
-        journal.append(Answer(task.task_id, checksum(task), one) for task, one in given)
+        journal.append(Answer(task.task_id, task_checksum(task), one) for task, one in given)
     else:
         collected(tmp_path, model)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -92,25 +94,32 @@ def test_answers_to_tasks_that_are_not_asked_now_are_never_lost(tmp_path, stoppe
         assert len(read_outcomes(tmp_path, ["small"])) == 4
 
 
-def test_what_the_same_model_answered_for_another_suite_is_taken_over(tmp_path):
+def test_answers_of_the_same_model_to_another_suite_are_reused(tmp_path):
     collected(tmp_path / "quick", ScriptedModel("small", ANSWERS), TASKS[:3])
     changed = [make_task(0, "Other letter?"), *TASKS[1:]]
     model = ScriptedModel("small", ANSWERS)
-    answered = collect(model, changed, tmp_path / "all", grade=exact, settings=SETTINGS, others=[tmp_path / "quick"])
+    answered = collect(
+        model, changed, tmp_path / "all", grade=exact, settings=SETTINGS, other_suites=[tmp_path / "quick"]
+    )
     assert (answered, model.calls) == (2, [["logic/made/0", "logic/made/3"]])
     assert read_outcomes(tmp_path / "all", ["small"])["task_id"].tolist() == [task.task_id for task in TASKS]
     rest = ScriptedModel("small", ANSWERS)
-    assert collect(rest, TASKS[1:3], tmp_path / "part", grade=exact, settings=SETTINGS, others=[tmp_path / "all"]) == 0
+    assert (
+        collect(rest, TASKS[1:3], tmp_path / "part", grade=exact, settings=SETTINGS, other_suites=[tmp_path / "all"])
+        == 0
+    )
     assert rest.calls == []
     assert read_outcomes(tmp_path / "part", ["small"])["quality"].tolist() == [1.0, 0.0]
 
 
-def test_what_other_weights_answered_for_another_suite_is_left_there(tmp_path):
+def test_answers_of_other_weights_to_another_suite_are_not_reused(tmp_path):
     other = ScriptedModel("small", ANSWERS)
     other.identity = lambda: {"weights_sha256": "others"}
     collected(tmp_path / "quick", other)
     model = ScriptedModel("small", ANSWERS)
-    assert collect(model, TASKS, tmp_path / "all", grade=exact, settings=SETTINGS, others=[tmp_path / "quick"]) == 4
+    assert (
+        collect(model, TASKS, tmp_path / "all", grade=exact, settings=SETTINGS, other_suites=[tmp_path / "quick"]) == 4
+    )
 
 
 def test_a_failed_call_is_tried_again_and_its_batch_is_not_lost(tmp_path):
@@ -128,7 +137,7 @@ def test_a_call_that_keeps_failing_has_null_quality_and_an_error_and_is_tried_ag
     assert mended.calls == [["logic/made/1"]]
 
 
-def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
+def test_a_stopped_run_resumes_and_ends_with_the_same_bytes(tmp_path):
     collected(tmp_path / "whole", ScriptedModel("small", ANSWERS))
     stopped = ScriptedModel("small", ANSWERS)
 
@@ -148,12 +157,12 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == ["manifest.json", "small.parquet"]
 
 
-def test_a_torn_last_line_of_the_journal_is_answered_again(tmp_path):
+def test_a_task_whose_journal_line_was_cut_off_is_answered_again(tmp_path):
     collected(tmp_path / "whole", ScriptedModel("small", ANSWERS))
     model = ScriptedModel("small", ANSWERS)
     journal = Journal(store.journal_path(tmp_path, "small"), model.identity())
     given = model.complete(TASKS[:2], seed=0)
-    journal.append(Answer(task.task_id, checksum(task), one) for task, one in zip(TASKS, given, strict=False))
+    journal.append(Answer(task.task_id, task_checksum(task), one) for task, one in zip(TASKS, given, strict=False))
     journal.path.write_bytes(journal.path.read_bytes()[:-20])
     model.calls.clear()
     collected(tmp_path, model)
@@ -184,7 +193,7 @@ def test_missing_outcomes_name_the_command_that_makes_them(tmp_path):
 
 def test_grading_again_changes_qualities_only(tmp_path):
     before = collected(tmp_path, ScriptedModel("small", ANSWERS))
-    _, metadata = store.recorded(tmp_path, "small")
+    _, metadata = store.read_recorded(tmp_path, "small")
     after = regrade(before, metadata, TASKS, grade=lambda task, answer: float(answer == "B"))
     assert after["quality"].tolist() == [0.0, 0.0, 1.0, 0.0]
     pd.testing.assert_frame_equal(after.drop(columns="quality"), before.drop(columns="quality"))
@@ -192,11 +201,11 @@ def test_grading_again_changes_qualities_only(tmp_path):
 
 def test_grading_a_part_of_what_is_recorded_loses_nothing(tmp_path):
     before = collected(tmp_path, ScriptedModel("small", ANSWERS))
-    _, metadata = store.recorded(tmp_path, "small")
+    _, metadata = store.read_recorded(tmp_path, "small")
     after = regrade(before, metadata, [make_task(3), make_task(9)], grade=lambda task, answer: 0.5)
     assert after["task_id"].tolist() == [task.task_id for task in TASKS]
     assert after["quality"].tolist() == [1.0, 1.0, 0.0, 0.5]
-    with pytest.raises(ConfigurationChanged, match="small has answered another form of 1 tasks, first 'logic/made/3'"):
+    with pytest.raises(ConfigurationChanged, match="1 tasks changed since small answered them, first 'logic/made/3'"):
         regrade(before, metadata, [make_task(3, "Other letter?")], grade=exact)
 
 
@@ -224,3 +233,33 @@ def test_what_a_stream_could_not_answer_is_tried_again_in_batches(tmp_path):
     model = Streaming("small", ANSWERS, default="breaks", fails_on=["logic/made/2"])
     assert collected(tmp_path, model)["quality"].tolist() == [1.0, 1.0, 0.0, 1.0]
     assert model.calls == [[f"logic/made/{number}"] for number in (3, 2, 1)] + [["logic/made/0", "logic/made/2"]]
+
+
+def test_tasks_of_similar_length_share_a_batch_up_to_the_budget():
+    assert plan_batches([10, 90, 12, 88], [1, 1, 1, 1], token_budget=182) == [[0, 2], [3, 1]]
+
+
+def test_padding_counts_against_the_budget():
+    # Alone they take 11 + 51 = 62 tokens, but padded to the longer one they take 102.
+    assert plan_batches([10, 50], [1, 1], token_budget=100) == [[0], [1]]
+
+
+def test_choices_and_long_answers_do_not_share_a_batch():
+    assert plan_batches([10, 10, 10], [1, 100, 1], token_budget=10_000) == [[0, 2], [1]]
+
+
+def test_a_task_beyond_the_budget_still_gets_a_batch():
+    assert plan_batches([500], [100], token_budget=100) == [[0]]
+
+
+def test_an_impossible_budget_is_refused():
+    with pytest.raises(ValueError, match="token_budget is 0"):
+        plan_batches([1], [1], token_budget=0)
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300))), st.integers(1, 3000))
+def test_every_task_is_in_one_batch_and_no_shared_batch_exceeds_the_budget(lengths, budget):
+    batches = plan_batches([prompt for prompt, _ in lengths], [new for _, new in lengths], token_budget=budget)
+    assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(sum(lengths[place]) for place in batch) <= budget

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from slm_orchestration.outcomes.audit import agreement, chance_to_meet
+from slm_orchestration.outcomes.audit import agreement, detection_probability
 
 RECORDED = pd.DataFrame({"task_id": list("abcd"), "answer": ["A", "B", "7", "8"], "quality": [1.0, 0.0, 1.0, 0.0]})
 
@@ -28,5 +28,5 @@ def test_other_tasks_are_refused():
 
 def test_the_chance_to_meet_a_forged_row_is_counted_exactly():
     # Of the ten pairs out of five rows, the six among the four honest ones miss the forged row.
-    assert chance_to_meet(rows=5, forged=1, drawn=2) == pytest.approx(4 / 10)
-    assert chance_to_meet(rows=200, forged=2, drawn=200) == 1.0
+    assert detection_probability(rows=5, forged=1, sampled=2) == pytest.approx(4 / 10)
+    assert detection_probability(rows=200, forged=2, sampled=200) == 1.0

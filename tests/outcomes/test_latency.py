@@ -1,10 +1,18 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
-from slm_orchestration.models.prices import read_prices, usd_per_second
 from slm_orchestration.models.scripted import ScriptedModel
-from slm_orchestration.outcomes.latency import fit, measure, price, read_profile, write_profile
-from tests.inference.test_collect import TASKS
+from slm_orchestration.outcomes.latency import (
+    fit_expectation,
+    fit_profile,
+    measure_calls,
+    price_outcomes,
+    read_profile,
+    write_profile,
+)
+from tests.outcomes.test_collect import TASKS
 
 
 def calls(rows: list[tuple[int, int, int, float, bool]]) -> pd.DataFrame:
@@ -27,8 +35,8 @@ PROFILE = pd.DataFrame(
 PRICES = pd.DataFrame({"device": ["cpu", "gpu"], "threads": [2.0, None], "usd_per_hour": [7.2, 3.6]})
 
 
-def test_the_fit_finds_the_seconds_that_made_the_calls():
-    found = fit(calls([*EXACT, (1, 40, 2, 6.0, True)]))
+def test_the_fit_recovers_the_parameters_of_exact_calls():
+    found = fit_profile(calls([*EXACT, (1, 40, 2, 6.0, True)]))
     assert found["fixed_s"] == pytest.approx(1.0)
     assert found["prefill_s_per_token"] == pytest.approx(0.1)
     assert found["decode_s_per_token"] == pytest.approx(0.5)
@@ -38,10 +46,10 @@ def test_the_fit_finds_the_seconds_that_made_the_calls():
 def test_the_error_is_the_median_of_held_out_calls():
     # Predicted 6 s each; measured 6, 5 and 8: off by 0, 20 % and 25 %.
     held_out = [(1, 40, 2, seconds, True) for seconds in (6.0, 5.0, 8.0)]
-    assert fit(calls([*EXACT, *held_out]))["heldout_error"] == pytest.approx(0.2)
+    assert fit_profile(calls([*EXACT, *held_out]))["heldout_error"] == pytest.approx(0.2)
 
 
-def test_latency_is_modelled_alone_and_cost_at_a_full_batch():
+def test_latency_is_that_of_a_single_call_and_cost_that_of_a_full_batch():
     outcomes = pd.DataFrame(
         {
             "model": "small",
@@ -53,8 +61,9 @@ def test_latency_is_modelled_alone_and_cost_at_a_full_batch():
             "cost_usd": None,
         }
     )
-    priced = price(outcomes, PROFILE, PRICES)
-    # Alone 1 + 10 + 1 seconds; in a full batch 1 + 0.1; four threads at 7.2 USD an hour for two are 0.004 USD a second.
+    priced = price_outcomes(outcomes, PROFILE, PRICES)
+    # A single call takes 1 + 10 + 1 seconds; in a full batch 1 + 0.1. Two threads cost 7.2 USD an hour, so four cost
+    # 0.004 USD a second.
     assert priced["latency_s"][0] == pytest.approx(12.0)
     assert priced["device_s"][0] == pytest.approx(1.1)
     assert priced["cost_usd"][0] == pytest.approx(0.0044)
@@ -62,20 +71,14 @@ def test_latency_is_modelled_alone_and_cost_at_a_full_batch():
     assert priced.loc[1, ["latency_s", "device_s", "cost_usd", "latency_source"]].isna().all()
 
 
-def test_a_whole_device_has_one_price_and_an_unknown_one_is_named():
-    assert usd_per_second(PRICES, "gpu", threads=64) == pytest.approx(0.001)
-    with pytest.raises(ValueError, match="no price for the device 'tpu'"):
-        usd_per_second(PRICES, "tpu", threads=1)
-
-
 def test_a_model_that_was_never_timed_is_named():
     outcomes = pd.DataFrame({"model": ["large"], "prompt_tokens": [1], "completion_tokens": [1]})
     with pytest.raises(ValueError, match="0 rows for large at concurrency one"):
-        price(outcomes, PROFILE, PRICES)
+        price_outcomes(outcomes, PROFILE, PRICES)
 
 
 def test_measuring_gives_training_and_held_out_calls_of_both_kinds():
-    measured = measure(ScriptedModel("small", default="A B"), TASKS * 10, rows=3, seed=0)
+    measured = measure_calls(ScriptedModel("small", default="A B"), TASKS * 10, rows=3, seed=0)
     assert measured.groupby(["concurrency", "held_out"]).size().to_dict() == {
         ("one", False): 20,
         ("one", True): 8,
@@ -85,7 +88,7 @@ def test_measuring_gives_training_and_held_out_calls_of_both_kinds():
     assert set(measured.loc[measured["concurrency"] == "saturated", "calls"]) == {3}
 
 
-def test_a_profile_survives_the_file_and_is_sorted(tmp_path):
+def test_a_profile_is_written_sorted_and_read_back(tmp_path):
     assert read_profile(tmp_path / "none.csv").empty
     full = PROFILE.assign(
         training_calls=20,
@@ -100,8 +103,22 @@ def test_a_profile_survives_the_file_and_is_sorted(tmp_path):
     assert read_profile(tmp_path / "profile.csv")["concurrency"].tolist() == ["one", "saturated"]
 
 
-def test_a_price_table_says_what_is_wrong_with_it(tmp_path):
-    path = tmp_path / "prices.csv"
-    path.write_text("device,usd_per_hour\ncpu,1\n")
-    with pytest.raises(ValueError, match="expected device, threads, usd_per_hour, as_of, source, note"):
-        read_prices(path)
+def test_a_call_is_expected_to_take_the_seconds_and_dollars_of_its_expected_tokens():
+    # Prompts of 10 and 20 characters took 6 and 11 tokens: 1 + 0.5 a character. Free answers took 5 tokens on average.
+    tasks = [replace(task, messages=[{"role": "user", "content": "x" * 10 * n}]) for n, task in enumerate(TASKS[:3], 1)]
+    outcomes = pd.DataFrame(
+        {
+            **{"task_id": [task.task_id for task in tasks[:2]], "model": "small", "split": "fit", "quality": 1.0},
+            **{"prompt_tokens": [6, 11], "completion_tokens": [4, 6], "finish_reason": "stop"},
+        }
+    )
+    expectation = fit_expectation(outcomes, tasks, ["small"], profile=PROFILE, prices=PRICES)
+    asked = [tasks[2], replace(tasks[2], choices=None, max_tokens=99), replace(tasks[2], choices=None, max_tokens=3)]
+    seconds, dollars = expectation.before_call(asked)
+    # 16 prompt tokens: 1 + 1.6 seconds, and 0.5 for each of 0, 4 and 2 later tokens; a tenth of that, without the
+    # fixed second, in a full batch at 0.004 USD a second.
+    assert seconds[:, 0] == pytest.approx([2.6, 4.6, 3.6])
+    assert dollars[:, 0] == pytest.approx([0.16 * 0.004, 0.36 * 0.004, 0.26 * 0.004])
+    assert expectation.cost_usd(0, 16, 5) == pytest.approx(0.36 * 0.004)
+    with pytest.raises(ValueError, match="0 rows for large at concurrency one"):
+        fit_expectation(outcomes, tasks, ["large"], profile=PROFILE, prices=PRICES)

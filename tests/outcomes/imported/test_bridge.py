@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments.config import load_config
 from experiments.prepare import configured
-from slm_orchestration.outcomes.imported.bridge import bridge, same_question
+from experiments.setup.config import load_config
+from slm_orchestration.outcomes.imported.bridge import bridge, question_key
 from slm_orchestration.outcomes.imported.reader import ImportedError, read_imported
-from slm_orchestration.tasks.dataset import Drafted, read
+from slm_orchestration.tasks.dataset import DraftTask, read_dataset
 from slm_orchestration.tasks.task import Task, to_table
 
-SHARED = Path(os.environ.get("SLM_ORCHESTRATION_SHARED") or Path(__file__).parents[2].parent / "shared")
+SHARED = Path(os.environ.get("SLM_ORCHESTRATION_SHARED") or Path(__file__).parents[3].parent / "shared")
 _SPLITS = ("fit", "calibration", "evaluation")
 
 
@@ -62,7 +62,7 @@ def test_nothing_in_common_is_refused(tmp_path):
 
 def test_white_space_labels_and_the_request_to_answer_make_no_difference():
     def same(one: str, other: str) -> bool:
-        return same_question(one, one) == same_question(other, other)
+        return question_key(one, one) == question_key(other, other)
 
     assert same("Who?\nA. I\nB.  you", "Who? \nA. you\nB. I\nAnswer:")
     assert not same("Who?\nA. I\nB. you", "Who?\nA. I\nB. they")
@@ -71,16 +71,16 @@ def test_white_space_labels_and_the_request_to_answer_make_no_difference():
 def test_a_question_with_other_functions_on_offer_is_another_one():
     theirs = 'How far?\n\nFunctions: [{"name": "walk", "parameters": {}}, {"name": "drive", "parameters": {}}]'
     shown = 'Functions:\n{"name":"drive","parameters":{}}\n{"name":"walk","parameters":{}}\n\nHow far?'
-    assert same_question(theirs, theirs) == same_question("How far?", shown)
-    assert same_question(theirs, theirs) != same_question("How far?", shown.replace("walk", "fly"))
+    assert question_key(theirs, theirs) == question_key("How far?", shown)
+    assert question_key(theirs, theirs) != question_key("How far?", shown.replace("walk", "fly"))
 
 
 @pytest.mark.skipif(not (SHARED / "outcomes/bfcl_v1.parquet").exists(), reason="no recorded function calls here")
 def test_function_calls_meet_those_that_others_recorded():
     datasets = configured(load_config("domain=[bridge_bfcl]", config="prepare"))
-    items = [item for key, dataset in datasets.items() for item in read(*key, dataset)]
-    tasks = [item.task for item in items if isinstance(item, Drafted)]
-    ours = {same_question(task.question, task.messages[-1]["content"]) for task in tasks}
+    items = [item for key, dataset in datasets.items() for item in read_dataset(*key, dataset)]
+    tasks = [item.task for item in items if isinstance(item, DraftTask)]
+    ours = {question_key(task.question, task.messages[-1]["content"]) for task in tasks}
     prompts = pd.read_parquet(SHARED / "outcomes/bfcl_v1.parquet", columns=["prompt"])["prompt"].unique()
-    assert len(ours & {same_question(text, text) for text in prompts}) == 1228
+    assert len(ours & {question_key(text, text) for text in prompts}) == 1228
     assert len(tasks) == 1240

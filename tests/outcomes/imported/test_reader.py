@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from slm_orchestration.outcomes.imported.reader import ImportedError, Selection, read_imported
-from slm_orchestration.outcomes.imported.rows import SPLITS
+from slm_orchestration.outcomes.imported.reader import ImportedError, ImportOptions, read_imported
+from slm_orchestration.tasks.task import SPLITS
 
-SHARED = Path(os.environ.get("SLM_ORCHESTRATION_SHARED") or Path(__file__).parents[2].parent / "shared")
+SHARED = Path(os.environ.get("SLM_ORCHESTRATION_SHARED") or Path(__file__).parents[3].parent / "shared")
 ROUTELLM = SHARED / "external" / "routellm"
 
 
@@ -37,7 +37,7 @@ def written(folder: Path, frame: pd.DataFrame, name: str = "my.csv") -> Path:
 
 def refusal(path: Path, **selection: object) -> str:
     with pytest.raises(ImportedError) as error:
-        read_imported(path, Selection(**selection))
+        read_imported(path, ImportOptions(**selection))
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -78,7 +78,7 @@ def test_a_column_per_model_is_read_where_the_models_are_named(tmp_path):
         .pivot(index=["task_id", "group"], columns="model", values="quality")
         .reset_index()
     )
-    imported = read_imported(written(tmp_path, wide.assign(note="x")), Selection(models=("a", "b")))
+    imported = read_imported(written(tmp_path, wide.assign(note="x")), ImportOptions(models=("a", "b")))
     assert imported.outcomes.groupby("model")["quality"].mean().to_dict() == {"a": 0.5, "b": 1.0}
 
 
@@ -127,7 +127,7 @@ def test_costs_follow_from_tokens_where_prices_are_given(tmp_path):
         }
     )
     path = written(tmp_path, rows(prompt_tokens=100, completion_tokens=50))
-    imported = read_imported(path, Selection(token_prices=written(tmp_path, prices, "prices.csv")))
+    imported = read_imported(path, ImportOptions(token_prices=written(tmp_path, prices, "prices.csv")))
     means = imported.outcomes.groupby("model")["cost_usd"].mean()
     assert means["a"] == pytest.approx(100e-6 + 100e-6)
     assert means["b"] == pytest.approx(10 * means["a"])
@@ -155,7 +155,7 @@ def test_a_template_is_not_taken_for_one_task(tmp_path):
 def test_agreement_with_a_model_is_quality_and_is_called_a_proxy(tmp_path):
     frame = rows().drop(columns="quality")
     frame["output"] = ["Paris", " paris "] * 59 + ["Paris", "Rome"]
-    imported = read_imported(written(tmp_path, frame), Selection(quality="agreement_with:b"))
+    imported = read_imported(written(tmp_path, frame), ImportOptions(quality="agreement_with:b"))
     assert imported.outcomes.groupby("model")["quality"].sum().to_dict() == {"a": 59.0, "b": 60.0}
     assert "a proxy" in imported.remarks[0]
 
@@ -197,12 +197,12 @@ def test_malformed_rows_are_refused_with_file_row_and_reason(tmp_path, change, s
     ("selection", "said"),
     [
         ({"models": ("a", "c")}, ["no 'c'", "they are b, a"]),
-        ({"small": ("x",)}, ["small='x' is no model", "a, b"]),
+        ({"small": ("x",)}, ["small='x' is not a model", "a, b"]),
         ({"small": ("a", "b")}, ["every model"]),
         ({"datasets": ("mmlu",)}, ["no 'mmlu'", "not given"]),
         ({"unanswered": "skip"}, ["refuse or drop"]),
         ({"quality": "agreement"}, ["agreement_with:<model>"]),
-        ({"quality": "agreement_with:c"}, ["names no model", "b, a"]),
+        ({"quality": "agreement_with:c"}, ["is not a model of the file", "b, a"]),
         ({"quality": "agreement_with:a"}, ["column output"]),
         ({"token_prices": Path("none.csv")}, ["none.csv", "no such file"]),
     ],
@@ -229,7 +229,7 @@ def test_files_that_are_no_outcomes_are_refused_in_one_line(tmp_path):
 
 def test_tasks_that_a_model_did_not_answer_are_dropped_only_on_request(tmp_path):
     path = written(tmp_path, rows().drop(index=5))
-    imported = read_imported(path, Selection(unanswered="drop"))
+    imported = read_imported(path, ImportOptions(unanswered="drop"))
     assert len(imported.tasks) == 59
     assert "1 of 60 tasks dropped" in " ".join(imported.remarks)
 
@@ -280,7 +280,7 @@ def test_routellm_layout_is_read_without_the_prompts_that_it_calls_contaminated(
 @pytest.mark.real
 @pytest.mark.skipif(not ROUTELLM.exists(), reason="RouteLLM's files are not at hand")
 def test_the_published_values_of_single_models_come_out_of_routellms_own_files():
-    outcomes = read_imported(ROUTELLM, Selection(datasets=("mmlu", "gsm8k"))).outcomes
+    outcomes = read_imported(ROUTELLM, ImportOptions(datasets=("mmlu", "gsm8k"))).outcomes
     means = outcomes.groupby(["dataset", "model"])["quality"].agg(["mean", "size"])
     percent = (100 * means["mean"]).round(2)
     gpt, mixtral = "gpt-4-1106-preview", "mistralai/Mixtral-8x7B-Instruct-v0.1"
