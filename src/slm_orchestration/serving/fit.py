@@ -40,7 +40,7 @@ from slm_orchestration.serving.cache.threshold import FalseHitBudget, cache_thre
 from slm_orchestration.serving.pool import REPOSITORY, Pool, load_strategy, packaged_suite
 from slm_orchestration.serving.sampling import with_recorded_samples
 from slm_orchestration.serving.settings import OrchestratorSettings
-from slm_orchestration.tasks.suite import chosen, collect
+from slm_orchestration.tasks.suite import build_suite
 from slm_orchestration.tasks.task import from_table, to_table
 
 _LOG = logging.getLogger(__name__)
@@ -203,8 +203,8 @@ def _build_tasks(path: Path, name: str, *, packaged: bool) -> None:
         raise ValueError(f"{path}: no such tasks; `{command}` builds them, or give `tasks=` their table")
     _LOG.warning("%s: building the tasks that the router is calibrated on", path)
     suite, datasets = packaged_suite(name)
-    judged = None if suite.selected_by is None else pd.read_csv(REPOSITORY / suite.selected_by)
-    selected = chosen(collect(datasets, skip_invalid=False), datasets, suite, judged)
+    pilot_table = None if suite.selected_by is None else pd.read_csv(REPOSITORY / suite.selected_by)
+    selected = build_suite(datasets, suite, pilot_table)
     tables.write(to_table(selected), tables.TASKS, path, metadata={"suite": name})
 
 
