@@ -31,7 +31,7 @@ _COLUMNS = ("model", "how", "tasks", "seconds", "tasks/s", "MFU", "of prefill", 
 
 @dataclass(frozen=True)
 class Timed:
-    """One way's answers and seconds; `first_s`, where measured, are those of the same tasks with one token each."""
+    """Answers and seconds of one method; `first_s`, where measured, is that of the same tasks with one token each."""
 
     how: str
     tasks: Sequence[Task]
@@ -41,30 +41,30 @@ class Timed:
 
 
 def main() -> None:
-    asked = _arguments()
+    arguments = _arguments()
     cfg = load_config("suite=quick", "pool=packaged")
     suite = from_table(tables.read(Path(cfg.paths.tasks), tables.TASKS))
-    tasks = [suite[place] for place in np.random.default_rng(asked.seed).permutation(len(suite))[: asked.tasks]]
-    models = [instantiate(node) for node in cfg.pool.models if node.name in asked.models]
+    tasks = [suite[place] for place in np.random.default_rng(arguments.seed).permutation(len(suite))[: arguments.tasks]]
+    models = [instantiate(node) for node in cfg.pool.models if node.name in arguments.models]
     rates = _rates()
-    print(f"{models[0].hardware()}, seed {asked.seed}, token budget {cfg.inference.token_budget}")
+    print(f"{models[0].hardware()}, seed {arguments.seed}, token budget {cfg.inference.token_budget}")
     for name, rate in rates.items():
         print(f"float32 matrix product, {name}: {rate / 1e9:.0f} GFLOP/s, {rate / rates['square']:.2f} of the peak")
     print("\n| " + " | ".join(_COLUMNS) + " |\n|" + "---|" * len(_COLUMNS))
     for model in models:
         model.load()
         reference: Timed | None = None
-        for timed in _all_ways(model, tasks, cfg.inference.token_budget, asked.harness):
+        for timed in _all_methods(model, tasks, cfg.inference.token_budget, arguments.harness):
             reference = reference or timed
             print("| " + " | ".join(_row(model, timed, reference, rates["square"])) + " |", flush=True)
         model.release()
 
 
 def _rates() -> dict[str, float]:
-    """Return FLOP/s of a square product, which is the peak, and of few rows: what decoding is bounded by."""
+    """Return FLOP/s of a square product, which is the peak, and of few rows, which bounds decoding."""
     square = torch.randn(2048, 2048)
     rates = {"square": 2 * 2048**3 / _least_seconds(lambda: square @ square)}
-    # Together they are far larger than any cache, as a model's weights are.
+    # Together they are larger than any cache, like a model's weights.
     weights = [torch.randn(896, 4864) for _ in range(16)]
     for rows in (1, 8, 32):
         few = torch.randn(rows, 896)
@@ -82,33 +82,33 @@ def _least_seconds(call: Callable[[], object]) -> float:
     return min(seconds)
 
 
-def _all_ways(model: LocalModel, tasks: Sequence[Task], batch_tokens: int, python: str | None) -> Iterator[Timed]:
-    """Yield what each way took, the collector first."""
+def _all_methods(model: LocalModel, tasks: Sequence[Task], batch_tokens: int, python: str | None) -> Iterator[Timed]:
+    """Yield the timing of each method, the collector first."""
 
-    def collected(some: Sequence[Task]) -> Answers:
-        return collector(model, some, batch_tokens=batch_tokens)
+    def collected(chosen: Sequence[Task]) -> Answers:
+        return collector(model, chosen, batch_tokens=batch_tokens)
 
-    def singly(some: Sequence[Task]) -> Answers:
-        return one_at_a_time(model, network, some)
+    def singly(chosen: Sequence[Task]) -> Answers:
+        return one_at_a_time(model, network, chosen)
 
     yield _timed("collector", collected, tasks, apart=True)
     network = as_transformers_loads(model)
-    yield _timed("plain batches of 64", lambda some: plain_batches(model, network, some), tasks, apart=False)
+    yield _timed("plain batches of 64", lambda chosen: plain_batches(model, network, chosen), tasks, apart=False)
     if python:
         answers, seconds = harness(model, tasks, python=python)
         yield Timed("lm-evaluation-harness, hf, 64", tasks, answers, seconds)
     yield _timed("one at a time, `generate`", singly, tasks[: max(1, len(tasks) // 4)], apart=True)
 
 
-def _timed(how: str, way: Callable[[Sequence[Task]], Answers], tasks: Sequence[Task], *, apart: bool) -> Timed:
+def _timed(how: str, method: Callable[[Sequence[Task]], Answers], tasks: Sequence[Task], *, apart: bool) -> Timed:
     short = [replace(task, max_tokens=1) for task in tasks]
-    way(short[:1])  # the first call of a process also pays for warming up
+    method(short[:1])  # the first call of a process also warms up
     started = time.perf_counter()
-    answers = way(tasks)
+    answers = method(tasks)
     ended = time.perf_counter()
     if not apart:
         return Timed(how, tasks, answers, ended - started)
-    way(short)
+    method(short)
     return Timed(how, tasks, answers, ended - started, time.perf_counter() - ended)
 
 

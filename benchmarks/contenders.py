@@ -1,4 +1,4 @@
-"""Ways to let one model answer tasks: each takes a loaded model and tasks, and returns answers with their tokens."""
+"""Methods to run one model on tasks: each takes a loaded model and tasks, and returns answers and completion tokens."""
 
 from __future__ import annotations
 

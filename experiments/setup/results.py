@@ -23,8 +23,8 @@ from slm_orchestration.report import claims, facts
 
 # experiments.load and experiments.faults write these tables beside the recorded outcomes.
 _LIVE = {
-    "load.csv": (tables.LOAD, facts.from_load),
-    "faults.csv": (tables.FAULTS, facts.from_faults),
+    "load.csv": (tables.LOAD, facts.load_estimates),
+    "faults.csv": (tables.FAULTS, facts.fault_estimates),
 }
 
 
@@ -125,9 +125,9 @@ def _counted(cfg: DictConfig) -> pd.DataFrame:
         matrix = imported.load(cfg)
         # Imported outcomes are cut to the tasks that every model answered.
         answers = matrix.tasks[["task_id", "domain"]].merge(pd.DataFrame({"model": matrix.models}), how="cross")
-        return facts.counted(answers.assign(quality=0.0), list(matrix.models))
+        return facts.pool_counts(answers.assign(quality=0.0), list(matrix.models))
     models = [str(model["name"]) for model in cfg.pool.models]
-    return facts.counted(read_outcomes(Path(cfg.paths.outcomes), models), models)
+    return facts.pool_counts(read_outcomes(Path(cfg.paths.outcomes), models), models)
 
 
 def _all(runs: list[Path], name: str, schema: object) -> pd.DataFrame:
