@@ -25,18 +25,18 @@ from tqdm import tqdm
 from experiments.setup.config import entry
 from slm_orchestration import tables, tasks
 from slm_orchestration.artifacts import write_text
-from slm_orchestration.tasks.cards import cards
+from slm_orchestration.tasks.cards import data_cards
 from slm_orchestration.tasks.dataset import Dataset, DraftTask, read_dataset
 from slm_orchestration.tasks.suite import (
-    Collection,
+    Corpus,
     Datasets,
     Suite,
-    baselines,
-    chosen,
-    collect,
+    groups_in_several_splits,
     overview,
-    rejected,
-    shared_groups,
+    read_corpus,
+    rejected_datasets,
+    suite_tasks,
+    trivial_baselines,
 )
 from slm_orchestration.tasks.task import SPLITS, Task, to_table
 
@@ -47,27 +47,27 @@ def main(cfg: DictConfig) -> None:
         print(shown(find(cfg.show, datasets)))
         return
     suite = Suite(**cfg.suite)
-    judged = _judged(suite)
-    path, fingerprint = Path(cfg.paths.tasks), _fingerprint(cfg, judged)
+    pilot_table = _pilot_table(suite)
+    path, fingerprint = Path(cfg.paths.tasks), _fingerprint(cfg, pilot_table)
     if not cfg.cards and path.is_file() and tables.read_metadata(path).get("fingerprint") == fingerprint:
         print(f"{path}: up to date")
         return
-    watched = partial(tqdm, desc="datasets", unit="dataset", leave=False, disable=None)
-    collection = collect(datasets, skip_invalid=cfg.skip_invalid, watched=watched)
+    progress = partial(tqdm, desc="datasets", unit="dataset", leave=False, disable=None)
+    corpus = read_corpus(datasets, skip_invalid=cfg.skip_invalid, progress=progress)
     if cfg.cards:
-        write_text(Path("data/README.md"), cards(collection, datasets, judged))
+        write_text(Path("data/README.md"), data_cards(corpus, datasets, pilot_table))
         print("data/README.md: written")
         return
-    selected = chosen(collection, datasets, suite, judged)
-    if shared := shared_groups(selected):
+    selected = suite_tasks(corpus, datasets, suite, pilot_table)
+    if shared := groups_in_several_splits(selected):
         raise ValueError(f"{len(shared)} groups are in more than one split, first {shared[0]}")
     about = {"suite": cfg.suite.name, "fingerprint": fingerprint}
     if suite.pilot_per_dataset is not None:
-        without_model = {"/".join(key): value for key, value in baselines(collection.tasks).items()}
+        without_model = {"/".join(key): value for key, value in trivial_baselines(corpus.tasks).items()}
         about["baselines"] = json.dumps(without_model)
     tables.write(to_table(selected), tables.TASKS, path, metadata=about)
-    _report(collection, datasets, selected, skip_invalid=cfg.skip_invalid)
-    _print_left_out(suite, judged, datasets)
+    _report(corpus, datasets, selected, skip_invalid=cfg.skip_invalid)
+    _print_left_out(suite, pilot_table, datasets)
     print(f"{path}: {len(selected)} tasks, checksum {checksum(selected)}")
     if suite.checksum not in (None, checksum(selected)):
         print(f"the suite is frozen, and these are other tasks: checksum {suite.checksum}")
@@ -117,44 +117,44 @@ def checksum(members: Iterable[Task]) -> str:
     return digest.hexdigest()
 
 
-def _report(collection: Collection, datasets: Datasets, selected: list[Task], *, skip_invalid: bool) -> None:
+def _report(corpus: Corpus, datasets: Datasets, selected: list[Task], *, skip_invalid: bool) -> None:
     if skip_invalid:
-        for (domain, name), refused in collection.refused.items():
+        for (domain, name), refused in corpus.refused.items():
             for row in refused:
                 print(f"skipped {domain}/{name} {row.where}: {row.reason}", file=sys.stderr)
-    table = overview(collection, datasets, selected)
+    table = overview(corpus, datasets, selected)
     unused = [split for split in SPLITS if not table[split].any()]
     print(table[table["tasks"] > 0].drop(columns=["generated", *unused]).to_string(index=False))
     totals = table.groupby("domain", sort=False).agg(tasks=("tasks", "sum"))
     made = table[table["generated"]].groupby("domain")["tasks"].sum()
     totals["generated"] = made.reindex(totals.index).fillna(0).astype(int)
     print(totals.to_string())
-    removed, clashing = len(collection.repeated), len(collection.contradictory)
+    removed, clashing = len(corpus.repeated), len(corpus.contradictory)
     print(f"removed: {removed} exact duplicates, {clashing} tasks whose duplicate has another answer")
-    print(f"in one group: {collection.near_duplicates} near duplicates; groups in more than one split: 0")
+    print(f"in one group: {corpus.near_duplicates} near duplicates; groups in more than one split: 0")
 
 
-def _judged(suite: Suite) -> pd.DataFrame | None:
+def _pilot_table(suite: Suite) -> pd.DataFrame | None:
     """Return the pilot's verdicts on the datasets; None where the suite uses none or the table is missing."""
     if suite.selected_by is None or not Path(suite.selected_by).exists():
         return None
     return pd.read_csv(suite.selected_by)
 
 
-def _print_left_out(suite: Suite, judged: pd.DataFrame | None, datasets: Datasets) -> None:
+def _print_left_out(suite: Suite, pilot_table: pd.DataFrame | None, datasets: Datasets) -> None:
     if suite.selected_by is None or suite.pilot_per_dataset is not None:
         return
-    if judged is None:
+    if pilot_table is None:
         print(f"{suite.selected_by} does not exist: no dataset is left out")
-    elif gone := sorted(name for _, name in rejected(judged) & datasets.keys()):
+    elif gone := sorted(name for _, name in rejected_datasets(pilot_table) & datasets.keys()):
         print(f"{suite.selected_by} leaves out {len(gone)} datasets: {', '.join(gone)}")
 
 
-def _fingerprint(cfg: DictConfig, judged: pd.DataFrame | None) -> str:
+def _fingerprint(cfg: DictConfig, pilot_table: pd.DataFrame | None) -> str:
     suite = {key: value for key, value in cfg.suite.items() if key != "checksum"}
     read_by = {"suite": suite, "domain": cfg.domain, "wheels": cfg.wheels, "skip_invalid": cfg.skip_invalid}
     text = OmegaConf.to_yaml(OmegaConf.create(read_by), sort_keys=True) + version("reasoning-gym")
-    text += "" if judged is None else judged.to_csv()
+    text += "" if pilot_table is None else pilot_table.to_csv()
     digest = hashlib.sha256(text.encode())
     folder = Path(tasks.__file__).parent
     for module in sorted([*folder.glob("*.py"), *folder.glob("sources/*.py")]):

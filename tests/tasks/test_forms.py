@@ -1,4 +1,4 @@
-"""Rows become prompts as YAML says, and a row that does not fit is refused with a reason."""
+"""Rows become prompts as configured, and a row that does not match its form is refused with a reason."""
 
 import json
 
@@ -19,11 +19,11 @@ def test_options_in_the_text_are_shuffled_and_the_reference_moves_with_them():
         assert prompt.messages[-1]["content"] == prompt.question
 
 
-def test_the_same_task_is_always_shuffled_alike():
+def test_the_same_task_is_always_shuffled_the_same_way():
     assert Choice().prompt(EVALS, "d/s/1") == Choice().prompt(EVALS, "d/s/1")
 
 
-def test_options_that_speak_of_each_other_keep_their_order():
+def test_options_that_refer_to_each_other_keep_their_order():
     row = {"user": "Which?\nA. one\nB. two\nC. both A and B\nD. none of the above", "ideal": "C"}
     for number in range(20):
         assert Choice().prompt(row, str(number)).reference == "C"
@@ -45,8 +45,8 @@ def test_options_of_a_field_are_named_by_number_text_or_label():
     ("row", "reason"),
     [
         ({"user": "Which?\nA. one\nC. two", "ideal": "A"}, "expected options A, B, …, found A, C"),
-        ({"user": "Which?\nA. one\nB. one", "ideal": "A"}, "two options are the same"),
-        ({"user": "Which?\nA. one\nB. two", "ideal": "E"}, "the answer 'E' is none of A, B"),
+        ({"user": "Which?\nA. one\nB. one", "ideal": "A"}, "two options are equal"),
+        ({"user": "Which?\nA. one\nB. two", "ideal": "E"}, "the answer 'E' is not one of A, B"),
         ({"user": "Which?\nA. one\nB. two"}, "the row has no field 'ideal'"),
         ({"user": None, "ideal": "A"}, "field 'user' is null"),
         ({"user": float("nan"), "ideal": "A"}, "field 'user' is null"),
@@ -54,12 +54,12 @@ def test_options_of_a_field_are_named_by_number_text_or_label():
         ({"user": "Nothing to choose", "ideal": "A"}, "expected options A, B, …, found none"),
     ],
 )
-def test_a_row_that_is_no_choice_is_refused(row, reason):
+def test_a_row_that_is_not_multiple_choice_is_refused(row, reason):
     with pytest.raises(RowError, match=reason.replace("{", r"\{")):
         Choice().prompt(row, "key")
 
 
-def test_options_may_stand_in_one_line():
+def test_options_may_be_in_one_line():
     text = "Sam left. How does Ann feel? A: glad; B: sad; C: cold."
     assert split_options(text, r"[;.?] ([A-C]): ") == (
         "Sam left. How does Ann feel",
@@ -68,15 +68,15 @@ def test_options_may_stand_in_one_line():
     )
 
 
-def test_words_map_what_the_file_says_to_what_is_asked_for():
+def test_words_map_the_answers_of_the_file_to_the_words_asked_for():
     form = Words(words={"1": "Yes", "0": "No"}, instruction="Answer Yes or No.")
     prompt = form.prompt({"user": "headline", "ideal": "0"}, "key")
     assert (prompt.choices, prompt.reference) == (["Yes", "No"], "No")
-    with pytest.raises(RowError, match="the answer '2' is none of 1, 0"):
+    with pytest.raises(RowError, match="the answer '2' is not one of 1, 0"):
         form.prompt({"user": "headline", "ideal": "2"}, "key")
 
 
-def test_boilerplate_is_removed_from_the_question_and_the_instruction_stands_apart():
+def test_boilerplate_is_removed_from_the_question_and_the_instruction_is_a_system_message():
     form = Free(
         scorer="exact",
         instruction="Reply shortly.",

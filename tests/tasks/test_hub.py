@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.config import load_config
 from experiments.prepare import configured
-from slm_orchestration.tasks.dataset import Drafted, read
+from experiments.setup.config import load_config
+from slm_orchestration.tasks.dataset import DraftTask, read_dataset
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.sources.local import HubRows
 from tests.tasks.reference_answers import right_answer
@@ -47,8 +47,8 @@ def test_every_dataset_of_the_file_has_a_row_here_and_a_pinned_revision():
 def test_a_row_becomes_a_task_whose_reference_scores_one(key, tmp_path):
     datasets.Dataset.from_list([ROWS[key[1]]]).save_to_disk(str(tmp_path / "saved"))
     local = replace(HUB[key], source=HubRows(str(tmp_path / "saved"), HUB[key].source.split))
-    (draft,) = read(*key, local)
-    assert isinstance(draft, Drafted), draft
+    (draft,) = read_dataset(*key, local)
+    assert isinstance(draft, DraftTask), draft
     if draft.task.scorer == "unit_tests":
         assert json.loads(draft.task.reference)["entry_point"] == "double"
         assert json.loads(draft.task.reference)["test"].count("assert") == 3
@@ -63,5 +63,5 @@ def test_an_instruction_that_cannot_be_verified_here_refuses_its_row(tmp_path):
     row = ROWS["ifeval"] | {"instruction_id_list": ["punctuation:no_comma", "language:response_language"]}
     datasets.Dataset.from_list([row]).save_to_disk(str(tmp_path / "saved"))
     dataset = replace(HUB["structured_data", "ifeval"], source=HubRows(str(tmp_path / "saved"), "train"))
-    (refused,) = read("structured_data", "ifeval", dataset)
+    (refused,) = read_dataset("structured_data", "ifeval", dataset)
     assert "response_language" in refused.reason

@@ -6,9 +6,9 @@ from itertools import islice, pairwise
 
 import pytest
 
-from experiments.config import load_config
 from experiments.prepare import configured
-from slm_orchestration.tasks.dataset import Drafted, read
+from experiments.setup.config import load_config
+from slm_orchestration.tasks.dataset import DraftTask, read_dataset
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task
 from tests.tasks.reference_answers import right_answer
@@ -20,7 +20,7 @@ PACKAGED = [key for key, dataset in DATASETS.items() if getattr(dataset.form, "s
 
 
 def first_tasks(key: tuple[str, str], count: int | None) -> list[Task]:
-    drafts = (item for item in read(*key, replace(DATASETS[key], limit=None)) if isinstance(item, Drafted))
+    drafts = (item for item in read_dataset(*key, replace(DATASETS[key], limit=None)) if isinstance(item, DraftTask))
     return [draft.task for draft in islice(drafts, count)]
 
 

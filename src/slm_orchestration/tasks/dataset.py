@@ -1,4 +1,4 @@
-"""One dataset: its source, its form, and what is known of it; reading it gives tasks and the rows that were refused."""
+"""One dataset: its source of rows, its form and its licence; reading it yields draft tasks and refused rows."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from slm_orchestration.tasks.forms import Form, fill
-from slm_orchestration.tasks.sources.row import Row, RowError, Source
+from slm_orchestration.tasks.forms import Form, fill_template
+from slm_orchestration.tasks.sources.row import Row, RowError, RowSource
 from slm_orchestration.tasks.task import Task
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What YAML says about one dataset.
+    """One dataset, as configured in YAML.
 
-    `extract` maps a regular expression to the template it is searched in; its named groups become fields. `context` is
-    the text that several tasks share. `refused` is how many rows of the pinned file are known not to become tasks;
-    `wrong` are the numbers of those among them whose reference is known to be wrong.
-    `limit` keeps the rows whose ids have the smallest hashes. `core` datasets make up the quick suite. `templated` ones
-    are all alike by design, so looking for near duplicates in them would put them all into one group.
+    `extract` maps a regular expression to the template that it is searched in; its named groups become fields.
+    `context` is a template of the text that several tasks share. `longest` is the limit of a prompt, in characters.
+    `refused` is the number of rows of the pinned file known not to become tasks; `wrong` holds the numbers of those
+    among them whose reference is wrong. `limit` keeps that many rows, those whose task ids have the smallest hashes.
+    `core` datasets make up the quick suite. The rows of `templated` datasets are all alike by design, so near
+    duplicates are not searched among them: all would share one group.
     """
 
-    source: Source
+    source: RowSource
     form: Form
     max_tokens: int
     licence: str
@@ -43,41 +44,41 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Drafted:
-    """A task whose group and split are still open, and the context that it shares with others (empty if none)."""
+class DraftTask:
+    """A task without group and split, and the context that it shares with other tasks (empty if none)."""
 
     task: Task
     context: str
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A row that is no task: where it stands and why."""
+class RefusedRow:
+    """A row that cannot become a task: its file and line, and the reason."""
 
     where: str
     reason: str
 
 
-def read(domain: str, name: str, dataset: Dataset) -> Iterator[Drafted | Refused]:
-    """Yield each row of a dataset as a task or a refusal, in the order of its rows."""
+def read_dataset(domain: str, name: str, dataset: Dataset) -> Iterator[DraftTask | RefusedRow]:
+    """Yield each row of a dataset as a draft task or a refused row, in the order of the rows."""
     rows: Iterator[Row] | list[Row] = dataset.source.rows()
     if dataset.limit is not None:
-        # nsmallest keeps `limit` rows in memory, however long the file is.
+        # nsmallest keeps only `limit` rows in memory.
         rows = heapq.nsmallest(dataset.limit, rows, key=lambda row: _rank(_task_id(domain, name, row)))
         rows.sort(key=lambda row: row.number)
     for row in rows:
         try:
             yield _draft(domain, name, dataset, row)
         except RowError as error:
-            yield Refused(row.where, str(error))
+            yield RefusedRow(row.where, str(error))
 
 
-def _draft(domain: str, name: str, dataset: Dataset, row: Row) -> Drafted:
-    if isinstance(broken := row.fields.get(""), RowError):
-        raise broken
+def _draft(domain: str, name: str, dataset: Dataset, row: Row) -> DraftTask:
+    if row.error is not None:
+        raise row.error
     if row.number in dataset.wrong:
         raise RowError("its reference is known to be wrong")
-    fields = {**row.fields, **_extracted(dataset.extract, row.fields)}
+    fields = {**row.fields, **_extract(dataset.extract, row.fields)}
     task_id = _task_id(domain, name, row)
     prompt = dataset.form.prompt(fields, task_id)
     length = sum(len(message["content"]) for message in prompt.messages)
@@ -96,13 +97,13 @@ def _draft(domain: str, name: str, dataset: Dataset, row: Row) -> Drafted:
         scorer=prompt.scorer,
         max_tokens=dataset.max_tokens,
     )
-    return Drafted(task, f"{name}|{fill(dataset.context, fields)}" if dataset.context else "")
+    return DraftTask(task, f"{name}|{fill_template(dataset.context, fields)}" if dataset.context else "")
 
 
-def _extracted(patterns: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, str]:
+def _extract(patterns: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for pattern, template in patterns.items():
-        match = re.search(pattern, fill(template, {**fields, **found}))
+        match = re.search(pattern, fill_template(template, {**fields, **found}))
         if match is None:
             raise RowError(f"{template!r} does not match {pattern!r}")
         found |= {key: value or "" for key, value in match.groupdict().items()}

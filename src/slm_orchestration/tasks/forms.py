@@ -1,7 +1,7 @@
-"""How a row becomes a prompt and a reference: multiple choice, fixed words, or a free answer.
+"""Forms, which turn the fields of a row into a prompt and a reference: multiple choice, fixed words, or a free answer.
 
-Everything that differs between datasets is in YAML. A template such as "{question}" is filled with the row's fields.
-A row that does not fit its form raises RowError; nothing is guessed.
+What differs between datasets is configured in YAML. A template such as "{question}" is filled with the row's fields. A
+row that does not match its form raises RowError.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from slm_orchestration.tasks.sources.row import RowError, is_missing
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-# Options that speak of others by their place or letter mean something only in the order they were written in.
+# Options that refer to others by position or letter ("both A and B") are not shuffled.
 _POSITIONAL = re.compile(
     r"\b(above|below|preceding|following)\b|\b(both|neither|either|only)? ?\(?[A-E]\)? (and|or|nor|&) \(?[A-E]\)?\b",
     re.I,
@@ -26,7 +26,7 @@ _POSITIONAL = re.compile(
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is asked, and what its answer is compared with."""
+    """The chat messages sent to a model, and the reference that its answer is compared with."""
 
     question: str
     messages: list[dict[str, str]]
@@ -36,19 +36,19 @@ class Prompt:
 
 
 class Form(Protocol):
-    """Turns a row's fields into a prompt; `key` seeds whatever is shuffled."""
+    """Turns the fields of a row into a prompt; `key` seeds the order of shuffled options."""
 
     def prompt(self, fields: Mapping[str, Any], key: str) -> Prompt: ...
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several options, shown as "A. ..." lines in an order that a hash of the task decides.
+    """Multiple choice: options shown as lines "A. ...", shuffled by a hash of the task id.
 
-    The options are `options` (the same in every row), the list in the row's field `options_field`, or they are cut out
-    of the question with `option_pattern`, whose first group is the label. `answer_pattern` cuts the right one out of
-    `answer`; `answer_is` says how it names an option: by its "label" (A, B, ... or as in the question), by its "text",
-    or by its "number" from 0.
+    The options are `options` (the same in every row), or the list in the field `options_field`, or extracted from the
+    question with `option_pattern`, whose first group is the label. `answer_pattern` extracts the right option from
+    `answer`; `answer_is` says how the option is identified: by its "label" (A, B, ... or as in the question), its
+    "text", or its "number" from 0. `remove` lists patterns deleted from the question.
     """
 
     question: str = "{user}"
@@ -62,7 +62,7 @@ class Choice:
     instruction: str = "Answer with the letter of the correct option."
 
     def prompt(self, fields: Mapping[str, Any], key: str) -> Prompt:
-        text = fill(self.question, fields, self.remove)
+        text = fill_template(self.question, fields, self.remove)
         if self.options is not None:
             options = list(self.options)
             labels = list(LETTERS[: len(options)])
@@ -70,12 +70,12 @@ class Choice:
             labels, options = _option_list(fields, self.options_field)
         else:
             text, labels, options = split_options(text, self.option_pattern)
-        named = {"label": labels, "text": options, "number": [str(place) for place in range(len(options))]}[
+        names = {"label": labels, "text": options, "number": [str(position) for position in range(len(options))]}[
             self.answer_is
         ]
-        right = _right_option(cut(self.answer_pattern, fill(self.answer, fields)), named, options)
-        order = _shuffled(options, key)
-        shown = [f"{LETTERS[place]}. {options[index]}" for place, index in enumerate(order)]
+        right = _right_option(first_group(self.answer_pattern, fill_template(self.answer, fields)), names, options)
+        order = _shuffled_order(options, key)
+        shown = [f"{LETTERS[position]}. {options[index]}" for position, index in enumerate(order)]
         question = "\n".join([text, *shown])
         labels = list(LETTERS[: len(options)])
         return Prompt(question, _messages(self.instruction, question), labels, labels[order.index(right)], "choice")
@@ -83,7 +83,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Words:
-    """One word of a fixed few, such as Yes or No; `words` maps what the file says to the word that is asked for."""
+    """One of a few fixed words, such as Yes or No; `words` maps an answer of the file to the word asked for."""
 
     words: Mapping[str, str]
     instruction: str
@@ -93,10 +93,10 @@ class Words:
     remove: Sequence[str] = ()
 
     def prompt(self, fields: Mapping[str, Any], key: str) -> Prompt:
-        found = cut(self.answer_pattern, fill(self.answer, fields))
+        found = first_group(self.answer_pattern, fill_template(self.answer, fields))
         if found not in self.words:
-            raise RowError(f"the answer {found[:60]!r} is none of {', '.join(self.words)}")
-        question = fill(self.question, fields, self.remove)
+            raise RowError(f"the answer {found[:60]!r} is not one of {', '.join(self.words)}")
+        question = fill_template(self.question, fields, self.remove)
         choices = list(dict.fromkeys(self.words.values()))
         return Prompt(question, _messages(self.instruction, question), choices, self.words[found], "choice")
 
@@ -105,9 +105,10 @@ class Words:
 class Free:
     """A free answer, graded by `scorer`.
 
-    `reference` is a template; `answer_pattern` cuts the answer out of what it gives. `reference_as` says what the
-    scorer gets: "text", "accepted" (a JSON list of every accepted answer), "items" (a JSON list, split at `separator`)
-    or "fields" (a JSON object with `reference_fields`). `context` is shown before the question but is not part of it.
+    `answer_pattern` extracts the answer from the filled template `reference`. `reference_as` is the type of the
+    reference: "text", "accepted" (a JSON list of all accepted answers), "items" (a JSON list, split at `separator`) or
+    "fields" (a JSON object of `reference_fields`). `context` is shown before the question but is not part of it.
+    `shots` are example questions and answers, sent as earlier chat messages.
     """
 
     scorer: str
@@ -123,8 +124,8 @@ class Free:
     shots: Sequence[Mapping[str, str]] = field(default_factory=list)
 
     def prompt(self, fields: Mapping[str, Any], key: str) -> Prompt:
-        question = fill(self.question, fields, self.remove)
-        shown = f"{fill(self.context, fields)}\n\n{question}" if self.context else question
+        question = fill_template(self.question, fields, self.remove)
+        shown = f"{fill_template(self.context, fields)}\n\n{question}" if self.context else question
         messages = _messages(self.instruction, shown, self.shots)
         return Prompt(question, messages, None, self._reference(fields), self.scorer)
 
@@ -132,18 +133,21 @@ class Free:
         if self.reference_as == "fields":
             return json.dumps({name: _field(fields, name) for name in self.reference_fields}, sort_keys=True)
         if self.reference_as == "accepted":
-            given = _field(fields, "ideals") if self.reference == "{ideal}" else _listed(self.reference, fields)
-            accepted = [cut(self.answer_pattern, text) for text in given]
+            answers = _field(fields, "ideals") if self.reference == "{ideal}" else _all_answers(self.reference, fields)
+            accepted = [first_group(self.answer_pattern, text) for text in answers]
             return json.dumps(list(dict.fromkeys(accepted)), ensure_ascii=False)
-        found = cut(self.answer_pattern, fill(self.reference, fields))
+        found = first_group(self.answer_pattern, fill_template(self.reference, fields))
         if self.reference_as == "items":
             items = [item.strip() for item in found.split(self.separator)]
             return json.dumps([item for item in items if item], ensure_ascii=False)
         return found
 
 
-def fill(template: str, fields: Mapping[str, Any], remove: Sequence[str] = ()) -> str:
-    """Return the template filled with the row's fields, without what matches `remove`, stripped. Never empty."""
+def fill_template(template: str, fields: Mapping[str, Any], remove: Sequence[str] = ()) -> str:
+    """Return the filled template, without the matches of the patterns `remove`, stripped.
+
+    Raises RowError for a missing or null field, or an empty result.
+    """
     try:
         used = {name for _, name, _, _ in Formatter().parse(template) if name}
         if missing := sorted(name for name in used if name in fields and is_missing(fields[name])):
@@ -158,8 +162,8 @@ def fill(template: str, fields: Mapping[str, Any], remove: Sequence[str] = ()) -
     return text.strip()
 
 
-def cut(pattern: str, text: str) -> str:
-    """Return the first group of `pattern` in `text`."""
+def first_group(pattern: str, text: str) -> str:
+    """Return the first group of `pattern` in `text`, stripped. Raises RowError if it is missing or empty."""
     found = re.search(pattern, text)
     if found is None or not found.group(1):
         raise RowError(f"no answer found in {text[:60]!r}")
@@ -167,7 +171,10 @@ def cut(pattern: str, text: str) -> str:
 
 
 def split_options(text: str, pattern: str) -> tuple[str, list[str], list[str]]:
-    """Cut "stem A. one B. two" into the stem, the labels and the options; labels must run A, B, C, … or 1, 2, 3, …"""
+    """Split "stem A. one B. two" into the stem, the labels and the options.
+
+    Raises RowError unless the labels are A, B, C, … or 1, 2, 3, …
+    """
     marks = list(re.finditer(pattern, text))
     labels = [mark.group(1).upper() for mark in marks]
     expected = (
@@ -183,23 +190,23 @@ def split_options(text: str, pattern: str) -> tuple[str, list[str], list[str]]:
     return stem, labels, options
 
 
-def _right_option(answer: str, named: list[str], options: list[str]) -> int:
+def _right_option(answer: str, names: list[str], options: list[str]) -> int:
     if len(set(options)) != len(options):
-        raise RowError("two options are the same")
-    folded = [name.casefold() for name in named]
+        raise RowError("two options are equal")
+    folded = [name.casefold() for name in names]
     if answer.casefold() not in folded:
-        raise RowError(f"the answer {answer[:60]!r} is none of {', '.join(named)[:120]}")
+        raise RowError(f"the answer {answer[:60]!r} is not one of {', '.join(names)[:120]}")
     return folded.index(answer.casefold())
 
 
-def _shuffled(options: Sequence[str], key: str) -> list[int]:
+def _shuffled_order(options: Sequence[str], key: str) -> list[int]:
     if any(_POSITIONAL.search(option) for option in options):
         return list(range(len(options)))
     return sorted(range(len(options)), key=lambda index: hashlib.sha256(f"{key}|{index}".encode()).digest())
 
 
-def _listed(template: str, fields: Mapping[str, Any]) -> list[str]:
-    """Return every element where `template` is one field that holds a list, else the filled template alone."""
+def _all_answers(template: str, fields: Mapping[str, Any]) -> list[str]:
+    """Return the elements of the field if `template` is one field that holds a list, else the filled template."""
     parts = list(Formatter().parse(template))
     if len(parts) == 1 and not parts[0][0] and parts[0][1]:
         try:
@@ -208,11 +215,11 @@ def _listed(template: str, fields: Mapping[str, Any]) -> list[str]:
             raise RowError(f"the row has no field {error}") from None
         if isinstance(value, list) and value:
             return [str(element) for element in value]
-    return [fill(template, fields)]
+    return [fill_template(template, fields)]
 
 
 def _option_list(fields: Mapping[str, Any], name: str) -> tuple[list[str], list[str]]:
-    """Return labels and options of a field: a list, or an object with the lists `text` and `label`, as ARC has it."""
+    """Return labels and options of a field: a list, or an object with the lists `text` and `label` (as in ARC)."""
     values = _field(fields, name)
     labels = values.get("label") if isinstance(values, Mapping) else None
     values = values.get("text") if isinstance(values, Mapping) else values

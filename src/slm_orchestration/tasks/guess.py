@@ -1,4 +1,4 @@
-"""The zero-cost answer: what one would say without calling a model."""
+"""The guess: the best answer that needs no model, a reference of zero cost."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from slm_orchestration.tasks.task import Task
 
 
 def guess_quality(tasks: Sequence[Task]) -> NDArray[np.float64]:
-    """Return the graded quality of a guess per task.
+    """Return the graded quality of the guess, one value per task.
 
-    Choice tasks are answered with the label that is right most often among fit tasks with the same labels (the first
-    such label in a tie, the first label where there are no such tasks); others with the empty answer.
+    A multiple-choice task is answered with the majority label of the fit tasks with the same labels (in a tie, or
+    without such tasks, the first label); any other task with the empty answer.
     """
     counts: dict[tuple[str, ...], Counter[str]] = {}
     for task in tasks:
@@ -29,5 +29,5 @@ def _guess(task: Task, counts: dict[tuple[str, ...], Counter[str]]) -> str:
     labels = task.choices
     if labels is None:
         return ""
-    seen = counts.get(tuple(labels), Counter())
-    return max(labels, key=lambda label: (seen[label], -labels.index(label)))
+    frequency = counts.get(tuple(labels), Counter())
+    return max(labels, key=lambda label: (frequency[label], -labels.index(label)))

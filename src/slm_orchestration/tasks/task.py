@@ -1,4 +1,4 @@
-"""One question with a checkable answer."""
+"""The task, and its table."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ SPLITS = ("pilot", "fit", "calibration", "evaluation")
 class Task:
     """One question with a checkable answer.
 
-    `messages` are chat messages with the keys role and content; `choices` are the labels of a multiple-choice task;
-    `scorer` names the module of `slm_orchestration.tasks.scoring` that grades an answer against `reference`.
+    `question` is the last request without the dataset's template, `messages` the chat messages (role and content) sent
+    to a model. `choices` are the labels of a multiple-choice task. `scorer` names the module of
+    `slm_orchestration.tasks.scoring` that grades an answer against `reference`.
     """
 
     task_id: str

@@ -1,7 +1,7 @@
-"""Running the code of an answer against a task's own asserts, which never share a process with it.
+"""A sandbox that runs the code of an answer against the unit tests of its task, in two separate processes.
 
-`candidate_process.py` runs the code confined by `confinement.py`; `grader_process.py` runs the task's tests outside them and
-calls the code over a pipe. Both are killed when their time is up. Where a wall is missing, no code runs.
+`candidate_process.py` runs the code, confined by `confinement.py`. `grader_process.py` runs the tests, unconfined, and
+calls the code over a pipe. Both are killed at their time limit. Where the machine cannot confine code, none is run.
 """
 
 from __future__ import annotations
@@ -15,15 +15,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slm_orchestration.tasks.sandbox import grader_process
-from slm_orchestration.tasks.sandbox.confinement import Limits, SandboxUnavailable, confined_candidate, python
+from slm_orchestration.tasks.sandbox.confinement import (
+    Limits,
+    SandboxUnavailable,
+    confined_candidate,
+    interpreter_command,
+)
 from slm_orchestration.tasks.sandbox.wire import encode
 
 __all__ = ["Job", "Limits", "SandboxUnavailable", "Verdict", "require", "run_tests"]
 
-_BURGLAR = """
-def open_doors(secret, grader):
+_PROBE = """
+def allowed_operations(secret, grader):
     import os, socket, threading
-    doors = {
+    operations = {
         "reads outside": lambda: open(secret).read(),
         "installed packages": lambda: os.listdir(os.path.dirname(os.__file__) + "/site-packages"),
         "writes": lambda: open(secret + ".new", "w"),
@@ -35,22 +40,23 @@ def open_doors(secret, grader):
         "memory": lambda: bytearray(2**33),
         "environment": lambda: os.environ["PATH"],
     }
-    found = []
-    for name, door in doors.items():
+    allowed = []
+    for name, operation in operations.items():
         try:
-            door()
+            operation()
         except (OSError, RuntimeError, MemoryError, KeyError):
             continue
-        found.append(name)
-    return found
+        allowed.append(name)
+    return allowed
 """
 
 
 @dataclass(frozen=True)
 class Job:
-    """An answer's code and the trusted tests for it.
+    """The code of an answer, and the trusted prompt and test of its task.
 
-    `programs` are readings of the answer, each a head and a body: the one that keeps the most lines of its body is run.
+    `programs` are the possible programs of the answer, each a head and a body: the one of which most lines compile is
+    run. `test` calls the function `entry_point`.
     """
 
     programs: Sequence[tuple[str, str]]
@@ -61,16 +67,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the code passed, and if not why, in one line."""
+    """Whether the code passed the tests, and if not, the reason in one line."""
 
     passed: bool
     reason: str
 
 
 def run_tests(job: Job, limits: Limits | None = None) -> Verdict:
-    """Return whether an answer's code passes the tests of `job`.
+    """Return whether the code of an answer passes the tests of `job`.
 
-    Raises SandboxUnavailable where the machine cannot confine it, ValueError when the job's own prompt or test fails.
+    Raises SandboxUnavailable where the machine cannot confine code, ValueError if the job's own prompt or test fails.
     """
     require()
     return _run_tests(job, limits or Limits())
@@ -78,23 +84,26 @@ def run_tests(job: Job, limits: Limits | None = None) -> Verdict:
 
 @functools.cache
 def require() -> None:
-    """Raise SandboxUnavailable, with the reason and the remedy, unless a probe from within finds every door shut."""
+    """Raise SandboxUnavailable, with reason and remedy, unless a probe finds every operation forbidden."""
     with tempfile.NamedTemporaryFile() as secret:
-        test = f"found = open_doors({secret.name!r}, {os.getpid()})\nassert not found, ', '.join(found)"
-        verdict = _run_tests(Job([("", _BURGLAR)], "", test, "open_doors"), Limits())
+        test = f"allowed = allowed_operations({secret.name!r}, {os.getpid()})\nassert not allowed, ', '.join(allowed)"
+        verdict = _run_tests(Job([("", _PROBE)], "", test, "allowed_operations"), Limits())
     if not verdict.passed:
-        raise SandboxUnavailable(f"the sandbox fails its own probe ({verdict.reason})")
+        raise SandboxUnavailable(f"the sandbox fails its own test ({verdict.reason})")
 
 
 def _run_tests(job: Job, limits: Limits) -> Verdict:
     programs = [list(program) for program in job.programs]
     message = {"programs": programs, "prompt": job.prompt, "test": job.test, "entry_point": job.entry_point}
-    late = Verdict(False, f"not done after {limits.cpu_seconds} s of CPU or {limits.seconds} s in all")
+    timed_out = Verdict(False, f"not finished after {limits.cpu_seconds} s of CPU or {limits.seconds} s in all")
     with confined_candidate(limits) as process:
         pipes = (process.stdin.fileno(), process.stdout.fileno())
         try:
-            ended = subprocess.run(
-                [*python("grader_process"), *map(str, (*pipes, limits.cpu_seconds, limits.seconds, limits.memory))],
+            finished = subprocess.run(
+                [
+                    *interpreter_command("grader_process"),
+                    *map(str, (*pipes, limits.cpu_seconds, limits.seconds, limits.memory)),
+                ],
                 input=encode(message),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -103,10 +112,10 @@ def _run_tests(job: Job, limits: Limits) -> Verdict:
                 timeout=limits.seconds + 5,
             )
         except subprocess.TimeoutExpired:
-            return late
-    if ended.returncode in (-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL):
-        return late
-    reason = " ".join(ended.stderr.decode(errors="replace").split())
-    if ended.returncode == grader_process.BROKEN:
+            return timed_out
+    if finished.returncode in (-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL):
+        return timed_out
+    reason = " ".join(finished.stderr.decode(errors="replace").split())
+    if finished.returncode == grader_process.BROKEN:
         raise ValueError(f"the task's own prompt or test fails: {reason}")
-    return Verdict(ended.returncode == grader_process.PASSED, reason)
+    return Verdict(finished.returncode == grader_process.PASSED, reason)

@@ -1,7 +1,7 @@
-"""The candidate's process: shuts every door behind itself, then runs the code of an answer and calls it on request.
+"""The process that runs the code of an answer: it gives up its privileges, then calls the code on request.
 
-`sandbox.py` starts this file's text as `python -c` inside a Landlock sandbox. Nothing here guards against the code that
-it runs, which shares the interpreter and may change anything in it: the kernel does, and the asserts are elsewhere.
+The text of this file is started with `python -c` inside a Landlock sandbox. The code shares this interpreter and may
+change anything in it, so nothing here is a protection: the kernel confines the process, and the tests run in another.
 """
 
 import ctypes
@@ -19,16 +19,16 @@ from slm_orchestration.tasks.sandbox.wire import decode, encode
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 
 
-class _Filter(ctypes.Structure):
+class _FilterProgram(ctypes.Structure):
     """The kernel's `struct sock_fprog`."""
 
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
 def main() -> None:
-    """Serve calls of one function until the other side closes its pipe."""
+    """Serve calls of one function until the grader closes the pipe."""
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    _shut_doors(json.loads(sys.argv.pop()))
+    _confine(json.loads(sys.argv.pop()))
     function = None
     for request in requests:
         try:
@@ -39,18 +39,18 @@ def main() -> None:
                 reply = encode({"value": None})
             else:
                 reply = encode({"value": function(*message["arguments"], **message["named"])})
-        except BaseException as error:  # an answer's code may raise anything, SystemExit too
-            # Its message is left behind: str(error) could be code of the answer, and raise again.
+        except BaseException as error:  # code may raise anything, even SystemExit
+            # The message is not sent: str(error) may be code of the answer and raise again.
             reply = encode({"error": type(error).__name__})
         replies.write(reply)
         replies.flush()
 
 
 def longest_program(programs: list[tuple[str, str]]) -> types.CodeType:
-    """Return the compiled head and body that keep the most lines of their body, the first of equals.
+    """Return the compiled program that keeps the most lines of its body, the first of several.
 
-    Answers end in prose or in the middle of a line, so a body is cut before its first line that does not compile.
-    Raises SyntaxError when not even a head compiles.
+    Answers may end in prose or in the middle of a line, so a body is cut before its first line that does not compile.
+    Raises SyntaxError if no head compiles.
     """
     best, most = None, -1
     for head, body in programs:
@@ -68,10 +68,10 @@ def longest_program(programs: list[tuple[str, str]]) -> types.CodeType:
     return best
 
 
-def _shut_doors(settings: dict) -> None:
-    """Apply the limits, then leave only the listed system calls; neither can be undone, not even by root."""
+def _confine(settings: dict) -> None:
+    """Apply the resource limits and the filter of system calls; neither can be undone, not even by root."""
     os.environ.clear()
-    # What the code prints fills a file in memory up to RLIMIT_FSIZE; nobody reads it.
+    # Printed text goes to a file in memory, limited by RLIMIT_FSIZE and never read.
     printed = os.memfd_create("printed")
     os.dup2(printed, 1)
     os.dup2(printed, 2)
@@ -80,12 +80,12 @@ def _shut_doors(settings: dict) -> None:
     random.seed(0)
     for name, value in settings["limits"].items():
         resource.setrlimit(getattr(resource, name), (value, value))
-    # Nobody can switch this alarm off, so the process ends even if the grader was killed and cannot end it.
+    # The code cannot cancel this alarm, so the process ends even if the grader was killed.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     signal.setitimer(signal.ITIMER_REAL, settings["seconds"])
     instructions = bytes.fromhex(settings["filter"])
-    program = _Filter(len(instructions) // 8, instructions)
+    program = _FilterProgram(len(instructions) // 8, instructions)
     if ctypes.CDLL(None).prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
         raise OSError("the kernel refused the filter of system calls")
 

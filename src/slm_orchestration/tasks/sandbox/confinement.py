@@ -1,12 +1,12 @@
-"""The walls around a process that runs generated code, as if that code were hostile.
+"""Confinement of a process that runs generated code, which is treated as hostile.
 
-- Landlock (by sandlock): reads of the interpreter's files and system libraries only, installed packages excluded;
-  no writes at all.
-- A seccomp filter of our own over sandlock's, that names what is allowed instead of what is not: sandlock alone lets
-  root open sockets, start threads and change the permissions of files. No process, thread, socket or signal is left.
-- Limits of memory, CPU, wall time and output that the process cannot lift, and an empty environment.
+- Landlock (through sandlock) allows reads of the interpreter's files and system libraries, without installed packages,
+  and no writes.
+- A seccomp filter in addition to sandlock's allows listed system calls only, because sandlock alone lets root open
+  sockets, start threads and change file permissions. Processes, threads, sockets and signals are all forbidden.
+- Limits of memory, CPU time, wall time and output, which the process cannot raise, and an empty environment.
 
-That a path exists can still be seen, not what it holds. `sandbox.require` proves the walls before their first use.
+The process can see whether a path exists, but not what it contains. `sandbox.require` tests all this before first use.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What computing and importing take. ioctl, fcntl and madvise are missing on purpose: they reach beyond the process.
+# The system calls that computing and importing need; not ioctl, fcntl and madvise, which affect more than the process.
 _ALLOWED_SYSTEM_CALLS = """
     access brk clock_getres clock_gettime clock_nanosleep close exit exit_group faccessat faccessat2 fstat futex getcwd
     getdents64 getegid geteuid getgid getpid getrandom getrusage gettid gettimeofday getuid lseek lstat mmap mprotect
@@ -30,8 +30,10 @@ _ALLOWED_SYSTEM_CALLS = """
     set_robust_list stat statx sysinfo time times uname write
 """
 _ERRNO_EPERM, _ALLOW = 0x0005_0001, 0x7FFF_0000  # SECCOMP_RET_ERRNO | EPERM, SECCOMP_RET_ALLOW
-_OLDEST_LANDLOCK = 3  # Linux 6.2; what later versions add guards system calls that the filter refuses altogether
-_REMEDY = "they need Linux 6.2 or newer with Landlock switched on, and sandlock; elsewhere leave out the domain code"
+_OLDEST_LANDLOCK = 3  # Linux 6.2; later versions restrict system calls that the filter forbids anyway
+_REMEDY = (
+    "they need Linux 6.2 or newer with Landlock enabled, and sandlock; on other machines leave out the domain code"
+)
 _START = """
 import sys, types
 module = sys.modules["slm_orchestration.tasks.sandbox.wire"] = types.ModuleType("wire")
@@ -41,7 +43,7 @@ exec({process!r}, {{"__name__": "__main__"}})
 
 
 class SandboxUnavailable(OSError):
-    """This machine cannot confine generated code, so it does not run any."""
+    """This machine cannot confine generated code, so none is run."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"code tasks are refused: {reason}; {_REMEDY}")
@@ -49,9 +51,9 @@ class SandboxUnavailable(OSError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What the code of one answer may take: seconds of CPU, seconds in all, bytes of memory, bytes printed.
+    """Limits for the code of one answer: CPU seconds, seconds of wall time, bytes of memory, bytes of output.
 
-    CPU time decides, because the clock runs on while a busy machine lets the code wait; the clock stops what sleeps.
+    CPU time is the tighter limit, because code waits on a busy machine; wall time stops code that sleeps.
     """
 
     cpu_seconds: int = 5
@@ -62,13 +64,13 @@ class Limits:
 
 @contextmanager
 def confined_candidate(limits: Limits) -> Iterator[Any]:
-    """Yield a process that runs `candidate_process.py` confined, with its pipes; at the end its whole group is killed.
+    """Yield a process that runs `candidate_process.py` confined, with its pipes, and kill its process group at the end.
 
-    Raises SandboxUnavailable where the machine cannot confine it.
+    Raises SandboxUnavailable where the machine cannot confine code.
     """
     sandlock = _sandlock()
     box = sandlock.Sandbox(
-        allow_degraded=_redundant(sandlock.Protection),
+        allow_degraded=_optional_protections(sandlock.Protection),
         fs_readable=_interpreter(),
         fs_denied=_packages(),
         clean_env=True,
@@ -79,15 +81,17 @@ def confined_candidate(limits: Limits) -> Iterator[Any]:
     )
     pipe, null = sandlock.StdioMode.PIPED, sandlock.StdioMode.NULL
     try:
-        process = box.popen([*python("candidate_process"), _settings(limits)], stdin=pipe, stdout=pipe, stderr=null)
+        process = box.popen(
+            [*interpreter_command("candidate_process"), _settings(limits)], stdin=pipe, stdout=pipe, stderr=null
+        )
     except (RuntimeError, sandlock.SandlockError) as error:
         raise SandboxUnavailable(str(error)) from error
     with process:
         yield process
 
 
-def python(process: str) -> list[str]:
-    """Return the command that runs a sibling module as a process without this project or any installed package."""
+def interpreter_command(process: str) -> list[str]:
+    """Return the command that runs a module of this package by its text, without any package on the import path."""
     folder = Path(__file__).parent
     wire, main = ((folder / f"{name}.py").read_text(encoding="utf-8") for name in ("wire", process))
     text = _START.format(wire=wire, process=main)
@@ -105,25 +109,25 @@ def _sandlock() -> Any:
     return sandlock
 
 
-def _redundant(protection: Any) -> list[Any]:
-    """Return what Landlock may leave unguarded on an older kernel: no system call that it concerns is allowed."""
+def _optional_protections(protection: Any) -> list[Any]:
+    """Return the Landlock protections that older kernels lack: the filter forbids the system calls they concern."""
     scopes = [protection.SIGNAL_SCOPE, protection.ABSTRACT_UNIX_SOCKET_SCOPE]
     return [protection.NET_TCP, protection.FS_IOCTL_DEV, *scopes]
 
 
 def _settings(limits: Limits) -> str:
     resources = {"RLIMIT_AS": limits.memory, "RLIMIT_CPU": limits.cpu_seconds, "RLIMIT_FSIZE": limits.output}
-    # The tests' own alarm rings first, so that a verdict names the true reason.
+    # The grader's own alarm comes first, so that the verdict gives the true reason.
     return json.dumps({"limits": resources, "seconds": limits.seconds + 2, "filter": _filter().hex()})
 
 
 @functools.cache
 def _filter() -> bytes:
-    """Return a program of the kernel's packet filter that lets the allowed system calls through, for this machine."""
-    from sandlock._sdk import _lib  # its C function is public, its only Python binding is not
+    """Return the seccomp program (classic BPF) that allows the listed system calls of this machine's architecture."""
+    from sandlock._sdk import _lib  # the C function is public, its Python binding is private
 
     numbers = [_lib.sandlock_syscall_nr(name.encode()) for name in _ALLOWED_SYSTEM_CALLS.split()]
-    known = [number for number in numbers if number >= 0]  # newer machines do without the older calls
+    known = [number for number in numbers if number >= 0]  # some architectures lack the older calls
     load, jump_if_equal, end = 0x20, 0x15, 0x06
     steps = [struct.pack("=HBBI", load, 0, 0, 0)]
     steps += [struct.pack("=HBBI", jump_if_equal, len(known) - i, 0, number) for i, number in enumerate(known)]
@@ -137,5 +141,5 @@ def _interpreter() -> list[str]:
 
 
 def _packages() -> list[str]:
-    """Return the folders of installed packages among the readable ones: a task's tests might lie there."""
+    """Return the folders of installed packages, which may contain the tests of tasks, among the readable folders."""
     return [str(folder) for root in _interpreter() for folder in Path(root).glob("python*/*-packages")]

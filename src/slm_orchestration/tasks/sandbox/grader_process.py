@@ -1,7 +1,7 @@
-"""The trusted process of a unit test: runs a task's own asserts and calls the candidate's process over a pipe.
+"""The trusted process of a unit test: it runs the tests of a task and calls the candidate's process over a pipe.
 
-`sandbox.py` starts this file's text as `python -c`. Only literals reach it, so an answer cannot patch the asserts, read
-them, or return an object that equals everything. It exits with PASSED, FAILED or BROKEN and one line of reason.
+The text of this file is started with `python -c`. Only literals cross the pipe, so an answer cannot patch or read the
+tests, or return an object that equals everything. The process exits with PASSED, FAILED or BROKEN and a reason.
 """
 
 import builtins
@@ -18,13 +18,13 @@ _LONGEST_REPLY = 1 << 20
 
 
 class Candidate:
-    """A function that lives in another process, called with copies of literals."""
+    """The function under test, which runs in another process and is called with literals."""
 
     def __init__(self, requests: BinaryIO, replies: BinaryIO) -> None:
         self._requests, self._replies = requests, replies
 
     def __call__(self, *arguments: object, **named: object) -> object:
-        """Return what the candidate returns, or raise a built-in exception of the name that it raises."""
+        """Return what the candidate returns, or raise the built-in exception of the same name."""
         return self.ask({"arguments": list(arguments), "named": named})
 
     def ask(self, message: dict) -> object:
@@ -36,13 +36,13 @@ class Candidate:
             line = self._replies.readline(_LONGEST_REPLY)
         except OSError:
             line = b""
-        # These end the process: an exception could be caught by a test that expects one, and a dead candidate pass.
+        # End the process here: a test that expects an exception would catch one, and a dead candidate would pass.
         if not line.endswith(b"\n"):
             _end(FAILED, "the candidate's reply is too long" if line else "the candidate's process has ended")
         try:
             ((kind, content),) = decode(line).items()  # type: ignore[attr-defined]
         except (ValueError, TypeError, AttributeError, RecursionError):
-            _end(FAILED, "the candidate's reply is no literal")
+            _end(FAILED, "the candidate's reply is not a literal")
         if kind == "value":
             return content
         error = getattr(builtins, str(content), None)
@@ -52,8 +52,8 @@ class Candidate:
 
 
 def main() -> None:
-    """Read the job from standard input, run its tests and end the process with the verdict."""
-    import resource  # not on Windows, where sandbox.py still has to import this module to say that it runs no code
+    """Read the job from standard input, run its tests and exit with the verdict."""
+    import resource  # missing on Windows, where the sandbox still imports this module
 
     requests, replies, cpu_seconds, seconds, memory = (int(argument) for argument in sys.argv[1:])
     os.environ.clear()
@@ -66,7 +66,7 @@ def main() -> None:
     assert isinstance(job, dict)
     namespace: dict = {"__name__": "asserts"}
     try:
-        # A test may call what the prompt defines beside the function asked for: the trusted prompt's, not the answer's.
+        # A test may call helpers that the prompt defines: those of the trusted prompt, not of the answer.
         exec(compile(job["prompt"], "<prompt>", "exec"), namespace)
         test = compile(job["test"], "<test>", "exec")
     except BaseException as error:

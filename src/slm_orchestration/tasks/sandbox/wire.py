@@ -1,25 +1,25 @@
-"""Python literals as one line of JSON: all that the two processes of a unit test may say to each other.
+"""The wire format between the two processes of a unit test: Python literals as one line of JSON.
 
-The candidate's side may send any line it likes, so reading one builds plain values and nothing else: no class of the
-sender, and no code, ever crosses. Imports the standard library only, because both processes run this file's text.
+The candidate may send any line, so `decode` builds plain values only, never a class or code of the sender. Only the
+standard library is imported, because both processes execute the text of this file.
 """
 
 import json
 
-# JSON writes an integer in decimal, which Python refuses beyond 4,300 digits; hexadecimal has no such limit.
+# Python refuses to convert integers of more than 4,300 decimal digits; hexadecimal has no such limit.
 _LARGEST_PLAIN_INT = 2**63
 
 
 def encode(value: object) -> bytes:
-    """Return `value` as one line; a subclass travels as the plain literal under it.
+    """Return `value` as one line; an instance of a subclass is encoded as its plain literal.
 
-    Raises TypeError for a value that is no literal, RecursionError for one that contains itself.
+    Raises TypeError for a value that is not a literal, RecursionError for one that contains itself.
     """
     return json.dumps(_pack(value)).encode() + b"\n"
 
 
 def decode(line: bytes) -> object:
-    """Return the literal of a line; ValueError, TypeError or RecursionError for a line that `encode` cannot write."""
+    """Return the literal of a line. Raises ValueError, TypeError or RecursionError for a line not made by `encode`."""
     return _unpack(json.loads(line))
 
 

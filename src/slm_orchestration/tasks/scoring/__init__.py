@@ -1,4 +1,4 @@
-"""Grading: one module per scorer, named as the scorer is, each with `score(task, answer) -> float` in [0, 1]."""
+"""Scorers, one module each: the function `score(task, answer)` of the module grades an answer in [0, 1]."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from types import ModuleType
 
 from slm_orchestration.tasks.task import Task
 
-# No right answer is anywhere near as long; scorers need not cope with more.
+# Characters; no right answer comes near this, so scorers need not handle more.
 LONGEST_ANSWER = 50_000
-_NO_SCORERS = ("extraction", "normalised", "python_calls")
+_NO_SCORERS = ("extraction",)
 
 
 def score(task: Task, answer: str) -> float:
-    """Return the quality of `answer`, in [0, 1]; an answer beyond 50,000 characters is wrong.
+    """Return the quality of `answer`, in [0, 1]; an answer of more than 50,000 characters is wrong.
 
-    `task.scorer` names a module of this package, or any importable module by its dotted path.
+    `task.scorer` names a module of this package, or any importable module by its dotted path. Raises ValueError for an
+    unknown scorer, or one that returns a quality outside [0, 1].
     """
     if len(answer) > LONGEST_ANSWER:
         return 0.0
@@ -27,7 +28,7 @@ def score(task: Task, answer: str) -> float:
 
 
 def scorer_module(scorer: str) -> ModuleType:
-    """Return the module that grades; ValueError names the ones there are."""
+    """Return the module of a scorer. Raises ValueError, with the known scorers, for an unknown one."""
     name = scorer if "." in scorer else f"{__name__}.{scorer}"
     try:
         module = importlib.import_module(name)
@@ -36,8 +37,7 @@ def scorer_module(scorer: str) -> ModuleType:
             raise
         module = None
     if not hasattr(module, "score"):
-        # Only modules with a function `score` are scorers; the others here serve them.
         known = [found.name for found in pkgutil.iter_modules(__path__) if found.name not in _NO_SCORERS]
-        raise ValueError(f"no scorer {scorer!r}; there are {', '.join(sorted(known))}, or give a dotted path")
+        raise ValueError(f"no scorer {scorer!r}; known are {', '.join(sorted(known))}, or a dotted path")
     assert module is not None
     return module

@@ -1,4 +1,4 @@
-"""One of several labels. The reference is the label."""
+"""Multiple choice. The reference is the right label."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from slm_orchestration.tasks.task import Task
 def score(task: Task, answer: str) -> float:
     """Return 1 if the final answer is the right label or starts with it ("B", "(B)", "B. because ...")."""
     choices = task.choices or []
-    # The longest label is tried first, so that "No" does not win where "None" is a label too.
+    # The longest label is tried first, so that "No" does not match an answer "None".
     labels = "|".join(re.escape(label) for label in sorted(choices, key=len, reverse=True))
-    found = (
-        re.match(rf"\W*(?:option\s+|choice\s+)?\(?({labels})(?!\w)", final_answer(answer), re.IGNORECASE)
-        if labels
-        else None
-    )
+    pattern = rf"\W*(?:option\s+|choice\s+)?\(?({labels})(?!\w)"
+    found = re.match(pattern, final_answer(answer), re.IGNORECASE) if labels else None
     return float(found is not None and found.group(1).casefold() == task.reference.casefold())

@@ -1,4 +1,4 @@
-"""The same text line by line. The reference is the text."""
+"""Equality of text, line by line. The reference is the text."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from slm_orchestration.tasks.task import Task
 
 
 def score(task: Task, answer: str) -> float:
-    """Return 1 if the answer's code block has the reference's lines; trailing white space does not count."""
+    """Return 1 if the answer's code block has the lines of the reference; trailing white space is ignored."""
     return float(_lines(code_block(answer)) == _lines(code_block(task.reference)))
 
 
 def _lines(text: str) -> list[str]:
-    lines = [line.rstrip() for line in text.strip("\n").splitlines()]
-    return lines
+    return [line.rstrip() for line in text.strip("\n").splitlines()]

@@ -1,44 +1,47 @@
-"""Finding the answer in what a model said: the same steps for every model and every dataset.
+"""Extract the answer from a completion, by the same steps for every model and every dataset, and normalise it.
 
-`final_answer` takes the first of these that is there: what follows the last "Answer:", the last \\boxed{...}, the only
-code block, the last line. `code_block`, `json_value` and `bracketed` are for scorers that need a longer piece of text.
+`final_answer` returns the first of these that the text has: the text after the last "Answer:", the last \\boxed{...},
+the only code block, the last line. `code_block`, `json_value` and `bracketed` serve scorers that need longer text.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from typing import Any
 
 _MARKER = re.compile(r"(?:final )?answer(?: is)?\**\s*[::]\**", re.IGNORECASE)
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_ENDS = " \t\r\n.,;:!?*`\"'“”‘’"
+_ARTICLE = re.compile(r"^(?:a|an|the)\s+(?=\S)")
 _WRAPPING = " \t\r\n*`\"'“”‘’"
 
 
 def final_answer(text: str) -> str:
-    """Return the short answer that `text` ends in, without mark-up around it; empty if there is none."""
+    """Return the short answer that `text` gives, without mark-up around it; empty if there is none."""
     markers = list(_MARKER.finditer(text))
     if markers and (line := _first_line(text[markers[-1].end() :])):
-        return _bare(_unboxed(line))
+        return _without_markup(_unboxed(line))
     if (boxed := _last_boxed(text)) is not None:
-        return _bare(boxed)
+        return _without_markup(boxed)
     blocks = _FENCE.findall(text)
     if len(blocks) == 1 and blocks[0].strip():
-        return _bare(blocks[0])
+        return _without_markup(blocks[0])
     lines = [line for line in text.splitlines() if line.strip(_WRAPPING)]
-    return _bare(lines[-1]) if lines else ""
+    return _without_markup(lines[-1]) if lines else ""
 
 
 def code_block(text: str) -> str:
-    """Return the longest fenced code block, or the whole text if there is none. A block cut off by the end counts."""
+    """Return the longest fenced code block, closed or not, or the whole text if there is none."""
     blocks = _FENCE.findall(text)
     return max(blocks, key=len).strip("\n") if blocks else text.strip("\n")
 
 
 def json_value(text: str) -> Any:
-    """Return the JSON value in `text`: of the code block if there is one, from the first bracket on otherwise.
+    """Return the JSON value in the code block of `text`, or in all of `text`, from its first bracket on.
 
-    Raises ValueError if there is none, if it is nested too deeply, or if it holds NaN or an infinity.
+    Raises ValueError if there is none, if it is nested too deeply, or if it contains NaN or an infinity.
     """
     found = code_block(text).strip()
     start = re.search(r"[\[{]", found)
@@ -50,12 +53,18 @@ def json_value(text: str) -> Any:
 
 
 def bracketed(text: str) -> str:
-    """Return what the outermost square brackets hold; without any, what follows the last "Answer:", or all."""
+    """Return the text between the outermost square brackets, else the text after the last "Answer:", else all."""
     start, end = text.find("["), text.rfind("]")
     if 0 <= start < end:
         return text[start + 1 : end]
     markers = list(_MARKER.finditer(text))
     return text[markers[-1].end() :] if markers else text
+
+
+def normalised(text: str) -> str:
+    """Return `text` in NFKC and lower case, with single spaces, without leading article, quotes and punctuation."""
+    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return _ARTICLE.sub("", folded.strip(_ENDS)).strip(_ENDS)
 
 
 def _first_line(text: str) -> str:
@@ -80,13 +89,18 @@ def _last_boxed(text: str) -> str | None:
     return None
 
 
-def _bare(text: str) -> str:
-    bare = text.strip(_WRAPPING)
+def _without_markup(text: str) -> str:
+    inner = text.strip(_WRAPPING)
     for opening, closing in (("\\(", "\\)"), ("$", "$"), ("[", "]"), ("(", ")")):
-        inside = bare[len(opening) : len(bare) - len(closing)]
-        if bare.startswith(opening) and bare.endswith(closing) and len(bare) > len(opening) and closing not in inside:
-            bare = inside.strip(_WRAPPING)
-    return bare
+        inside = inner[len(opening) : len(inner) - len(closing)]
+        if (
+            inner.startswith(opening)
+            and inner.endswith(closing)
+            and len(inner) > len(opening)
+            and closing not in inside
+        ):
+            inner = inside.strip(_WRAPPING)
+    return inner
 
 
 def _refuse_constant(name: str) -> Any:

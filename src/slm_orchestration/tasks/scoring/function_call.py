@@ -1,9 +1,9 @@
-"""Function calls, by the rules of the Berkeley Function Calling Leaderboard's AST check (Patil et al. 2024).
+"""Function calls, by the AST check of the Berkeley Function Calling Leaderboard (Patil et al. 2024).
 
 The reference is JSON: `functions` as offered to the model, and `calls`, each {name: {parameter: [accepted values]}},
-where "" among the values marks a parameter that may be left out. Without calls, the right answer makes none. As there,
-an answer that is no list of calls makes none, an integer is a float, and strings are compared in lower case without
-spaces and ,./-_*^.
+where "" among the values marks an optional parameter. Without calls, the right answer makes none. As on the
+leaderboard, an answer that is not a list of calls makes none, an integer is accepted as a float, and strings are
+compared in lower case without spaces and ,./-_*^. Calls are parsed, never executed.
 """
 
 from __future__ import annotations
@@ -29,28 +29,63 @@ _TYPES = {
     "dict": dict,
     "any": str,
 }
+# Limits of length and nesting: a larger text could exhaust the stack of the parser, and no right answer is near them.
+_LONGEST, _DEEPEST = 8_000, 60
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One function call; a variable name as a value is parsed as text, as on the leaderboard."""
+
+    name: str
+    arguments: dict[str, Any]
 
 
 def score(task: Task, answer: str) -> float:
     """Return 1 if the answer makes exactly the expected calls, in any order."""
     reference = json.loads(task.reference)
-    given = parsed_calls(answer)
+    given = parse_calls(answer)
     if not reference["calls"] or not given:
         return float(not reference["calls"] and not given)
     return float(calls_match(given, reference["functions"], reference["calls"]))
 
 
 def calls_match(given: list[Call], functions: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
-    """Return whether each expected call is met by another of the given ones, and none is left over."""
-    left = list(given)
+    """Return whether the given and the expected calls match one to one."""
+    unmatched = list(given)
     for wanted in expected:
         name, accepted = next(iter(wanted.items()))
         offered = next((function for function in functions if function["name"] == name), None)
-        met = next((call for call in left if offered and _call_matches(call, offered, accepted)), None)
-        if met is None:
+        match = next((call for call in unmatched if offered and _call_matches(call, offered, accepted)), None)
+        if match is None:
             return False
-        left.remove(met)
-    return not left
+        unmatched.remove(match)
+    return not unmatched
+
+
+def parse_calls(text: str) -> list[Call]:
+    """Return the calls in `text`, written [f(a=1), g(b="x")] or one per line; empty if it is in neither form."""
+    found = re.sub(r"^\s*(?:final )?answer:\s*", "", code_block(text), flags=re.IGNORECASE).strip(" \n`")
+    if not found or len(found) > _LONGEST or _depth(found) > _DEEPEST:
+        return []
+    if not found.startswith("["):
+        found = (
+            f"[{','.join(line for line in found.splitlines() if line.strip())}]"
+            if _one_per_line(found)
+            else f"[{found}]"
+        )
+    try:
+        tree = ast.parse(found, mode="eval").body
+        elements = tree.elts if isinstance(tree, ast.List | ast.Tuple) else [tree]
+        return [_call(element) for element in elements]
+    except (ValueError, SyntaxError, RecursionError, MemoryError, ArithmeticError, TypeError):
+        return []
 
 
 def _call_matches(call: Call, offered: dict[str, Any], accepted: dict[str, list[Any]]) -> bool:
@@ -74,7 +109,7 @@ def _value_matches(value: Any, described: dict[str, Any], accepted: list[Any]) -
         value = list(value)
     if kind == "float" and type(value) is int:
         value = float(value)
-    # The leaderboard writes a variable's name as a string, whatever type the parameter has.
+    # The leaderboard represents a variable by its name as a string, whatever the type of the parameter.
     kinds = [type(choice) for choice in accepted if choice != ""]
     if type(value) is expected and not _elements_fit(value, nested, accepted):
         return False
@@ -85,7 +120,7 @@ def _value_matches(value: Any, described: dict[str, Any], accepted: list[Any]) -
     if expected is list and nested is dict:
         return any(_dicts_match(value, choice) for choice in accepted if isinstance(choice, list))
     if expected in (str, list):
-        return _standard(value) in [_standard(choice) for choice in accepted if type(choice) is expected]
+        return _comparable(value) in [_comparable(choice) for choice in accepted if type(choice) is expected]
     return value in accepted
 
 
@@ -93,7 +128,7 @@ def _elements_fit(value: Any, nested: type | None, accepted: list[Any]) -> bool:
     if nested is None:
         return True
     for choice in accepted:
-        # An element may also have the type of the first element that is accepted: then that is a variable.
+        # An element may also have the type of the first accepted element, which is then a variable.
         first = next((type(element) for element in choice if element != ""), None) if isinstance(choice, list) else None
         if not isinstance(choice, list) or all(type(element) in (nested, first) for element in value):
             return True
@@ -105,7 +140,9 @@ def _dict_matches(value: dict[str, Any], choice: dict[str, list[Any]]) -> bool:
         return False
     if any(key not in value and "" not in accepted for key, accepted in choice.items()):
         return False
-    return all(_standard_text(given) in [_standard_text(one) for one in choice[key]] for key, given in value.items())
+    return all(
+        _comparable_text(given) in [_comparable_text(one) for one in choice[key]] for key, given in value.items()
+    )
 
 
 def _dicts_match(value: list[Any], choice: list[Any]) -> bool:
@@ -114,50 +151,12 @@ def _dicts_match(value: list[Any], choice: list[Any]) -> bool:
     )
 
 
-def _standard(value: Any) -> Any:
-    return [_standard_text(element) for element in value] if isinstance(value, list) else _standard_text(value)
+def _comparable(value: Any) -> Any:
+    return [_comparable_text(element) for element in value] if isinstance(value, list) else _comparable_text(value)
 
 
-def _standard_text(value: Any) -> Any:
+def _comparable_text(value: Any) -> Any:
     return re.sub(r"[ ,./\-_*^]", "", value).lower().replace("'", '"') if isinstance(value, str) else value
-
-
-# ========== Reading Python-like function calls without running anything.
-# Beyond this a parse could exhaust the interpreter's stack, and no expected answer comes near it.
-_LONGEST, _DEEPEST = 8_000, 60
-_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
-
-
-@dataclass(frozen=True)
-class Call:
-    """One function call; a bare name as a value is read as text, as the leaderboard does."""
-
-    name: str
-    arguments: dict[str, Any]
-
-
-def parsed_calls(text: str) -> list[Call]:
-    """Return the calls that `text` makes: [f(a=1), g(b="x")], or one call per line; none if it is not of that form."""
-    found = re.sub(r"^\s*(?:final )?answer:\s*", "", code_block(text), flags=re.IGNORECASE).strip(" \n`")
-    if not found or len(found) > _LONGEST or _depth(found) > _DEEPEST:
-        return []
-    if not found.startswith("["):
-        found = (
-            f"[{','.join(line for line in found.splitlines() if line.strip())}]"
-            if _one_per_line(found)
-            else f"[{found}]"
-        )
-    try:
-        tree = ast.parse(found, mode="eval").body
-        elements = tree.elts if isinstance(tree, ast.List | ast.Tuple) else [tree]
-        return [_call(element) for element in elements]
-    except (ValueError, SyntaxError, RecursionError, MemoryError, ArithmeticError, TypeError):
-        return []
 
 
 def _one_per_line(text: str) -> bool:
@@ -168,7 +167,7 @@ def _one_per_line(text: str) -> bool:
 def _call(node: ast.expr) -> Call:
     if not isinstance(node, ast.Call):
         raise ValueError("not a call")
-    # No parameter is called "0": an argument without a name never matches, but the call was made.
+    # No parameter is called "0", so a call with positional arguments never matches.
     positional = {str(place): _value(argument) for place, argument in enumerate(node.args)}
     return Call(_dotted(node.func), positional | {str(keyword.arg): _value(keyword.value) for keyword in node.keywords})
 
@@ -204,7 +203,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def _depth(text: str) -> int:
-    """Return the deepest nesting of brackets, and of signs in a row, whether or not they stand in strings."""
+    """Return the deepest nesting of brackets or runs of signs, including those inside strings."""
     depth = deepest = 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")

@@ -1,9 +1,9 @@
-"""Instructions that a program can verify, by the strict rules of IFEval (Zhou et al. 2023).
+"""Verifiable instructions, by the strict rules of IFEval (Zhou et al. 2023).
 
-The reference is JSON with `prompt`, `instruction_id_list` and `kwargs`, as the dataset's rows have them; what does not
-belong to an instruction is null there. Three kinds are not graded, because IFEval needs a language detector or a
-sentence splitter for them: response_language, number_sentences, capital_word_frequency. The two kinds that ask for
-English in one letter case are graded by the case alone.
+The reference is JSON with `prompt`, `instruction_id_list` and `kwargs`, as in the rows of the dataset. Three kinds are
+not supported, because IFEval needs a language detector or a sentence splitter for them: response_language,
+number_sentences, capital_word_frequency. The two kinds that ask for English in one letter case are graded by the case
+alone.
 """
 
 from __future__ import annotations
@@ -20,16 +20,21 @@ _FENCES = ("```json", "```Json", "```JSON", "```")
 
 
 def score(task: Task, answer: str) -> float:
-    """Return 1 if the answer follows every instruction, else 0. ValueError for a kind not graded here."""
+    """Return 1 if the answer follows every instruction, else 0. Raises ValueError for an unsupported kind."""
     reference = json.loads(task.reference)
     if not answer.strip():
         return 0.0
     pairs = zip(reference["instruction_id_list"], reference["kwargs"], strict=True)
-    return float(all([follows(name, given | {"prompt": reference["prompt"]}, answer) for name, given in pairs]))
+    return float(
+        all([follows(name, parameters | {"prompt": reference["prompt"]}, answer) for name, parameters in pairs])
+    )
 
 
-def follows(instruction: str, given: Mapping[str, Any], answer: str) -> bool:
-    """Return whether an answer follows one instruction, named as in "keywords:existence", with its parameters."""
+def follows(instruction: str, parameters: Mapping[str, Any], answer: str) -> bool:
+    """Return whether an answer follows one instruction, such as "keywords:existence", with its parameters `parameters`.
+
+    Raises ValueError for an unsupported kind.
+    """
     group, _, kind = instruction.partition(":")
     check = {
         "keywords": _keywords,
@@ -41,64 +46,67 @@ def follows(instruction: str, given: Mapping[str, Any], answer: str) -> bool:
         "change_case": _case,
         "punctuation": _punctuation,
     }.get(group)
-    followed = None if check is None else check(kind, given, answer)
+    followed = None if check is None else check(kind, parameters, answer)
     if followed is None:
-        raise ValueError(f"the instruction {instruction!r} cannot be verified here")
+        raise ValueError(f"the instruction {instruction!r} is not supported")
     return followed
 
 
-def _keywords(kind: str, given: Mapping[str, Any], answer: str) -> bool | None:
+def _keywords(kind: str, parameters: Mapping[str, Any], answer: str) -> bool | None:
     if kind == "existence":
-        return all(re.search(word, answer, re.IGNORECASE) for word in given["keywords"])
+        return all(re.search(word, answer, re.IGNORECASE) for word in parameters["keywords"])
     if kind == "forbidden_words":
-        return not any(re.search(rf"\b{word}\b", answer, re.IGNORECASE) for word in given["forbidden_words"])
+        return not any(re.search(rf"\b{word}\b", answer, re.IGNORECASE) for word in parameters["forbidden_words"])
     if kind == "frequency":
-        found = len(re.findall(given["keyword"].strip(), answer, re.IGNORECASE))
-        return _compares(found, given["relation"], given["frequency"])
+        found = len(re.findall(parameters["keyword"].strip(), answer, re.IGNORECASE))
+        return _compares(found, parameters["relation"], parameters["frequency"])
     if kind == "letter_frequency":
-        found = answer.lower().count(given["letter"].strip().lower())
-        return _compares(found, given["let_relation"], given["let_frequency"])
+        found = answer.lower().count(parameters["letter"].strip().lower())
+        return _compares(found, parameters["let_relation"], parameters["let_frequency"])
     return None
 
 
-def _length(kind: str, given: Mapping[str, Any], answer: str) -> bool | None:
+def _length(kind: str, parameters: Mapping[str, Any], answer: str) -> bool | None:
     if kind == "number_words":
-        return _compares(len(re.findall(r"\w+", answer)), given["relation"], given["num_words"])
+        return _compares(len(re.findall(r"\w+", answer)), parameters["relation"], parameters["num_words"])
     if kind == "number_paragraphs":
         filled = [bool(part.strip()) for part in re.split(r"\s?\*\*\*\s?", answer)]
-        return all(filled[1:-1]) and sum(filled) == given["num_paragraphs"]
+        return all(filled[1:-1]) and sum(filled) == parameters["num_paragraphs"]
     if kind == "nth_paragraph_first_word":
         parts = answer.split("\n\n")
         paragraphs = sum(bool(part.strip()) for part in parts)
-        place = given["nth_paragraph"]
-        if paragraphs != given["num_paragraphs"] or place > paragraphs or not parts[place - 1].strip():
+        place = parameters["nth_paragraph"]
+        if paragraphs != parameters["num_paragraphs"] or place > paragraphs or not parts[place - 1].strip():
             return False
         word = parts[place - 1].split()[0].lstrip("'").lstrip('"')
-        return re.split(r"[.,?!'\"]", word)[0].lower() == given["first_word"].lower()
+        return re.split(r"[.,?!'\"]", word)[0].lower() == parameters["first_word"].lower()
     return None
 
 
-def _content(kind: str, given: Mapping[str, Any], answer: str) -> bool | None:
+def _content(kind: str, parameters: Mapping[str, Any], answer: str) -> bool | None:
     if kind == "number_placeholders":
-        return len(re.findall(r"\[.*?\]", answer)) >= given["num_placeholders"]
+        return len(re.findall(r"\[.*?\]", answer)) >= parameters["num_placeholders"]
     if kind == "postscript":
-        marker = given["postscript_marker"].strip()
+        marker = parameters["postscript_marker"].strip()
         patterns = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}
         return bool(re.search(patterns.get(marker, marker.lower()), answer.lower()))
     return None
 
 
-def _format(kind: str, given: Mapping[str, Any], answer: str) -> bool | None:
+def _format(kind: str, parameters: Mapping[str, Any], answer: str) -> bool | None:
     if kind == "number_bullet_lists":
         lines = re.findall(r"^\s*\*[^\*].*$", answer, re.MULTILINE) + re.findall(r"^\s*-.*$", answer, re.MULTILINE)
-        return len(lines) == given["num_bullets"]
+        return len(lines) == parameters["num_bullets"]
     if kind == "constrained_response":
         return any(response in answer for response in _CONSTRAINED)
     if kind == "number_highlighted_sections":
         found = re.findall(r"\*[^\n\*]*\*", answer) + re.findall(r"\*\*[^\n\*]*\*\*", answer)
-        return sum(bool(part.strip("*").strip()) for part in found) >= given["num_highlights"]
+        return sum(bool(part.strip("*").strip()) for part in found) >= parameters["num_highlights"]
     if kind == "multiple_sections":
-        return len(re.findall(rf"\s?{given['section_spliter'].strip()}\s?\d+\s?", answer)) >= given["num_sections"]
+        return (
+            len(re.findall(rf"\s?{parameters['section_spliter'].strip()}\s?\d+\s?", answer))
+            >= parameters["num_sections"]
+        )
     if kind == "json_format":
         return _is_json(answer)
     if kind == "title":
@@ -106,30 +114,30 @@ def _format(kind: str, given: Mapping[str, Any], answer: str) -> bool | None:
     return None
 
 
-def _combination(kind: str, given: Mapping[str, Any], answer: str) -> bool | None:
+def _combination(kind: str, parameters: Mapping[str, Any], answer: str) -> bool | None:
     if kind == "two_responses":
         parts = [part.strip() for part in answer.split("******")]
         filled = [part for part in parts if part]
         return all(parts[1:-1]) and len(filled) == 2 and filled[0] != filled[1]
     if kind == "repeat_prompt":
-        return answer.strip().lower().startswith(given["prompt_to_repeat"].strip().lower())
+        return answer.strip().lower().startswith(parameters["prompt_to_repeat"].strip().lower())
     return None
 
 
-def _start_and_end(kind: str, given: Mapping[str, Any], answer: str) -> bool | None:
+def _start_and_end(kind: str, parameters: Mapping[str, Any], answer: str) -> bool | None:
     text = answer.strip()
     if kind == "end_checker":
-        return text.strip('"').lower().endswith(given["end_phrase"].strip().lower())
+        return text.strip('"').lower().endswith(parameters["end_phrase"].strip().lower())
     if kind == "quotation":
         return len(text) > 1 and text[0] == text[-1] == '"'
     return None
 
 
-def _case(kind: str, given: Mapping[str, Any], answer: str) -> bool | None:
+def _case(kind: str, parameters: Mapping[str, Any], answer: str) -> bool | None:
     return {"english_capital": answer.isupper(), "english_lowercase": answer.islower()}.get(kind)
 
 
-def _punctuation(kind: str, given: Mapping[str, Any], answer: str) -> bool | None:
+def _punctuation(kind: str, parameters: Mapping[str, Any], answer: str) -> bool | None:
     return "," not in answer if kind == "no_comma" else None
 
 

@@ -1,4 +1,4 @@
-"""The same JSON value. The reference is JSON."""
+"""Equality of JSON values. The reference is JSON."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from slm_orchestration.tasks.task import Task
 
 
 def score(task: Task, answer: str) -> float:
-    """Return 1 if the answer's JSON equals the reference's: order of keys aside, 1 equals 1.0 but not true or "1"."""
+    """Return 1 if the answer's JSON equals the reference, in any order of keys; 1 equals 1.0 but not true or "1"."""
     try:
-        return float(_same(json_value(answer), json.loads(task.reference)))
+        return float(_equal(json_value(answer), json.loads(task.reference)))
     except (ValueError, RecursionError):
         return 0.0
 
 
-def _same(given: Any, expected: Any) -> bool:
+def _equal(given: Any, expected: Any) -> bool:
     if isinstance(given, dict) and isinstance(expected, dict):
-        return given.keys() == expected.keys() and all(_same(given[key], expected[key]) for key in expected)
+        return given.keys() == expected.keys() and all(_equal(given[key], expected[key]) for key in expected)
     if isinstance(given, list) and isinstance(expected, list):
-        return len(given) == len(expected) and all(map(_same, given, expected))
+        return len(given) == len(expected) and all(map(_equal, given, expected))
     if isinstance(given, bool) or isinstance(expected, bool):
         return given is expected
     return bool(given == expected)

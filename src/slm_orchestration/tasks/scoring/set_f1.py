@@ -1,4 +1,4 @@
-"""The same items in any order. The reference is a JSON list; items may repeat."""
+"""F1 of items, in any order. The reference is a JSON list; items may repeat."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ import json
 import re
 from collections import Counter
 
-from slm_orchestration.tasks.scoring.extraction import bracketed
-from slm_orchestration.tasks.scoring.normalised import normalised
+from slm_orchestration.tasks.scoring.extraction import bracketed, normalised
 from slm_orchestration.tasks.task import Task
 
 
 def score(task: Task, answer: str) -> float:
-    """Return the F1 of the answer's items, as a multiset, against the reference's; both empty counts as 1."""
-    expected = Counter(item_form(str(item)) for item in json.loads(task.reference))
-    given = Counter(items(answer))
+    """Return the F1 of the answer's items against those of the reference, as multisets; 1 if both are empty."""
+    expected = Counter(normalised_item(str(item)) for item in json.loads(task.reference))
+    given = Counter(answer_items(answer))
     if not expected and not given:
         return 1.0
     shared = (expected & given).total()
     return 2 * shared / (expected.total() + given.total())
 
 
-def items(answer: str) -> list[str]:
-    """Return the answer's items, normalised: what its brackets hold, cut at commas, semicolons and line ends."""
-    found = (item_form(item) for item in re.split(r"[,;\n]", bracketed(answer)))
+def answer_items(answer: str) -> list[str]:
+    """Return the normalised items of an answer: its bracketed text, split at commas, semicolons and line ends."""
+    found = (normalised_item(item) for item in re.split(r"[,;\n]", bracketed(answer)))
     return [item for item in found if item]
 
 
-def item_form(item: str) -> str:
-    """Return one item in normal form, without list marks and brackets around it."""
+def normalised_item(item: str) -> str:
+    """Return one normalised item, without bullets and brackets around it."""
     return normalised(item.strip(" \t*•[](){}").removeprefix("- "))

@@ -1,9 +1,9 @@
-"""SQL. The reference is a query; the answer is compared with it as a syntax tree, because no data comes with the tasks.
+"""SQL queries, compared as syntax trees because the tasks come without a database. The reference is a query.
 
-Both are read as SQLite and brought to one form: lower-case names, aliases replaced by what they stand for, values in
-double quotes as text, no output names, `ASC` and `INNER` implied, operands of AND, OR and = sorted, joined tables in
-alphabetical order. Table names before columns count only where both queries give them throughout. Queries that are
-equivalent in other ways count as wrong.
+Both queries are parsed as SQLite and normalised: names in lower case, aliases replaced by their tables and expressions,
+values in double quotes as text, output names removed, ASC and INNER implied, operands of AND, OR and = sorted, joined
+tables in alphabetical order. Table qualifiers of columns count only if both queries qualify every column. Queries that
+are equivalent in other ways are graded wrong.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _LONGEST, _DEEPEST = 4_000, 40
 
 
 @dataclass(frozen=True)
-class Query:
-    """One query in the normal form, with and without table names before columns."""
+class NormalForm:
+    """A normalised query, with (`full`) and without (`bare`) table qualifiers of columns."""
 
     full: str
     bare: str
@@ -32,9 +32,9 @@ class Query:
 
 
 def score(task: Task, answer: str) -> float:
-    """Return 1 if the first statement of the answer's code block is the reference's in normal form."""
-    given = parsed(re.sub(r"^\s*(?:answer:|sql\b)\s*", "", code_block(answer), flags=re.IGNORECASE))
-    reference = parsed(task.reference)
+    """Return 1 if the first statement of the answer's code block has the normal form of the reference."""
+    given = normal_form(re.sub(r"^\s*(?:answer:|sql\b)\s*", "", code_block(answer), flags=re.IGNORECASE))
+    reference = normal_form(task.reference)
     if given is None or reference is None:
         return 0.0
     if given.qualified and reference.qualified:
@@ -43,15 +43,15 @@ def score(task: Task, answer: str) -> float:
 
 
 @lru_cache(maxsize=1024)
-def parsed(query: str) -> Query | None:
-    """Return the normal form of the first statement; None if it is no query, or too long or deep to be read safely."""
+def normal_form(query: str) -> NormalForm | None:
+    """Return the normal form of the first statement; None if it is not a query, or too long or too deep to parse."""
     depths = [0]
     for character in query[:_LONGEST]:
         depths.append(depths[-1] + (character == "(") - (character == ")"))
     if len(query) > _LONGEST or max(depths) > _DEEPEST:
         return None
     try:
-        # Some references are cut into words, so that "<=" is "< =".
+        # Some references are tokenised, so that "<=" is written "< =".
         joined = re.sub(r"([<>!])\s+=", r"\1=", query)
         trees = [tree for tree in sqlglot.parse(joined, read="sqlite") if tree is not None]
         if not trees or not isinstance(trees[0], exp.Query):
@@ -59,7 +59,7 @@ def parsed(query: str) -> Query | None:
         tables = list(trees[0].find_all(exp.Table))
         columns = [column for column in trees[0].find_all(exp.Column) if not _is_text(column)]
         qualified = len(tables) > 1 and all(column.table for column in columns)
-        return Query(_normal(trees[0], bare=False), _normal(trees[0], bare=True), qualified)
+        return NormalForm(_normal(trees[0], bare=False), _normal(trees[0], bare=True), qualified)
     except (SqlglotError, RecursionError, ValueError, TypeError, AttributeError):
         return None
 
@@ -67,18 +67,18 @@ def parsed(query: str) -> Query | None:
 def _normal(query: exp.Query, *, bare: bool) -> str:
     tree: exp.Expr = query.copy()
     tables = {table.alias_or_name.lower(): table.name.lower() for table in tree.find_all(exp.Table)}
-    # From the leaves up, so that what a node is replaced by is already in the normal form.
+    # Bottom-up, so that the children of a node are already normalised.
     for node in reversed(list(tree.walk(bfs=True))):
-        plain = _sorted_operands(_plain(node, tables, bare=bare))
-        if plain is not node:
-            tree = plain if node is tree else tree
-            node.replace(plain)
+        normalised = _sorted_operands(_normalised_node(node, tables, bare=bare))
+        if normalised is not node:
+            tree = normalised if node is tree else tree
+            node.replace(normalised)
     for select in tree.find_all(exp.Select):
-        _sort_sources(select)
+        _sort_joins(select)
     return _text(tree)
 
 
-def _plain(node: exp.Expr, tables: dict[str, str], *, bare: bool) -> exp.Expr:
+def _normalised_node(node: exp.Expr, tables: dict[str, str], *, bare: bool) -> exp.Expr:
     if isinstance(node, exp.Alias):
         return node.this
     if isinstance(node, exp.Column) and _is_text(node):
@@ -99,11 +99,11 @@ def _plain(node: exp.Expr, tables: dict[str, str], *, bare: bool) -> exp.Expr:
 
 
 def _is_text(column: exp.Column) -> bool:
-    # Spider writes values in double quotes, which SQLite takes for text where no column has that name.
+    # Spider writes text in double quotes, which SQLite accepts where no column has that name.
     return bool(column.this.args.get("quoted")) and not column.table
 
 
-def _sort_sources(select: exp.Select) -> None:
+def _sort_joins(select: exp.Select) -> None:
     source, joins = select.args.get("from") or select.args.get("from_"), select.args.get("joins") or []
     if source is None or not all(isinstance(join.this, exp.Table) and not join.args.get("side") for join in joins):
         return

@@ -1,4 +1,4 @@
-"""Overlap of words, as SQuAD defines it (Rajpurkar et al. 2016). The reference is a JSON list of accepted answers."""
+"""F1 of words, as defined for SQuAD (Rajpurkar et al. 2016). The reference is a JSON list of accepted answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slm_orchestration.tasks.task import Task
 
 
 def score(task: Task, answer: str) -> float:
-    """Return the F1 of words, articles and punctuation aside, against the accepted answer that fits best."""
+    """Return the largest F1 of words, without articles and punctuation, against any accepted answer."""
     given = _words(final_answer(answer))
     return max((_f1(given, _words(accepted)) for accepted in json.loads(task.reference)), default=0.0)
 

@@ -1,6 +1,6 @@
-"""Unit tests: the function that an answer defines is right if it passes the task's own asserts.
+"""Unit tests of the function that an answer defines, run in the sandbox.
 
-The reference is JSON with `prompt` (Python that ends in the head of a function), `test` (Python that defines
+The reference is JSON with `prompt` (Python that ends with the signature of a function), `test` (Python that defines
 `check(candidate)`, or plain asserts) and `entry_point` (the function's name).
 """
 
@@ -19,7 +19,7 @@ _FIRST_STATEMENT = re.compile(r"^(?:from |import |def |async def |class |@)", re
 def score(task: Task, answer: str) -> float:
     """Return 1.0 if the answer's code passes every assert, else 0.0.
 
-    Raises SandboxUnavailable where code cannot be confined, and ValueError for a reference that is at fault.
+    Raises SandboxUnavailable where the machine cannot confine code, and ValueError for an invalid reference.
     """
     try:
         reference = json.loads(task.reference)
@@ -27,18 +27,18 @@ def score(task: Task, answer: str) -> float:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{task.task_id}: unit_tests needs a JSON reference with prompt, test, entry_point") from error
     try:
-        verdict = run_tests(Job(programs(prompt, answer, entry_point), prompt, test, entry_point))
+        verdict = run_tests(Job(candidate_programs(prompt, answer, entry_point), prompt, test, entry_point))
     except ValueError as error:
         raise ValueError(f"{task.task_id}: {error}") from error
     return float(verdict.passed)
 
 
-def programs(prompt: str, answer: str, entry_point: str) -> list[tuple[str, str]]:
-    """Return the ways to read an answer as a program, each as a head and the answer's own text.
+def candidate_programs(prompt: str, answer: str, entry_point: str) -> list[tuple[str, str]]:
+    """Return the possible candidate_programs of an answer, each as a head and the answer's own code.
 
-    Text alone decides here; which reading compiles furthest is found inside the sandbox, because a hostile text can
-    exhaust a parser too. The code is the first fenced block that defines the function, else the first block, else the
-    whole answer. It either defines the function itself, or goes on with the body that the prompt begins.
+    The code is the first fenced block that defines the function, else the first block, else the whole answer. It either
+    defines the function itself or continues the body after the prompt. Programs are only compiled inside the sandbox,
+    because a hostile text can exhaust the parser too.
     """
     head = prompt if prompt.endswith("\n") else prompt + "\n"
     definition = re.compile(rf"^(?:async )?def {re.escape(entry_point)}\b", re.MULTILINE)
@@ -47,7 +47,7 @@ def programs(prompt: str, answer: str, entry_point: str) -> list[tuple[str, str]
     code = code.lstrip("\r\n")
     if (defined := definition.search(code)) and (first := _FIRST_STATEMENT.search(code)):
         whole = code[first.start() :]
-        # Without the prompt too, because `from __future__` must come first; and without what may be prose before it.
+        # Also without the prompt, because `from __future__` must come first, and without text before the function.
         return [(head, whole), ("", whole), (head, code[defined.start() :])]
     indented = "\n".join(f"    {line}" if line.strip() else line for line in code.split("\n"))
     return [(head, code), (head, "    " + code.lstrip()), (head, indented)]

@@ -1,4 +1,4 @@
-"""reasoning-gym's own check. The reference is JSON: generator, settings, size, seed and index of the entry."""
+"""The verifier of a reasoning-gym generator. The reference is JSON: generator, settings, size, seed and index."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from slm_orchestration.tasks.generators import reasoning_gym
 from slm_orchestration.tasks.scoring.extraction import final_answer
+from slm_orchestration.tasks.sources.reasoning_gym import load_reasoning_gym
 from slm_orchestration.tasks.task import Task
 
-# A verifier may parse what it is given; no generated task has a longer answer.
+# Characters; no generated task has a longer answer, and a verifier may parse a hostile one.
 _LONGEST = 2_000
 
 
 def score(task: Task, answer: str) -> float:
-    """Return what the generator's `score_answer` says of the final answer, cut to [0, 1]; if that fails, 0."""
+    """Return the generator's `score_answer` of the final answer, clipped to [0, 1]; 0 if it raises."""
     found = final_answer(answer)
     if not found or len(found) > _LONGEST:
         return 0.0
@@ -32,4 +32,4 @@ def score(task: Task, answer: str) -> float:
 
 @lru_cache(maxsize=64)
 def _dataset(generator: str, settings: str, size: int, seed: int) -> Any:
-    return reasoning_gym().create_dataset(generator, size=size, seed=seed, **json.loads(settings))
+    return load_reasoning_gym().create_dataset(generator, size=size, seed=seed, **json.loads(settings))

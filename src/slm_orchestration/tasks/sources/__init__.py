@@ -1,1 +1,1 @@
-"""Where rows come from, one module per kind of place; YAML says what to make of a row's fields."""
+"""Sources of rows, one module per kind: wheels, local files, the hub, recorded answers and seeded generators."""

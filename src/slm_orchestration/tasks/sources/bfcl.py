@@ -1,4 +1,4 @@
-"""Rows of the Berkeley Function Calling Leaderboard: questions, the functions on offer and the accepted calls."""
+"""Rows of the Berkeley Function Calling Leaderboard: questions, offered functions and accepted calls."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 
 from slm_orchestration.artifacts import Wheel
 from slm_orchestration.tasks.sources.row import Row, RowError
-from slm_orchestration.tasks.sources.wheels import member_lines, parsed
+from slm_orchestration.tasks.sources.wheels import member_lines, parse_object
 
 
 @dataclass(frozen=True)
 class BfclLines:
-    """One category, such as "simple_python". Fields: `question`, `functions` (JSON lines as shown to the model) and
-    `expected` (JSON with the functions and the accepted calls; no calls where none is expected).
+    """One category of the leaderboard, such as "simple_python".
+
+    Fields: `question`, `functions` (JSON lines, as shown to the model) and `expected` (JSON with the functions and the
+    accepted calls; empty calls in a category where none is expected).
     """
 
     wheel: Wheel
@@ -27,17 +29,16 @@ class BfclLines:
         answers: dict[str, Any] = {}
         if self.calls_expected:
             for where, line in member_lines(self.wheel, [f"bfcl_eval/data/possible_answer/{name}"]):
-                answer = parsed(line, where)
+                answer = parse_object(line, where)
                 answers[answer["id"]] = answer["ground_truth"]
         for number, (where, line) in enumerate(member_lines(self.wheel, [f"bfcl_eval/data/{name}"])):
-            row = parsed(line, where)
+            row = parse_object(line, where)
             try:
-                fields = _fields(row, answers[row["id"]] if self.calls_expected else [])
+                yield Row(number, where, _fields(row, answers[row["id"]] if self.calls_expected else []))
             except RowError as error:
-                fields = {"": error}
+                yield Row(number, where, error=error)
             except KeyError as error:
-                fields = {"": RowError(f"no {error} in the row or the accepted answers")}
-            yield Row(number, where, fields)
+                yield Row(number, where, error=RowError(f"no {error} in the row or the accepted answers"))
 
 
 def _fields(row: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
@@ -48,21 +49,21 @@ def _fields(row: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
     for call in calls:
         for name, accepted in call.items():
             _check_answerable(offered, name, accepted)
-    said = "\n".join(message["content"] for message in turns[0])
+    question = "\n".join(message["content"] for message in turns[0])
     expected = {"functions": row["function"], "calls": calls}
     return {
-        "question": said,
-        "functions": "\n".join(_shown(function) for function in row["function"]),
+        "question": question,
+        "functions": "\n".join(_compact_json(function) for function in row["function"]),
         "expected": json.dumps(expected, sort_keys=True, ensure_ascii=False),
     }
 
 
-def _shown(function: dict[str, Any]) -> str:
+def _compact_json(function: dict[str, Any]) -> str:
     return json.dumps(function, ensure_ascii=False, separators=(",", ":"))
 
 
 def _check_answerable(offered: dict[str, Any], name: str, accepted: dict[str, list[Any]]) -> None:
-    """Raise RowError if no call can meet both the function's description and the accepted values."""
+    """Raise RowError if no call can satisfy both the function's description and the accepted values."""
     if name not in offered:
         raise RowError(f"the expected function {name!r} is not offered")
     parameters = offered[name]["parameters"]

@@ -1,6 +1,6 @@
-"""Rows made here, from a seed: small tables with one change to make, whose result is computed.
+"""Generated rows: a small table, a requested change, and the computed result of the change.
 
-Each row's fields are `data` (CSV or JSON as shown), `request` and `result` (JSON).
+Fields: `data` (the table as CSV or JSON), `request` and `result` (JSON).
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ Change = Callable[[Random, Records], tuple[str, Any]]
 
 @dataclass(frozen=True)
 class RecordTasks:
-    """`size` rows of one `change`, over tables of `least` to `most` records shown as CSV or JSON."""
+    """`size` rows with the same `change`, on tables of `least` to `most` records, shown as CSV or JSON.
+
+    The same seed gives the same rows. `rows` raises RowError for an unknown change or format.
+    """
 
     change: str
     size: int

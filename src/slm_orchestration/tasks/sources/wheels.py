@@ -1,4 +1,4 @@
-"""Rows of JSON lines that lie in a wheel, read as data: nothing of the package is installed, imported or executed."""
+"""Rows of JSON lines files inside wheels, which are read as archives and never installed."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from slm_orchestration.tasks.sources.row import Row, RowError
 
 @dataclass(frozen=True)
 class WheelLines:
-    """The lines of some members of a wheel, each a JSON object whose keys become the row's fields."""
+    """The lines of the files `members` of a wheel: each is a JSON object whose keys become the row's fields."""
 
     wheel: Wheel
     members: Sequence[str]
 
     def rows(self) -> Iterator[Row]:
         for number, (where, line) in enumerate(member_lines(self.wheel, self.members)):
-            yield Row(number, where, parsed(line, where))
+            yield Row(number, where, parse_object(line, where))
 
 
 @dataclass(frozen=True)
 class EvalsLines:
     """Rows of the openai/evals registry: chat messages under `input`, one or several accepted answers under `ideal`.
 
-    Fields: `system` (all system messages), `user` (the last user message), `shots` (messages of example_user and
-    example_assistant), `ideal` (the first accepted answer), `ideals` (all of them), and the row's own keys.
+    Fields: `system` (all system messages joined), `user` (the last user message), `shots` (the messages of example_user
+    and example_assistant), `ideal` (the first accepted answer), `ideals` (all of them), and the row's own keys.
     """
 
     wheel: Wheel
@@ -39,17 +39,17 @@ class EvalsLines:
     def rows(self) -> Iterator[Row]:
         members = [f"evals/registry/data/{member}" for member in self.members]
         for number, (where, line) in enumerate(member_lines(self.wheel, members)):
-            yield Row(number, where, _evals_fields(parsed(line, where), where))
+            yield Row(number, where, _evals_fields(parse_object(line, where), where))
 
 
 def member_lines(wheel: Wheel, members: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield (member:line number, line) of each line that is not blank, decompressing members that end in .gz."""
+    """Yield ("member:line number", line) for each line that is not blank; members that end in .gz are decompressed."""
     with zipfile.ZipFile(fetch_wheel(wheel)) as archive:
         for member in members:
             try:
                 stream = archive.open(member)
             except KeyError:
-                raise ArtifactError(f"{wheel.package} {wheel.version} holds no file {member!r}") from None
+                raise ArtifactError(f"{wheel.package} {wheel.version} contains no file {member!r}") from None
             with stream:
                 lines = gzip.GzipFile(fileobj=stream) if member.endswith(".gz") else stream
                 for count, line in enumerate(lines, start=1):
@@ -57,8 +57,8 @@ def member_lines(wheel: Wheel, members: Sequence[str]) -> Iterator[tuple[str, by
                         yield f"{member}:{count}", line
 
 
-def parsed(line: bytes | str, where: str) -> dict[str, Any]:
-    """Return one JSON object, or raise RowError naming `where`."""
+def parse_object(line: bytes | str, where: str) -> dict[str, Any]:
+    """Return the JSON object of a line. Raises RowError, with `where` in its message, for anything else."""
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -82,10 +82,10 @@ def _evals_fields(row: dict[str, Any], where: str) -> dict[str, Any]:
         content for role, name, content in texts if role == "user" or (role == "system" and name == "example_user")
     ]
     shots = [content for _, name, content in texts if name]
-    made = {
+    derived = {
         "system": "\n".join(systems),
         "systems": systems,
         "user": users[-1] if users else "",
         "shots": "\n".join(shots),
     }
-    return {**row, **made, "ideal": ideals[0] if ideals else "", "ideals": ideals}
+    return {**row, **derived, "ideal": ideals[0] if ideals else "", "ideals": ideals}

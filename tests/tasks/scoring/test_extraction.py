@@ -1,12 +1,12 @@
-"""The answer is found in what a model says, by the same steps for all."""
+"""The answer is extracted from a completion, by the same steps for all models."""
 
 import pytest
 
-from slm_orchestration.tasks.scoring.extraction import bracketed, code_block, final_answer, json_value
+from slm_orchestration.tasks.scoring.extraction import bracketed, code_block, final_answer, json_value, normalised
 
 
 @pytest.mark.parametrize(
-    ("said", "answer"),
+    ("text", "answer"),
     [
         ("Answer: 12", "12"),
         ("First 3.\nAnswer: 4\nNo wait.\n**Answer:** 5", "5"),
@@ -22,8 +22,8 @@ from slm_orchestration.tasks.scoring.extraction import bracketed, code_block, fi
         ("\n \n", ""),
     ],
 )
-def test_the_final_answer_is_found(said, answer):
-    assert final_answer(said) == answer
+def test_the_final_answer_is_found(text, answer):
+    assert final_answer(text) == answer
 
 
 def test_a_code_block_counts_even_if_it_is_cut_off():
@@ -37,13 +37,21 @@ def test_json_is_found_in_a_block_or_after_other_words():
     assert json_value("7") == 7
 
 
-@pytest.mark.parametrize("said", ["none", "[NaN]", "[Infinity]", "[" * 40_000, '{"a": '])
-def test_what_is_no_json_raises(said):
+@pytest.mark.parametrize("text", ["none", "[NaN]", "[Infinity]", "[" * 40_000, '{"a": '])
+def test_text_without_json_raises(text):
     with pytest.raises(ValueError):
-        json_value(said)
+        json_value(text)
 
 
-def test_brackets_are_opened_once():
+def test_only_the_outermost_brackets_are_removed():
     assert bracketed("The entities: [a - X, b [c] - Y].") == "a - X, b [c] - Y"
     assert bracketed("I see.\nAnswer: a\nb") == " a\nb"
     assert bracketed("a\nb") == "a\nb"
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [("The  Green Drawer.", "green drawer"), ("“An apple”!", "apple"), ("A", "a"), ("ﬁve", "five"), ("", "")],
+)
+def test_normalisation_ignores_case_spaces_article_quotes_and_punctuation(text, normal):
+    assert normalised(text) == normal

