@@ -13,6 +13,7 @@ from experiments.setup.imported import is_asked
 from experiments.setup.inputs import check_made_from_present_inputs, models_and_tasks
 from slm_orchestration import tables
 from slm_orchestration.routing import replay
+from slm_orchestration.statistics import verdicts
 from slm_orchestration.statistics.bootstrap import resample
 from slm_orchestration.statistics.comparisons import compare
 from slm_orchestration.statistics.estimates import summarise
@@ -25,13 +26,13 @@ from slm_orchestration.statistics.strategy_matrix import (
     strategy_matrix,
 )
 
-ALPHA = 0.05
+_WORDS = {verdicts.BEATS: "better", verdicts.FALLS_SHORT: "worse"}
 # References that know the outcomes or the domain of a task, which no router may know.
 PRIVILEGED = ("oracle", "oracle_permuted", "domain_table_given")
 _NOTES = """\
 gain over mixture: mean quality above that of a random mix of constant models at the same cost, the router's
-included. better, worse: paired t-test, Holm over strategies; undecided: with the smallest difference that
-80 % of such tests would find. APGR of cascades and of pools of three or more is over cost.
+included. better, worse: interval beyond 0 and paired t-test, Holm over strategies; undecided: with the smallest
+difference that 80 % of such tests would find. APGR of cascades and of pools of three or more is over cost.
 (privileged): a reference that knows what no router may know."""
 
 
@@ -100,7 +101,7 @@ def leaderboard(estimates: pd.DataFrame, comparisons: pd.DataFrame, overhead: Ma
     """Return one row of text per strategy, the largest gain over the mixture first.
 
     `estimates` hold metrics of operating points and of curves; `overhead` is seconds per prediction by strategy. The
-    verdict is that of the paired t-test of the gain, with Holm's correction over the strategies.
+    verdict is that of `statistics.verdicts.against_mixture`: interval and paired t-test of the gain, with Holm.
     """
     overall = estimates[estimates["domain"] == OVERALL]
     against = comparisons.query(f"domain == '{OVERALL}' and baseline == '{MIXTURE}' and metric == 'quality'")
@@ -168,6 +169,5 @@ def _verdict(row: dict) -> str:
         return "undefined: " + ("no mixture at this cost" if pd.isna(row["statistic"]) else "no difference")
     if pd.isna(row["detectable"]):
         return "the mixture itself" if row["difference"] == 0 else "does not vary"
-    if row["p_adjusted"] < ALPHA:
-        return "better" if row["difference"] > 0 else "worse"
-    return f"undecided (±{row['detectable']:.3f})"
+    found = verdicts.against_mixture(row["low"], row["high"], row["p_adjusted"])
+    return _WORDS.get(found, f"undecided (±{row['detectable']:.3f})")

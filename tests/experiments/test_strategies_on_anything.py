@@ -16,7 +16,7 @@ from slm_orchestration.routing import replay
 from slm_orchestration.routing.operating_point import Retention
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix, SideTable
 from slm_orchestration.routing.strategy import FittedRoutedStrategy
-from slm_orchestration.routing.sweep import changes, curve
+from slm_orchestration.routing.sweep import curve
 from slm_orchestration.studies.curve_metrics import (
     Resampling,
     SweptStrategy,
@@ -145,7 +145,7 @@ def goes_through(routing: str, fit: OutcomeMatrix, calibration: OutcomeMatrix, e
             continue
         sides = [changes_on_grid(before), changes_on_grid(after)]
         if isinstance(strategy, FittedRoutedStrategy):
-            sides = [changes(strategy, side, overhead=overhead) for side in (calibration, evaluation)]
+            sides = [strategy.changes(side, overhead=overhead) for side in (calibration, evaluation)]
             exactly, at = curve(sides[1]), (GRID[1:] + GRID[:-1]) / 2
             again = replay.replay(name, strategy.choose(evaluation, at)[name], evaluation, overhead=overhead)
             piece = np.searchsorted(exactly.threshold, at, side="right") - 1

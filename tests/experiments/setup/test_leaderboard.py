@@ -11,7 +11,9 @@ def _tables(*strategies):
     estimates, comparisons = [], []
     for name, gain, t, p, detectable in strategies:
         estimates.append((name, "overall", "gain_over_mixture", gain, gain - 0.1, gain + 0.1))
-        comparisons.append((name, "mixture", "overall", "quality", "paired_t", gain, t, p, detectable))
+        comparisons.append(
+            (name, "mixture", "overall", "quality", "paired_t", gain, gain - 0.1, gain + 0.1, t, p, detectable)
+        )
     estimates.append(("good", "overall", "apgr", 0.75, 0.6, 0.9))
     return (
         pd.DataFrame(estimates, columns=["strategy", "domain", "metric", "estimate", "low", "high"]),
@@ -19,7 +21,7 @@ def _tables(*strategies):
             comparisons,
             columns=[
                 *("strategy", "baseline", "domain", "metric", "test"),
-                *("difference", "statistic", "p_adjusted", "detectable"),
+                *("difference", "low", "high", "statistic", "p_adjusted", "detectable"),
             ],
         ),
     )
