@@ -21,7 +21,7 @@ from experiments.setup.leaderboard import assemble, print_leaderboard, read_curv
 from experiments.setup.results import configuration_of, measured
 from slm_orchestration import tables
 from slm_orchestration.figures.naming import REFERENCES, contenders, is_constant
-from slm_orchestration.statistics import sample_size
+from slm_orchestration.statistics import power
 from slm_orchestration.statistics.bootstrap import resample
 from slm_orchestration.statistics.comparisons import compare
 from slm_orchestration.statistics.estimates import summarise
@@ -86,9 +86,9 @@ def show_power(cfg: DictConfig) -> None:
         try:
             counts = [
                 count(tasks, retention=asked.retention, within=asked.within, level=level)
-                for count in (sample_size.tasks_for_interval, sample_size.tasks_to_show)
+                for count in (power.tasks_for_interval, power.tasks_to_show)
             ]
-            found = [sample_size.detectable_with(tasks, size, level=level) for size in sizes.values()]
+            found = [power.detectable_with(tasks, size, level=level) for size in sizes.values()]
         except UndefinedStatistic as reason:
             print(f"{name}: {reason}")
             continue
@@ -120,11 +120,11 @@ def bands(results: Path, matrix: StrategyMatrix, draws: Draws, *, level: float) 
     return tables.conform(frame, tables.BANDS)
 
 
-def _recorded(matrix: StrategyMatrix) -> dict[str, sample_size.Recorded]:
+def _recorded(matrix: StrategyMatrix) -> dict[str, power.PairedQualities]:
     quality, design = matrix.values["quality"], matrix.design()
     most_expensive = quality[:, matrix.column(matrix.references.most_expensive)]
     contending = [name for name in matrix.strategies if not is_constant(name) and name not in REFERENCES]
-    return {name: sample_size.Recorded(quality[:, matrix.column(name)], most_expensive, design) for name in contending}
+    return {name: power.PairedQualities(quality[:, matrix.column(name)], most_expensive, design) for name in contending}
 
 
 def _suite_sizes(cfg: DictConfig, domains: int) -> dict[str, int]:

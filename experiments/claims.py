@@ -48,7 +48,7 @@ def claims_table(cfg: DictConfig, named: Sequence[str] = ()) -> str:
     comparisons = tables.read(folder / "comparisons.parquet", tables.COMPARISONS)
     evaluated = claims.evaluate(published_claims(), pd.concat([estimates, measured(cfg)]), comparisons)
     shown = evaluated.set_index("claim", drop=False).loc[list(named)] if named else evaluated
-    table = printed.claims(facts.of_claims(evaluated, Source("claims", "")), shown)
+    table = printed.claims(facts.claim_facts(evaluated, Source("claims", "")), shown)
     return printed.markdown(_without(table, {"ceiling", "why"}) if named else table)
 
 

@@ -108,8 +108,8 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         | numbers.from_comparisons(comparisons, Source("comparisons.parquet", results.configuration))
         | facts.counts(estimates, source)
         | facts.verdicts(estimates, naming.corrected_p(comparisons), source)
-        | facts.names(estimates, source)
-        | facts.of_claims(evaluated, Source("conf/claims.yaml and estimates.parquet", results.configuration))
+        | facts.model_names(estimates, source)
+        | facts.claim_facts(evaluated, Source("conf/claims.yaml and estimates.parquet", results.configuration))
         | facts.design(_design(cfg, results), Source("configuration", results.configuration))
         | facts.design({"simulations": int(simulated["simulations"].max())}, Source(str(VALIDATION), ""))
     )
@@ -118,7 +118,7 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         ("given", "domain_table_given"),
         ("oracle", "oracle"),
     ):
-        named |= facts.under_other_names(named, strategy, alias)
+        named |= facts.aliased(named, strategy, alias)
     shown = [
         printed.summary(named, estimates),
         printed.models(named, estimates),
