@@ -101,7 +101,7 @@ def protections(scene: FaultTimings) -> dict[str, ProtectionSetup]:
     }
 
 
-def outcomes(
+def send_requests(
     answer: Callable[[str], Result], requests: Iterable[str], *, clients: int, scene: FaultTimings
 ) -> list[tuple]:
     """Send the requests from `clients` threads; return how each ended (answered, late, ..., lost) and its seconds."""
