@@ -50,7 +50,7 @@ def measured() -> pd.DataFrame:
 
 
 def curves() -> pd.DataFrame:
-    """CURVES: from the dearest model's point at 0 to the cheapest's at 1, through the operating point at 0.5."""
+    """CURVES: from the most expensive model's point at 0 to the cheapest's at 1, through the operating point at 0.5."""
     rows = []
     for name in STRATEGIES:
         quality, cost, latency, share, _ = STRATEGIES[name]
@@ -117,3 +117,19 @@ def comparisons() -> pd.DataFrame:
 def _row(strategy: str, domain: str, metric: str, value: float | None, ends: tuple) -> dict:
     row = {"strategy": strategy, "domain": domain, "metric": metric, "estimate": value}
     return row | {"low": ends[0], "high": ends[1], "tasks": 10 if domain == "overall" else 5}
+
+
+def outcomes() -> pd.DataFrame:
+    """Ten tasks; small is right on 0-3, large on 2-9; large costs four times as much."""
+    rows = [
+        {"task_id": f"task/{n}", "model": model, "repeat": 0, "cost_usd": cost, "quality": float(n in right)}
+        | {"confidence": 0.85 if n in right else 0.25}
+        for model, cost, right in (("small", 1e-6, range(4)), ("large", 4e-6, range(2, 10)))
+        for n in range(10)
+    ]
+    return pd.DataFrame(rows)
+
+
+def served() -> pd.DataFrame:
+    """DECISIONS at the operating points."""
+    return decisions().merge(operating_points()[["strategy", "threshold"]], on=["strategy", "threshold"])

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slm_orchestration.report.claims import Claim, evaluate, from_rows, verdict
+from slm_orchestration.report.claims import Claim, evaluate, from_rows
+from slm_orchestration.statistics.verdicts import against_target
 from tests.figures import tables_by_hand as by_hand
 
 SHARE = Claim("share", "50 %", "share of small tasks", "routing", strategy="adaptive", metric="small_share", target=0.5)
@@ -34,13 +35,13 @@ def decided(claims: list[Claim], rows: list[tuple[str, str, float | None, float 
     ],
 )
 def test_a_verdict_follows_from_where_the_interval_lies(low: float | None, high: float | None, said: str):
-    assert verdict(low, high, target=0.71, at_least=True) == said
+    assert against_target(low, high, target=0.71, at_least=True) == said
 
 
 def test_a_claim_of_at_most_is_the_mirror_image():
-    assert verdict(0.2, 0.4, target=0.5, at_least=False) == "supported"
-    assert verdict(0.6, 0.9, target=0.5, at_least=False) == "not supported"
-    assert verdict(0.4, 0.6, target=0.5, at_least=False) == "undecided"
+    assert against_target(0.2, 0.4, target=0.5, at_least=False) == "supported"
+    assert against_target(0.6, 0.9, target=0.5, at_least=False) == "not supported"
+    assert against_target(0.4, 0.6, target=0.5, at_least=False) == "undecided"
 
 
 def test_what_random_routing_meets_too_is_vacuous():
@@ -119,7 +120,7 @@ def test_nothing_but_an_interval_wholly_beyond_the_target_is_supported(ends: lis
     beyond = low >= target if at_least else high <= target
     short = high < target if at_least else low > target
     expected = "supported" if beyond else "not supported" if short else "undecided"
-    assert verdict(low, high, target=target, at_least=at_least) == expected
+    assert against_target(low, high, target=target, at_least=at_least) == expected
 
 
 @settings(max_examples=30, deadline=None)
@@ -133,7 +134,7 @@ def test_no_word_order_or_other_estimate_changes_a_verdict(estimate: float, othe
     renamed = replace(SHARE, name="supported", quote="supported", reading="supported", experiment="supported")
     said = [evaluate([claim], rows.iloc[order].assign(method="supported"), by_hand.comparisons())["verdict"].item()
             for claim in (SHARE, renamed)]  # fmt: skip
-    assert said == [verdict(*ends, target=0.5, at_least=True)] * 2
+    assert said == [against_target(*ends, target=0.5, at_least=True)] * 2
 
 
 @settings(max_examples=30, deadline=None)
@@ -152,5 +153,5 @@ def test_a_claim_cannot_bring_its_own_verdict():
 
 
 def test_an_interval_the_wrong_way_round_decides_nothing():
-    with pytest.raises(ValueError, match="is none, and decides nothing"):
-        verdict(0.8, 0.2, target=0.5, at_least=True)
+    with pytest.raises(ValueError, match="needs low <= high"):
+        against_target(0.8, 0.2, target=0.5, at_least=True)

@@ -112,7 +112,7 @@ def test_a_constant_has_no_threshold_to_move(opened):
 def test_the_explorer_shows_who_was_right_and_hostile_text_as_text(opened):
     page, *_ = opened
     page.select_option("#strategy", "adaptive")
-    page.select_option("#right", "dearest")
+    page.select_option("#right", "most_expensive")
     assert page.locator("#tasks details").count() == 2
     page.select_option("#right", "all")
     page.fill("#search", "task/0")

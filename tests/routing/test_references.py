@@ -11,10 +11,10 @@ from slm_orchestration.routing.references import (
     Mixture,
     Oracle,
     PermutedOracle,
-    upper_hull,
 )
 from slm_orchestration.routing.replay import Overhead, replay
 from slm_orchestration.routing.rules import GUESS
+from slm_orchestration.statistics.curves import upper_hull
 from tests.routing.tables_by_hand import matrix
 
 OUTCOMES = matrix([[1, 1, 1], [0, 1, 1], [0, 0, 1], [0, 0, 0]], domains=["logic", "logic", "code", "code"])
@@ -47,9 +47,9 @@ def test_the_permuted_oracle_keeps_each_models_mean_and_loses_what_they_have_in_
     choices = permuted.fit(outcomes, outcomes).choose(outcomes, GRID)["oracle_permuted"]
     replayed = replay("oracle_permuted", choices, outcomes, overhead=Overhead())
     assert replayed.quality.mean() == pytest.approx(0.75, abs=0.02)
-    assert sorted(choices.stand_in[:, 0]) == list(range(4000))
+    assert sorted(choices.permutation[:, 0]) == list(range(4000))
     again = permuted.choose(outcomes, GRID)["oracle_permuted"]
-    assert (again.stand_in == choices.stand_in).all()
+    assert (again.permutation == choices.permutation).all()
 
 
 def test_permuting_stays_within_a_dataset():
@@ -59,7 +59,7 @@ def test_permuting_stays_within_a_dataset():
     assert replay("o", choices, outcomes, overhead=Overhead()).quality[0].tolist() == [1, 1, 1, 0, 0, 0]
 
 
-def test_the_hull_leaves_out_models_below_the_line_and_dearer_ones_that_are_no_better():
+def test_the_hull_leaves_out_models_below_the_line_and_more_expensive_ones_that_are_no_better():
     cost = np.array([1.0, 2.0, 3.0, 4.0])
     assert upper_hull(cost, np.array([0.1, 0.2, 0.9, 0.9])) == [0, 2]
     assert upper_hull(cost, np.array([0.1, 0.5, 0.6, 0.7])) == [0, 1, 3]
@@ -73,7 +73,7 @@ def test_no_constant_lies_above_the_hull(quality):
     assert (np.interp(cost, cost[hull], quality[hull]) >= quality - 1e-12).all()
 
 
-def test_the_mixture_goes_from_the_dearest_to_the_cheapest_vertex():
+def test_the_mixture_goes_from_the_most_expensive_to_the_cheapest_vertex():
     served = _served(Mixture("mixture", seed=0), "mixture")
     assert served[0] == [2, 2, 2, 2]
     assert served[-1] == [0, 0, 0, 0]

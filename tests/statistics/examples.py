@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from slm_orchestration.statistics.strategy_matrix import Panel, References, references
-from slm_orchestration.statistics.strategy_matrix import panel as make_panel
+from slm_orchestration.statistics.strategy_matrix import References, StrategyMatrix, references, strategy_matrix
 
 MODELS = ["tiny", "mid", "big"]
 
@@ -54,9 +53,9 @@ def pool() -> References:
     return references(MODELS, ["tiny", "big"])
 
 
-def small_panel(qualities: dict[str, list[float]], costs: dict[str, float]) -> Panel:
-    """A panel of a few tasks in one dataset, with a cost per strategy."""
+def small_matrix(qualities: dict[str, list[float]], costs: dict[str, float]) -> StrategyMatrix:
+    """A strategy matrix of a few tasks in one dataset, with a cost per strategy."""
     count = len(next(iter(qualities.values())))
     tasks = make_tasks(count, domains=1, datasets=1)
     frames = [decide(name, tasks, quality, costs[name]) for name, quality in qualities.items()]
-    return make_panel(pd.concat(frames, ignore_index=True), tasks, pool())
+    return strategy_matrix(pd.concat(frames, ignore_index=True), tasks, pool())

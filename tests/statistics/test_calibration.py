@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
-from sklearn import metrics
 
 from slm_orchestration.statistics import calibration
-from slm_orchestration.statistics.intervals import UndefinedStatistic
 
 PREDICTED = np.array([0.1, 0.1, 0.85, 0.95])
 QUALITY = np.array([0.0, 1.0, 1.0, 1.0])
@@ -19,18 +17,6 @@ def test_a_prediction_of_one_falls_into_the_last_bin():
     assert calibration.reliability(np.array([1.0]), np.array([1.0]))["bin"].tolist() == [9]
 
 
-def test_brier_and_auroc_are_scikit_learns():
-    rng = np.random.default_rng(0)
-    predicted, quality = rng.random(200).round(1), rng.integers(0, 2, size=200).astype(float)
-    assert calibration.brier(predicted, quality) == pytest.approx(metrics.brier_score_loss(quality, predicted))
-    assert calibration.auroc(predicted, quality) == pytest.approx(metrics.roc_auc_score(quality, predicted))
-
-
-def test_auroc_of_one_kind_is_refused():
-    with pytest.raises(UndefinedStatistic, match="right and tasks that are wrong"):
-        calibration.auroc(PREDICTED, np.ones(4))
-
-
 def test_predictions_outside_zero_and_one_are_refused():
     with pytest.raises(ValueError, match=r"predicted quality lies between 0 and 1, got 1\.5 for task 0"):
-        calibration.brier(np.array([1.5]), np.array([1.0]))
+        calibration.expected_calibration_error(np.array([1.5]), np.array([1.0]))

@@ -9,9 +9,9 @@ from statsmodels.stats.multitest import multipletests
 from slm_orchestration.statistics.bootstrap import resample
 from slm_orchestration.statistics.comparisons import adjust, compare, holm
 from slm_orchestration.statistics.estimates import summarise
-from slm_orchestration.statistics.mixture import mix, mixed_mean
-from slm_orchestration.statistics.strategy_matrix import panel
-from tests.statistics.examples import make_decisions, make_tasks, pool, small_panel
+from slm_orchestration.statistics.metrics import mixture_mean, mixture_per_task
+from slm_orchestration.statistics.strategy_matrix import strategy_matrix
+from tests.statistics.examples import make_decisions, make_tasks, pool, small_matrix
 
 COSTS = {"always_tiny": 1.0, "always_mid": 2.0, "always_big": 4.0, "guess": 0.0, "router": 2.0}
 
@@ -19,7 +19,7 @@ COSTS = {"always_tiny": 1.0, "always_mid": 2.0, "always_big": 4.0, "guess": 0.0,
 @pytest.fixture(scope="module")
 def made():
     tasks = make_tasks(400)
-    table = panel(make_decisions(tasks), tasks, pool())
+    table = strategy_matrix(make_decisions(tasks), tasks, pool())
     parts = resample(table, resamples=400, seed=0)
     return table, parts, compare(table, parts, seed=0, level=0.95, margin=0.95)
 
@@ -28,7 +28,7 @@ def pick(comparisons: pd.DataFrame, *key: str) -> pd.Series:
     return comparisons.set_index(["strategy", "baseline", "metric", "test", "domain"]).loc[key]
 
 
-def test_the_paired_t_test_against_the_dearest_model_is_scipys(made):
+def test_the_paired_t_test_against_the_most_expensive_model_is_scipys(made):
     table, _, comparisons = made
     quality = table.values["quality"]
     expected = stats.ttest_rel(quality[:, table.column("clever")], quality[:, table.column("always_big")])
@@ -54,13 +54,13 @@ def test_the_difference_from_the_mixture_is_the_gain_with_its_interval(made):
 def test_per_task_gains_add_up_to_the_gain_and_spread_as_its_resamples_do(made):
     table, parts, _ = made
     part = parts["overall"]
-    mixed = mix(table, part, "quality")
+    mixed = mixture_per_task(table, part.domain.rows, "quality")
     per_task = table.values["quality"] - mixed.expected - mixed.cost_term
-    gains = part.drawn.quality - mixed_mean(part.drawn, "quality")
+    gains = part.resampled.quality - mixture_mean(part.resampled, "quality")
     for strategy in ("clever", "chance"):
         index = table.column(strategy)
         assert per_task[:, index].mean() == pytest.approx(
-            (part.observed.quality - mixed_mean(part.observed, "quality"))[0, index]
+            (part.observed.quality - mixture_mean(part.observed, "quality"))[0, index]
         )
         error = per_task[:, index].std(ddof=1) / np.sqrt(400)
         assert gains[:, index].std() == pytest.approx(error, rel=0.12)
@@ -80,8 +80,8 @@ def test_mcnemar_is_made_only_where_quality_is_right_or_wrong():
         "always_tiny": [1, 0, 1, 0, 0, 0], "always_mid": [1] * 6, "always_big": [0.5, 1, 1, 0, 1, 1],
         "guess": [0] * 6, "router": [1, 1, 1, 0, 1, 1],
     }  # fmt: skip
-    graded = small_panel(quality, COSTS)
-    binary = small_panel({name: np.round(values).tolist() for name, values in quality.items()}, COSTS)
+    graded = small_matrix(quality, COSTS)
+    binary = small_matrix({name: np.round(values).tolist() for name, values in quality.items()}, COSTS)
     for table, made in ((graded, False), (binary, True)):
         comparisons = compare(table, resample(table, resamples=50, seed=0), seed=0, level=0.95, margin=0.95)
         assert ("mcnemar_exact" in set(comparisons["test"])) is made
@@ -90,7 +90,7 @@ def test_mcnemar_is_made_only_where_quality_is_right_or_wrong():
 def test_keeping_the_quality_of_a_model_no_better_than_guess_is_not_tested():
     quality = {name: [1, 0, 1, 0, 1, 0] for name in COSTS}
     quality["guess"] = [0, 1, 0, 1, 0, 1]
-    table = small_panel(quality, COSTS)
+    table = small_matrix(quality, COSTS)
     comparisons = compare(table, resample(table, resamples=50, seed=0), seed=0, level=0.95, margin=0.95)
     kept = comparisons.query("test == 'non_inferiority'")
     assert len(kept) > 0 and kept["p_value"].isna().all()
@@ -137,6 +137,6 @@ def test_a_domain_of_one_group_is_not_compared():
     tasks = make_tasks(40)
     lonely = tasks["domain"] == "domain-1"
     tasks.loc[lonely, ["dataset", "group"]] = ["domain-1/alone", "domain-1/alone/0"]
-    table = panel(make_decisions(tasks), tasks, pool())
+    table = strategy_matrix(make_decisions(tasks), tasks, pool())
     comparisons = compare(table, resample(table, resamples=50, seed=0), seed=0, level=0.95, margin=0.95)
     assert set(comparisons["domain"]) == {"overall", "domain-0"}

@@ -43,7 +43,7 @@ def test_rounding_changes_no_threshold_that_a_curve_reaches_exactly():
 
 def test_strategies_that_differ_by_rounding_share_a_rank():
     observed = np.array([0.1, 0.1 + 1e-16, 0.05])
-    drawn = observed + np.random.default_rng(2).normal(scale=0.01, size=(200, 3))
-    rank, *_ = sensitivity.rank_intervals(observed, drawn, level=0.95)
+    resampled = observed + np.random.default_rng(2).normal(scale=0.01, size=(200, 3))
+    rank, *_ = sensitivity.rank_intervals(observed, resampled, level=0.95)
     assert rank.tolist() == [1, 1, 3]
-    assert sensitivity.winner(observed, drawn, level=0.95).position == 0
+    assert sensitivity.winner(observed, resampled, level=0.95).position == 0

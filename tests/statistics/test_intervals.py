@@ -3,8 +3,8 @@ import pytest
 from scipy import optimize, stats
 
 from slm_orchestration.statistics import intervals
-from slm_orchestration.statistics.intervals import UndefinedStatistic
-from slm_orchestration.statistics.resampling import Design
+from slm_orchestration.statistics.intervals import UndefinedStatistic, simultaneous_band, threshold_bands
+from slm_orchestration.statistics.resampling import Design, Draws
 
 
 def one_stratum(count: int) -> Design:
@@ -96,3 +96,53 @@ def test_bca_refuses_when_all_resamples_lie_on_one_side():
 def test_a_level_is_a_share(level):
     with pytest.raises(ValueError, match="a level lies between 0 and 1"):
         intervals.wilson(0.5, 10, level=level)
+
+
+def test_the_band_of_one_point_is_the_interval_of_its_resamples():
+    resampled = np.random.default_rng(0).normal(3, 2, size=(20_000, 1))
+    low, high = simultaneous_band(np.array([3.0]), resampled, level=0.95)
+    assert (low[0], high[0]) == pytest.approx((3 - 1.96 * 2, 3 + 1.96 * 2), rel=0.03)
+
+
+def test_the_band_of_independent_points_is_as_wide_as_sidaks():
+    resampled = np.random.default_rng(0).normal(size=(20_000, 10))
+    low, high = simultaneous_band(np.zeros(10), resampled, level=0.95)
+    sidak = stats.norm.ppf((1 + 0.95 ** (1 / 10)) / 2)
+    assert np.allclose(high, sidak, rtol=0.03) and np.allclose(low, -high)
+
+
+def test_points_that_move_together_need_no_wider_band():
+    resampled = np.repeat(np.random.default_rng(0).normal(size=(5000, 1)), 10, axis=1)
+    alone = simultaneous_band(np.zeros(1), resampled[:, :1], level=0.9)
+    together = simultaneous_band(np.zeros(10), resampled, level=0.9)
+    assert np.allclose(together[1], alone[1])
+
+
+def test_a_point_that_never_varies_has_no_width_and_a_curve_that_never_does_is_refused():
+    resampled = np.column_stack([np.full(100, 0.3), np.random.default_rng(0).normal(size=100)])
+    low, high = simultaneous_band(np.array([0.3, 0.0]), resampled, level=0.95)
+    assert (low[0], high[0]) == (0.3, 0.3) and high[1] > low[1]
+    with pytest.raises(UndefinedStatistic, match="the same in every resample"):
+        simultaneous_band(np.array([0.3]), resampled[:, :1], level=0.95)
+
+
+@pytest.mark.parametrize(
+    ("resampled", "says"),
+    [([[np.nan], [1.0]], "undefined in 1 of 2 resamples"), ([[1.0]], "at least 2 resamples, got 1")],
+)
+def test_a_band_refuses_what_it_cannot_use(resampled, says):
+    with pytest.raises(UndefinedStatistic, match=says):
+        simultaneous_band(np.array([0.0]), np.array(resampled), level=0.95)
+
+
+def test_thresholds_have_bands_of_quality_and_retention_around_their_means():
+    rng = np.random.default_rng(0)
+    most_expensive = (rng.random(60) < 0.7).astype(float)
+    curve = np.column_stack([most_expensive, (rng.random(60) < 0.5).astype(float)])
+    draws = Draws(Design(np.arange(60), np.zeros(60, dtype=int)), 500, seed=0)
+    found = threshold_bands({"router": curve}, most_expensive, draws, level=0.95).set_index(["metric", "point"])
+    assert found.loc[("quality", 1), "estimate"] == pytest.approx(curve[:, 1].mean())
+    assert found.loc[("retention", 1), "estimate"] == pytest.approx(curve[:, 1].mean() / most_expensive.mean())
+    # At the first threshold the router is the most expensive model: a retention of 1, for certain.
+    assert found.loc[("retention", 0), ["low", "high"]].tolist() == [1.0, 1.0]
+    assert found.loc[("quality", 0), "high"] > found.loc[("quality", 0), "estimate"]

@@ -52,12 +52,12 @@ def test_counted_in_calls_the_mixture_starts_at_the_small_model_although_a_guess
     assert metrics.gain_over_mixture(table)[0, 2] == pytest.approx(-0.2)
 
 
-def test_beyond_the_dearest_model_the_mixture_is_flat():
+def test_beyond_the_most_expensive_model_the_mixture_is_flat():
     table = means(quality=(0.8, 0.4, 0.2, 0.9), cost_usd=(10.0, 2.0, 0.0, 30.0))
     assert of_router("gain_over_mixture", table) == pytest.approx(0.1)
 
 
-def test_a_mixture_whose_models_do_not_get_dearer_is_undefined():
+def test_a_mixture_whose_models_do_not_get_more_expensive_is_undefined():
     table = means(quality=(0.8, 0.4, 0.2, 0.7), cost_usd=(2.0, 10.0, 0.0, 4.0))
     assert np.isnan(of_router("gain_over_mixture", table))
 
@@ -76,7 +76,7 @@ def test_the_unit_of_cost_does_not_matter(scale, cost):
 
 
 @given(st.floats(0, 12), st.floats(0, 12))
-def test_the_mixture_never_falls_with_cost_when_dearer_vertices_are_better(first, second):
+def test_the_mixture_never_falls_with_cost_when_more_expensive_vertices_are_better(first, second):
     costs, qualities = np.array([[0.0, 2.0, 5.0, 10.0]]), np.array([[0.1, 0.3, 0.7, 0.8]])
     low, high = metrics.mixture(np.sort([[first, second]]), costs, qualities)[0]
     assert low <= high + 1e-12

@@ -97,10 +97,10 @@ def test_restricting_to_a_domain_keeps_all_groups_of_its_strata():
 def test_the_jackknife_leaves_out_one_group_and_keeps_the_strata_in_balance():
     plan = Design(np.arange(5), np.array([0, 0, 0, 1, 1]))
     values = np.array([[0.0], [3.0], [6.0], [10.0], [20.0]])
-    left_out = jackknife_means(values, np.ones(5), plan)
+    jackknife = jackknife_means(values, np.ones(5), plan)
     # Without the 0: the first stratum's mean rises to 4.5 and keeps its weight of three fifths.
-    assert left_out[0, 0] == pytest.approx((3 * 4.5 + 30) / 5)
-    assert left_out[4, 0] == pytest.approx((9 + 2 * 10) / 5)
+    assert jackknife[0, 0] == pytest.approx((3 * 4.5 + 30) / 5)
+    assert jackknife[4, 0] == pytest.approx((9 + 2 * 10) / 5)
 
 
 def test_the_covariance_of_one_stratum_of_single_tasks_is_the_textbook_one():

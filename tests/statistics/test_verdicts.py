@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from slm_orchestration.statistics.verdicts import quality_equivalent, quality_kept
+from slm_orchestration.statistics.verdicts import against_mixture, quality_equivalent, quality_kept
 
 
 def rows(**p: float) -> pd.DataFrame:
@@ -23,10 +23,18 @@ def test_where_nothing_is_shown_the_smallest_differences_stand_beside():
     )
 
 
-def test_a_dearest_model_no_better_than_guess_leaves_nothing_to_test():
+def test_a_most_expensive_model_no_better_than_guess_leaves_nothing_to_test():
     assert quality_kept(rows(knn=np.nan), margin=0.95, level=0.95).endswith("not shown to be better than guess")
 
 
-def test_the_dearest_model_itself_is_no_finding():
+def test_the_most_expensive_model_itself_is_no_finding():
     said = quality_equivalent(rows(always_big=1e-9, knn=0.5), margin=0.95, level=0.95)
     assert "always_big" not in said
+
+
+def test_only_an_interval_wholly_above_zero_beats_the_mixture():
+    assert against_mixture(0.01, 0.2, None) == "beats the mixture"
+    assert against_mixture(0.0, 0.2, None) == "not shown to beat it"
+    assert against_mixture(-0.2, -0.01, None) == "falls short of it"
+    assert against_mixture(None, None, None) == "no interval"
+    assert against_mixture(float("nan"), 0.2, None) == "no interval"

@@ -1,4 +1,4 @@
-"""Votes and checks beside each model alone: quality against cost, with intervals."""
+"""Votes and verification against each model alone: quality, cost and intervals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOOK = {"small": ("#0072B2", "o"), "all": ("#D55E00", "s")}
 
 
 def aggregation_figure(table: pd.DataFrame) -> Figure:
-    """Draw the table of experiments.aggregation: a row per method, and its difference to the dearest model alone."""
+    """Draw the table of experiments.aggregation: quality over cost, and the difference to the most expensive model."""
     with style.look():
         figure = Figure(figsize=(style.TEXT_WIDTH, 2.4), layout="constrained")
         cost, against = figure.subplots(1, 2, width_ratios=[1, 1.2])
@@ -34,5 +34,5 @@ def aggregation_figure(table: pd.DataFrame) -> Figure:
         against.axvline(0, color=INK, linewidth=0.6)
         against.set_yticks(range(len(table)), table["method"])
         against.invert_yaxis()
-        against.set_xlabel("Quality less that of the dearest model alone")
+        against.set_xlabel("Quality minus the most expensive model's")
     return figure

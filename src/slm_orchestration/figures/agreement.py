@@ -1,4 +1,4 @@
-"""Where models complement each other: how often one answers better than another, and how good each is alone."""
+"""How models complement each other: the share of tasks that one answers better than another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slm_orchestration.figures.style import INK
 def agreement(outcomes: pd.DataFrame, models: Sequence[str]) -> Figure:
     """Draw the share of tasks on which the row's model is better than the column's; on the diagonal its mean quality.
 
-    What both share is 1 minus the two cells that mirror each other. `models` are those of OUTCOMES, cheapest first.
+    On the remaining tasks, 1 minus a cell and its mirror image, both have equal quality. `models` are cheapest first.
     """
     values = better(outcomes, models).to_numpy(dtype=float)
     size = 1.3 + 0.42 * len(models)
@@ -42,7 +42,7 @@ def agreement(outcomes: pd.DataFrame, models: Sequence[str]) -> Figure:
         axes.set_yticks(range(len(models)), models)
         axes.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
         axes.spines[:].set_visible(False)
-        axes.set_xlabel("than this model; bold: mean quality alone")
+        axes.set_xlabel("than this model; bold: mean quality")
         axes.set_ylabel("better on … of the tasks")
     return figure
 

@@ -1,4 +1,4 @@
-"""What routers learn: the gain over random routing, and how much of it merely tells datasets apart."""
+"""The gain over random routing, split into what lies between datasets and within them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _BETWEEN, _WITHIN = "#0072B2", "#E69F00"
 def between_within(learned: pd.DataFrame) -> Figure:
     """Draw APGR - 0.5 of each strategy per recorded pair, split between (blue) and within (orange) datasets.
 
-    The dot is the total with its interval; the hollow dot is the total without the datasets that are asked about. The
-    axis ends where routers do: an oracle beyond it is written as a number. Pairs without a gap to recover are left out.
+    The dot is the total with its interval; the hollow dot is the total of a router fitted without the datasets that it
+    is evaluated on. An oracle beyond the axis is written as a number. Pairs without a quality gap are left out.
     """
     rows = learned[(learned["metric"] == "apgr") & learned["estimate"].notna()]
     pairs = list(rows[["table", "small", "large"]].drop_duplicates().itertuples(index=False, name=None))

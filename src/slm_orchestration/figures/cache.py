@@ -1,4 +1,4 @@
-"""What the cache of answers may serve: hits and false hits against the threshold, and what streams gain and lose."""
+"""Answer cache: hits and false hits against the similarity threshold, and seconds saved on request streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What being wrong may cost before a dearer choice pays: total cost per task against the price of a wrong answer."""
+"""Total cost per task, calls and errors, against the price of a wrong answer."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _STEPS = 80
 
 
 def cost_of_error(estimates: pd.DataFrame) -> Figure:
-    """Draw calls plus errors, c + w (1 - q), of models, leading strategies and oracle, over that of the dearest model.
+    """Draw total cost c + w (1 - q) of models, leading strategies and the oracle, over the most expensive model's.
 
-    `w` is the price of a wrong answer, in mean costs of the dearest model; below 1 a choice is the cheaper one.
+    `w` is the price of a wrong answer, in mean costs of the most expensive model; below 1 a choice is the cheaper one.
     """
     cost, quality = (naming.metric(estimates, name)["estimate"] for name in ("cost_usd", "quality"))
     constants = naming.constants(estimates)
@@ -30,9 +30,9 @@ def cost_of_error(estimates: pd.DataFrame) -> Figure:
         axes.set(
             xscale="log",
             xlabel=f"Price of a wrong answer (calls of {naming.label(constants[-1])})",
-            ylabel="Total cost over the dearest model's",
+            ylabel="Total cost (most expensive model = 1)",
         )
-        axes.axhline(1.0, color=SOFT, linewidth=0.8, label="dearest")
+        axes.axhline(1.0, color=SOFT, linewidth=0.8, label="most expensive")
         labels = [Label(prices[-1], 1.0, naming.label(constants[-1]), SOFT)]
         for name in [name for name in names if name in cost.index]:
             ratio = relative_total((cost[name], quality[name]), (cost[constants[-1]], quality[constants[-1]]), prices)
@@ -47,8 +47,8 @@ def cost_of_error(estimates: pd.DataFrame) -> Figure:
 
 
 def relative_total(
-    point: tuple[float, float], dearest: tuple[float, float], prices: NDArray[np.float64]
+    point: tuple[float, float], most_expensive: tuple[float, float], prices: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return (c + w (1 - q)) / (c_L + w (1 - q_L)) at each w; points are (cost, quality), w in units of c_L."""
-    (cost, quality), (unit, best) = point, dearest
+    (cost, quality), (unit, best) = point, most_expensive
     return (cost / unit + prices * (1 - quality)) / (1 + prices * (1 - best))

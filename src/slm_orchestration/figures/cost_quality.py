@@ -1,4 +1,4 @@
-"""The cost–quality plane: what each strategy gives for what it costs, beside what mere mixing of models gives."""
+"""The cost-quality plane: every strategy against the mixture of constant models."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.labels import Label, beside
 from slm_orchestration.figures.style import FAINT, INK, SOFT
 
-# More curves than this on one plane hide each other; `cost_quality_panels` shows them apart.
+# More curves than this overlap on one plane; `cost_quality_panels` draws one per panel.
 _CURVES_TOGETHER = 4
-# Labels of more strategies than this cannot be told apart; those that gain least over the mixture are grey dots.
+# More labels than this overlap; strategies of smaller gain over the mixture are grey dots.
 _NAMED = 6
 # The strategy that conf/claims.yaml is about is always named.
 _CLAIMED = "adaptive"
@@ -82,15 +82,15 @@ def cost_quality_panels(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Seq
 
 
 def _unit(estimates: pd.DataFrame) -> tuple[float, str]:
-    """Return by what to multiply dollars per task so that the dearest point reads well, and the name of that unit."""
-    dearest = naming.metric(estimates, "cost_usd")["estimate"].max()
+    """Return the factor on dollars per task at which the largest mean cost is at least 0.1, and the unit's name."""
+    most_expensive = naming.metric(estimates, "cost_usd")["estimate"].max()
     units = ((1.0, "per task"), (1e3, "per 1,000 tasks"), (1e6, "per million tasks"))
-    factor, words = next((unit for unit in units if dearest * unit[0] >= 0.1), units[-1])
+    factor, words = next((unit for unit in units if most_expensive * unit[0] >= 0.1), units[-1])
     return factor, f"{words} (USD)"
 
 
 def _points(estimates: pd.DataFrame, scale: float) -> pd.DataFrame:
-    """Return per strategy cost, quality and the ends of both intervals, in the plane's units."""
+    """Return cost and quality of each strategy and the ends of both intervals, in the plane's units."""
     cost = naming.metric(estimates, "cost_usd")[["estimate", "low", "high"]] * scale
     quality = naming.metric(estimates, "quality")[["estimate", "low", "high"]]
     return cost.add_prefix("cost_").join(quality.add_prefix("quality_"), how="inner")
@@ -99,7 +99,7 @@ def _points(estimates: pd.DataFrame, scale: float) -> pd.DataFrame:
 def _mixture(axes: Axes, points: pd.DataFrame, hull: Sequence[str]) -> Label:
     """Draw what mixing constant models reaches; return its label, for the middle of its last stretch.
 
-    The line starts at guess, which costs nothing, and is flat beyond its dearest model, as gain_over_mixture has it.
+    As in gain_over_mixture, the line starts at guess at cost 0 and is flat beyond its most expensive model.
     """
     start = ["guess"] if "guess" in points.index else []
     vertices = points.loc[start + [naming.CONSTANT + name for name in hull if name != "guess"]]
@@ -186,8 +186,8 @@ def _limits(axes: Axes, points: pd.DataFrame, contenders: Sequence[str]) -> None
 
 
 def _room_for(labels: Sequence[Label], figure: Figure) -> tuple[float, float, float, float]:
-    """Return the place of the axes that leaves the column of labels the width of its longest."""
-    # A letter of DejaVu Sans is some 0.58 of its size wide on average.
+    """Return the position of the axes that leaves room for the longest label."""
+    # The average glyph of DejaVu Sans is about 0.58 em wide.
     inches = max(len(label.text) for label in labels) * 0.58 * _LABEL_SIZE / 72
     width = max(0.3, 0.84 - inches / figure.get_figwidth())
     return (0.125, 0.16, width, 0.81)

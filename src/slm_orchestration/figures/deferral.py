@@ -1,4 +1,4 @@
-"""Deferral curves: the quality that comes of passing a share of the tasks on to a model that is not small."""
+"""Deferral curves: mean quality against the share of tasks that are escalated to a model that is not small."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slm_orchestration.figures.style import FAINT, SOFT
 def deferral(curves: pd.DataFrame, estimates: pd.DataFrame, operating_points: pd.DataFrame) -> Figure:
     """Draw a panel per competing strategy: mean quality against the share of tasks that it escalates.
 
-    Dashed is random escalation, from the cheapest model to the dearest; the mark is the operating point.
+    Dashed is random escalation, from the cheapest model to the most expensive; the mark is the operating point.
     """
     overall = naming.overall(curves)
     overall = overall.assign(escalated=1 - overall["small_share"])

@@ -1,4 +1,4 @@
-"""Where a strategy keeps the dearest model's quality: domain by strategy."""
+"""Heatmap of retention: domain by strategy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.style import FAINT, INK, SOFT
 
-# The colours span these retentions; a cell's number is right whatever its colour. Text turns white beyond _DARK from 1.
+# The colour scale covers these retentions; text is white where retention differs from 1 by more than _DARK.
 _SCALE = (0.0, 2.0)
 _DARK = 0.6
 
@@ -19,8 +19,8 @@ _DARK = 0.6
 def domain_heatmap(estimates: pd.DataFrame) -> Figure:
     """Draw the retention of every strategy in every domain, overall first; bold where its interval excludes 1.
 
-    The number of tasks stands beside the domain. A cell without a value (the dearest model has quality 0 there, or the
-    strategy has no row) is hatched.
+    The number of tasks is beside the domain. A cell without a value is hatched: the strategy has no row, or the most
+    expensive model has quality 0 in the domain.
     """
     cells = _cells(estimates)
     domains, names = _domains(cells), _columns(estimates)
@@ -62,9 +62,9 @@ def _domains(cells: pd.DataFrame) -> list[str]:
 
 
 def _columns(estimates: pd.DataFrame) -> list[str]:
-    """Return contenders and constants, but for the dearest model, whose retention is 1 by definition."""
-    dearest = naming.constants(estimates)[-1]
-    return naming.contenders(estimates) + [name for name in naming.constants(estimates) if name != dearest]
+    """Return contenders and constants, but for the most expensive model, whose retention is 1 by definition."""
+    most_expensive = naming.constants(estimates)[-1]
+    return naming.contenders(estimates) + [name for name in naming.constants(estimates) if name != most_expensive]
 
 
 def _row_label(cells: pd.DataFrame, domain: str) -> str:

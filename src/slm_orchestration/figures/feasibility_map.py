@@ -1,4 +1,4 @@
-"""Which small shares are feasible at all: every recorded pair, against how good its small model is."""
+"""Feasible small shares at a given retention, for every recorded pair of models."""
 
 from __future__ import annotations
 

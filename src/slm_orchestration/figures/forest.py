@@ -1,4 +1,4 @@
-"""Does routing beat mere mixing? The gain over the mixture of each strategy, with its interval and what that says."""
+"""Forest plot of the gain over the mixture: each strategy's interval, corrected p-value and verdict."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from matplotlib.figure import Figure
 
 from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.style import FAINT, INK, SOFT
+from slm_orchestration.statistics import verdicts
+from slm_orchestration.statistics.strategy_matrix import RANDOM
 
 
 def forest(estimates: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
-    """Draw the gain over the mixture per strategy, the largest first, references below; each row says its verdict.
+    """Draw the gain over the mixture per strategy, the largest first, references below them.
 
-    Beside it stands the p-value of the paired t-test against the mixture, corrected over strategies.
+    Each row has its verdict and the p-value of the paired t-test against the mixture, Holm-corrected over strategies.
     """
     gains = naming.metric(estimates, "gain_over_mixture")
     gains = gains[gains["estimate"].notna()]
     ranked = [name for name in naming.contenders(estimates) if name in gains.index]
-    below = [name for name in ("domain_table_given", "oracle", "oracle_permuted", "random") if name in gains.index]
+    below = [name for name in ("domain_table_given", "oracle", "oracle_permuted", RANDOM) if name in gains.index]
     names = ranked + below
     corrected = naming.corrected_p(comparisons)
     with style.look():
@@ -49,7 +51,7 @@ def _row(axes: Axes, gain: pd.Series, name: str, row: int) -> None:
 
 
 def _verdict(axes: Axes, gain: pd.Series, p_adjusted: float | None, row: int) -> None:
-    verdict = naming.against_mixture(gain["low"], gain["high"], p_adjusted)
+    verdict = verdicts.against_mixture(gain["low"], gain["high"], p_adjusted)
     tested = "" if p_adjusted is None else ", p < 0.001" if p_adjusted < 0.001 else f", p = {p_adjusted:.3f}"
     axes.annotate(
         verdict + tested,
@@ -57,6 +59,6 @@ def _verdict(axes: Axes, gain: pd.Series, p_adjusted: float | None, row: int) ->
         xycoords=("axes fraction", "data"),
         fontsize=5.8,
         va="center",
-        color=INK if verdict in (naming.BEATS, naming.SHORT) else SOFT,
+        color=INK if verdict in (verdicts.BEATS, verdicts.FALLS_SHORT) else SOFT,
         annotation_clip=False,
     )

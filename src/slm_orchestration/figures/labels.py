@@ -1,4 +1,4 @@
-"""Direct labels that never cover each other."""
+"""Direct labels that do not overlap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long single tasks take: the distribution of latency at the operating point, tail included."""
+"""The distribution of latency over tasks at the operating point."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from slm_orchestration.figures.labels import Label, beside
 from slm_orchestration.figures.style import FAINT, SOFT
 
 QUANTILES = (0.5, 0.95, 0.99)
-# More distribution functions than this hide each other: the strategies with the largest gains, beside all models.
+# Only this many strategies, those of the largest gain, are drawn beside the models: more lines overlap.
 _STRATEGIES = 3
-_LABELLED = 0.6  # the share at which labels point to the lines: there they lie farthest apart
+_LABELLED = 0.6  # labels point to the lines at this share, where they are farthest apart
 
 
 def latency_ecdf(served: pd.DataFrame, estimates: pd.DataFrame) -> Figure:

@@ -1,4 +1,4 @@
-"""What a load does: achieved rate and latency against the offered rate, and memory over time."""
+"""Load test: achieved rate and latency against the offered rate, and memory over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How figures and report name, order and judge strategies."""
+"""Labels and print order of strategies in figures and report."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-CONSTANT = "always_"
-OVERALL = "overall"
+from slm_orchestration.statistics.strategy_matrix import CONSTANT, GUESS, MIXTURE, OVERALL, RANDOM
 
-# What every result stands beside: drawn as landmarks, never ranked.
-REFERENCES = ("mixture", "random", "guess", "domain_table_given", "oracle", "oracle_permuted")
-
-_ALPHA = 0.05
-BEATS, UNDECIDED, SHORT, NO_INTERVAL = "beats the mixture", "not shown to beat it", "falls short of it", "no interval"
+# Reference strategies: shown beside every result, never ranked.
+REFERENCES = (MIXTURE, RANDOM, GUESS, "domain_table_given", "oracle", "oracle_permuted")
 
 _LABELS = {
     "domain_table_given": "domain table (given)",
@@ -25,11 +21,12 @@ _LABELS = {
 
 
 def label(strategy: str) -> str:
-    """Return the words that stand for a strategy in print; a constant goes by its model's name."""
+    """Return the printed label of a strategy; a constant strategy has its model's name."""
     return _LABELS.get(strategy, strategy.removeprefix(CONSTANT).replace("_", " "))
 
 
 def is_constant(strategy: str) -> bool:
+    """Return whether a strategy always calls one model."""
     return strategy.startswith(CONSTANT)
 
 
@@ -44,7 +41,7 @@ def overall(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def metric(estimates: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return one metric over all domains, a row per strategy, as the table has it: estimate, low, high, tasks."""
+    """Return the rows of one metric over all domains, indexed by strategy: estimate, low, high, tasks."""
     rows = overall(estimates)
     return rows[rows["metric"] == name].set_index("strategy")
 
@@ -75,20 +72,5 @@ def in_print_order(estimates: pd.DataFrame, strategies: Iterable[str]) -> list[s
 
 def corrected_p(comparisons: pd.DataFrame) -> pd.Series:
     """Return the Holm-corrected p of each strategy's paired t-test of quality against the mixture, by strategy."""
-    rows = overall(comparisons).query("baseline == 'mixture' and metric == 'quality' and test == 'paired_t'")
+    rows = overall(comparisons).query(f"baseline == '{MIXTURE}' and metric == 'quality' and test == 'paired_t'")
     return rows.set_index("strategy")["p_adjusted"].dropna()
-
-
-def against_mixture(low: float | None, high: float | None, p_adjusted: float | None) -> str:
-    """Return what the interval of a gain over the mixture and its test say together, in words.
-
-    It takes an interval wholly on one side of 0 and, where there is a test, a corrected p of at most 5 %: one of many
-    strategies is bound to have an interval beyond 0 by chance.
-    """
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
-        return NO_INTERVAL
-    if p_adjusted is not None and p_adjusted > _ALPHA:
-        return UNDECIDED
-    if low > 0:
-        return BEATS
-    return SHORT if high < 0 else UNDECIDED

@@ -1,4 +1,4 @@
-"""What a saving is worth at other prices: the cost saving against how much dearer the dearest model is."""
+"""Cost saving at other prices: against the ratio of the most expensive to the cheapest model's mean cost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def price_ratio(served: pd.DataFrame, outcomes: pd.DataFrame, estimates: pd.Data
         axes = figure.add_axes((0.13, 0.18, 0.58, 0.77))
         axes.set(
             xscale="log",
-            xlabel="Mean cost of the dearest model over the cheapest's",
+            xlabel="Mean cost, most expensive over cheapest model",
             ylabel="Cost saving (times)",
         )
         axes.axvline(recorded, color=INK, linewidth=0.6, zorder=1, label="recorded ratio")
@@ -61,10 +61,10 @@ def price_ratio(served: pd.DataFrame, outcomes: pd.DataFrame, estimates: pd.Data
 def savings(
     decisions: pd.DataFrame, outcomes: pd.DataFrame, models: Sequence[str], ratios: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return total cost of the dearest model over that of one strategy, at each ratio of the mean costs.
+    """Return total cost of the most expensive model over that of one strategy, at each ratio of the mean costs.
 
-    `models` stand cheapest first. A model's costs get one factor: the cheapest keeps its mean, the dearest reaches the
-    ratio, and those between keep their place on the logarithmic scale. A router's own cost stays.
+    `models` are cheapest first. Each model's costs are multiplied by one factor: the cheapest keeps its mean, the most
+    expensive reaches the ratio, and those between keep their place on the logarithmic scale. A router's own cost stays.
     """
     per_task = outcomes[outcomes["repeat"] == 0].pivot(index="task_id", columns="model", values="cost_usd")
     mean = per_task[list(models)].mean()
@@ -75,8 +75,8 @@ def savings(
     saved = []
     for ratio in ratios:
         factor = (mean / mean.iloc[0]) ** (np.log(ratio) / span - 1)
-        dearest = factor.iloc[-1] * per_task.loc[decisions["task_id"], models[-1]].sum()
-        saved.append(dearest / ((by_model * factor.reindex(by_model.index)).sum() + max(own, 0.0)))
+        most_expensive = factor.iloc[-1] * per_task.loc[decisions["task_id"], models[-1]].sum()
+        saved.append(most_expensive / ((by_model * factor.reindex(by_model.index)).sum() + max(own, 0.0)))
     return np.array(saved)
 
 

@@ -1,4 +1,4 @@
-"""Does predicted quality come true? Confidence of each model against the quality that its answers were graded."""
+"""Reliability diagrams: each model's confidence against the graded quality of its answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLOUR = "#0072B2"
 def reliability_diagrams(outcomes: pd.DataFrame, *, level: float) -> Figure:
     """Draw a panel per model of the OUTCOMES, whose `confidence` is filled in; bars are Wilson intervals.
 
-    A point is a tenth of the scale of confidence, its area the tasks in it; the diagonal is perfect calibration.
+    A point is one of ten bins of confidence, its area the number of tasks; the diagonal is perfect calibration.
     """
     answered = outcomes[outcomes["confidence"].notna() & outcomes["quality"].notna()]
     models = [str(name) for name in answered["model"].unique()]
@@ -42,6 +42,6 @@ def _diagram(axes: Axes, predicted: np.ndarray, quality: np.ndarray, level: floa
     area = 6 + 60 * bins["tasks"] / bins["tasks"].sum()
     axes.scatter(bins["predicted"], bins["quality"], s=area, color=_COLOUR, edgecolor="white", linewidth=0.4, zorder=2)
     error = expected_calibration_error(predicted, quality)
-    said = f"calibration error {error:.2f}, {predicted.size} tasks"
-    axes.text(0.0, 1.02, said, transform=axes.transAxes, va="bottom", fontsize=6, color=INK)
+    summary = f"calibration error {error:.2f}, {predicted.size} tasks"
+    axes.text(0.0, 1.02, summary, transform=axes.transAxes, va="bottom", fontsize=6, color=INK)
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")

@@ -1,4 +1,4 @@
-"""How the time of a replay grows with the number of tasks, beside a loop over thresholds."""
+"""Seconds of an exact replay against the number of tasks, compared with a loop over thresholds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One look for all figures, and the only way to write them."""
+"""Colours, markers and matplotlib settings of all figures, and how figures are saved."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXT_WIDTH = 7.0
 
 INK, SOFT, FAINT = "#222222", "#7a7a7a", "#d9d9d9"
 
-# Okabe and Ito's colours first, then Tol's muted ones: told apart with any common colour blindness.
+# Okabe and Ito's colours, then Tol's muted ones, which common colour blindness leaves distinguishable.
 _COLOURS = {
     "adaptive": "#D55E00",
     "confidence": "#0072B2",
@@ -105,31 +105,31 @@ def look() -> Iterator[None]:
 
 
 def colour(strategy: str) -> str:
-    """Return a strategy's colour, the same in every figure; one that is not known gets its own from its name."""
+    """Return a strategy's colour, the same in every figure; an unknown strategy's is derived from its name."""
     if naming.is_constant(strategy):
         return INK
     return _COLOURS.get(strategy) or _SPARE_COLOURS[_number(strategy) % len(_SPARE_COLOURS)]
 
 
 def marker(strategy: str) -> str:
-    """Return a strategy's marker, so that no figure rests on colour alone."""
+    """Return a strategy's marker, so that strategies differ by more than colour."""
     if naming.is_constant(strategy):
         return "o"
     return _MARKERS.get(strategy) or _SPARE_MARKERS[_number(strategy) % len(_SPARE_MARKERS)]
 
 
 def point(strategy: str) -> dict[str, Any]:
-    """Return how matplotlib draws a strategy's point."""
+    """Return the keyword arguments of matplotlib for a strategy's point."""
     shape, tone = marker(strategy), colour(strategy)
-    # A white rim keeps points apart that lie on each other; markers made of strokes have no face to rim.
-    rim = (tone, 1.0) if shape in "x+|" else ("white", 0.4)
+    # A white edge separates overlapping points; markers made of strokes have no edge.
+    edge = (tone, 1.0) if shape in "x+|" else ("white", 0.4)
     size = 6.5 if shape == "*" else 4.2
     return {
         "color": tone,
         "marker": shape,
         "markersize": size,
-        "markeredgecolor": rim[0],
-        "markeredgewidth": rim[1],
+        "markeredgecolor": edge[0],
+        "markeredgewidth": edge[1],
         "linestyle": "none",
     }
 
@@ -145,7 +145,7 @@ def panels(number: int, *, height: float) -> tuple[Figure, list[Axes]]:
     shown = list(grid.flat)[:number]
     for axes in list(grid.flat)[number:]:
         axes.remove()
-    # The lowest panel of a column carries the numbers, also where the last row is not full.
+    # The lowest panel of each column has tick labels, also where the last row is not full.
     for axes in shown[-columns:]:
         axes.tick_params(labelbottom=True)
     return figure, shown

@@ -1,4 +1,4 @@
-"""What a strategy's threshold does: quality, cost, latency and small share from the dearest setting to the cheapest."""
+"""Quality, cost, latency and small share of each strategy over its threshold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from slm_orchestration.figures import naming, style
 from slm_orchestration.figures.style import FAINT, INK, SOFT
 
-# Four measures on one scale: three relative to the dearest model, and a share.
+# Four measures on one scale: three relative to the most expensive model, and a share.
 _MEASURES: dict[str, tuple[str, Any, str]] = {
     "quality": ("#0072B2", "-", "quality"),
     "cost_usd": ("#D55E00", (0, (5, 1)), "cost"),
@@ -22,11 +22,11 @@ _MEASURES: dict[str, tuple[str, Any, str]] = {
 
 
 def threshold_sweep(curves: pd.DataFrame, estimates: pd.DataFrame, operating_points: pd.DataFrame) -> Figure:
-    """Draw a panel per competing strategy; quality, cost and latency are shares of the dearest model's.
+    """Draw a panel per competing strategy; quality, cost and latency are shares of the most expensive model's.
 
     The vertical line is the operating threshold, chosen on calibration tasks.
     """
-    swept = relative(curves, dearest=naming.constants(estimates)[-1])
+    swept = relative(curves, most_expensive=naming.constants(estimates)[-1])
     chosen = operating_points.set_index("strategy")["threshold"]
     names = [name for name in naming.contenders(estimates) if name in set(swept["strategy"])]
     with style.look():
@@ -41,14 +41,14 @@ def threshold_sweep(curves: pd.DataFrame, estimates: pd.DataFrame, operating_poi
             panels[0].set(xlim=(0, 1), ylim=(0, 1.05 * top))
         _key(figure)
         figure.supxlabel("Threshold", fontsize=7)
-        figure.supylabel("Over the dearest model's", fontsize=7)
+        figure.supylabel("Over the most expensive model's", fontsize=7)
     return figure
 
 
-def relative(curves: pd.DataFrame, *, dearest: str) -> pd.DataFrame:
-    """Return the swept overall curves with quality, cost and latency divided by those of the strategy `dearest`."""
+def relative(curves: pd.DataFrame, *, most_expensive: str) -> pd.DataFrame:
+    """Return the overall curves with quality, cost and latency divided by those of the strategy `most_expensive`."""
     overall = naming.overall(curves)
-    unit = overall[overall["strategy"] == dearest].iloc[0]
+    unit = overall[overall["strategy"] == most_expensive].iloc[0]
     swept = overall[overall["threshold"].notna()].sort_values(["strategy", "threshold"], kind="stable").copy()
     for measure in ("quality", "cost_usd", "latency_s"):
         swept[measure] = swept[measure] / unit[measure] if unit[measure] > 0 else float("nan")

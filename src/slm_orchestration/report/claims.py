@@ -1,4 +1,4 @@
-"""Published claims put to the test: a verdict follows from an interval alone, and nothing here can force one."""
+"""Tests of published claims: each verdict follows from an interval and the target alone."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from dataclasses import dataclass, fields
 
 import pandas as pd
 
-from slm_orchestration.figures import naming
+from slm_orchestration.statistics.strategy_matrix import CONSTANT, OVERALL, RANDOM
+from slm_orchestration.statistics.verdicts import (
+    NOT_SUPPORTED,
+    NOT_TESTABLE,
+    SUPPORTED,
+    UNDECIDED,
+    against_target,
+)
 
-SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
-NOT_TESTABLE, VACUOUS, NO_VERDICT = "not testable here", "met, vacuous", "no verdict"
-RANDOM = "random"
+VACUOUS, NO_VERDICT = "met, vacuous", "no verdict"
 
 COLUMNS = [
     "claim",
@@ -33,11 +38,12 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim as published (`quote`) and the reading that is tested; `comparison` and `scope` say with what and where.
+    """A claim as published (`quote`), the reading that is tested, and its `comparison` and `scope` in words.
 
-    `metric` is tested over `domain` for `strategy` against `target`; `at_least` says which side meets the claim.
-    Without a target there is nothing to decide: the column `metric` of the comparisons by `tests` is reported instead.
-    `all_of` names claims that must hold together, at one operating point.
+    `metric` of `strategy` over `domain` is tested against `target`, which is a minimum if `at_least`, else a maximum.
+    Without a target, the column `metric` of COMPARISONS is reported for each of `tests`, without a verdict. `all_of`
+    names claims that must hold together, at one operating point. `ceiling_from` names the claim whose target, a small
+    share, sets the arithmetic ceiling of this one.
     """
 
     name: str
@@ -48,7 +54,7 @@ class Claim:
     metric: str = ""
     target: float | None = None
     at_least: bool = True
-    domain: str = "overall"
+    domain: str = OVERALL
     ceiling_from: str = ""
     all_of: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
@@ -69,13 +75,13 @@ def from_rows(rows: Sequence[Mapping[str, object]]) -> list[Claim]:
         claims.append(Claim(**{**row, **{key: tuple(row.get(key, ())) for key in ("all_of", "tests")}}))  # type: ignore[arg-type]
     names = {claim.name for claim in claims}
     for claim in claims:
-        if strangers := sorted({*claim.all_of, *filter(None, [claim.ceiling_from])} - names):
-            raise ValueError(f"claim {claim.name!r} refers to {strangers[0]!r}, which is not a claim")
+        if unknown := sorted({*claim.all_of, *filter(None, [claim.ceiling_from])} - names):
+            raise ValueError(f"claim {claim.name!r} refers to {unknown[0]!r}, which is not a claim of this file")
     return claims
 
 
 def evaluate(claims: Sequence[Claim], estimates: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per claim, with the columns COLUMNS; one without a target a row per comparison."""
+    """Return one row per claim with the columns COLUMNS; a claim without a target has a row per comparison."""
     by_name = {claim.name: claim for claim in claims}
     rows: list[dict[str, object]] = []
     for claim in claims:
@@ -88,27 +94,11 @@ def evaluate(claims: Sequence[Claim], estimates: pd.DataFrame, comparisons: pd.D
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def verdict(low: float | None, high: float | None, *, target: float, at_least: bool) -> str:
-    """Return supported where the interval lies wholly beyond the target, not supported where wholly short of it.
-
-    An interval that touches the target from beyond meets it: the claims say "at least" or "at most".
-    """
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
-        return NOT_TESTABLE
-    if low > high:
-        raise ValueError(f"an interval from {low:g} to {high:g} is none, and decides nothing")
-    if not at_least:
-        low, high, target = -high, -low, -target
-    if low >= target:
-        return SUPPORTED
-    return NOT_SUPPORTED if high < target else UNDECIDED
-
-
 def _tested(claim: Claim, claims: Mapping[str, Claim], estimates: pd.DataFrame) -> dict[str, object]:
     row = _row_of(estimates, claim, claim.strategy)
     if row is None or claim.target is None:
         return _result(claim, NOT_TESTABLE, claim.experiment)
-    outcome = verdict(row["low"], row["high"], target=claim.target, at_least=claim.at_least)
+    outcome = against_target(row["low"], row["high"], target=claim.target, at_least=claim.at_least)
     reason = str(row["method"]) if outcome == NOT_TESTABLE else ""
     if outcome == SUPPORTED and _decide(claim, estimates, RANDOM) == SUPPORTED:
         outcome, reason = VACUOUS, "random routing meets it too"
@@ -117,7 +107,7 @@ def _tested(claim: Claim, claims: Mapping[str, Claim], estimates: pd.DataFrame) 
 
 
 def _joint(claim: Claim, parts: Sequence[Claim], estimates: pd.DataFrame) -> dict[str, object]:
-    """Intersection–union: all parts must be supported, each at its own level, for the whole to be."""
+    """Intersection–union test: the joint claim is supported if each part is, at its own level."""
     outcome = _weakest(parts, estimates, claim.strategy)
     reason = "; ".join(f"{part.name}: {_decide(part, estimates, claim.strategy)}" for part in parts)
     if outcome == SUPPORTED and _weakest(parts, estimates, RANDOM) == SUPPORTED:
@@ -134,14 +124,16 @@ def _decide(claim: Claim, estimates: pd.DataFrame, strategy: str) -> str:
     row = _row_of(estimates, claim, strategy)
     if row is None or claim.target is None:
         return NOT_TESTABLE
-    return verdict(row["low"], row["high"], target=claim.target, at_least=claim.at_least)
+    return against_target(row["low"], row["high"], target=claim.target, at_least=claim.at_least)
 
 
 def _reported(claim: Claim, comparisons: pd.DataFrame) -> list[dict[str, object]]:
-    """A p-value or an effect size whose metric the claim does not name is reported for each, without a verdict."""
+    """Return a row per metric and test for a p-value or effect size whose metric the claim does not name."""
     asked = (comparisons["strategy"] == claim.strategy) & (comparisons["domain"] == claim.domain)
-    against_dearest = asked & comparisons["baseline"].str.startswith(naming.CONSTANT)
-    rows = comparisons[against_dearest & comparisons["test"].isin(claim.tests) & comparisons[claim.metric].notna()]
+    against_most_expensive = asked & comparisons["baseline"].str.startswith(CONSTANT)
+    rows = comparisons[
+        against_most_expensive & comparisons["test"].isin(claim.tests) & comparisons[claim.metric].notna()
+    ]
     if rows.empty:
         return [_result(claim, NOT_TESTABLE, claim.experiment)]
     words = "effect_name" if claim.metric == "effect_size" else "test"
@@ -152,7 +144,7 @@ def _reported(claim: Claim, comparisons: pd.DataFrame) -> list[dict[str, object]
 
 
 def _ceiling(claim: Claim, claims: Mapping[str, Claim]) -> float | None:
-    """Return 1/(1 - small share): the most that can be saved if escalated tasks cost at least the average."""
+    """Return 1 / (1 - small share): the largest saving if escalated tasks cost at least the average task."""
     share = claims[claim.ceiling_from].target if claim.ceiling_from else None
     return None if share is None or share >= 1 else 1 / (1 - share)
 

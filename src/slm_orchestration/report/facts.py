@@ -1,4 +1,9 @@
-"""Numbers and words of the paper that are not a single cell: counts, verdicts, and who beats the mixture."""
+"""Numbers and words of the paper that are not a single cell of a table: counts, verdicts, names and measurements.
+
+Measurements are what claims are tested against beside the estimates: exact counts of the pool, and the gateway under
+load and faults. Each becomes rows of ESTIMATES, so that every claim names a strategy and a metric. What was not
+measured has no row, and the claim is then not testable here.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +13,27 @@ from dataclasses import replace
 import pandas as pd
 
 from slm_orchestration.figures import naming
-from slm_orchestration.report import claims
+from slm_orchestration.report.claims import VACUOUS
 from slm_orchestration.report.numbers import Number, Source, decimal, format_metric, interval, p_value, percent, signed
 from slm_orchestration.report.printed_tables import claim_stem
+from slm_orchestration.statistics.strategy_matrix import OVERALL, RANDOM
+from slm_orchestration.statistics.verdicts import (
+    BEATS,
+    FALLS_SHORT,
+    NO_INTERVAL,
+    NOT_SHOWN,
+    NOT_SUPPORTED,
+    NOT_TESTABLE,
+    SUPPORTED,
+    UNDECIDED,
+    against_mixture,
+)
 
 Facts = dict[str, Number]
-# References that the mixture is not made of: whether they beat it says what routing could reach.
-_JUDGED_REFERENCES = ("random", "domain_table_given", "oracle", "oracle_permuted")
-# A sentence lists this many names; of more it says "the others".
-_NAMED = 3
+# References that get a verdict against the mixture: their gain bounds what routing could reach.
+_JUDGED_REFERENCES = (RANDOM, "domain_table_given", "oracle", "oracle_permuted")
+# A sentence lists at most this many names, else "the others".
+_MOST_NAMES = 3
 # The metrics that the paper's sentences name for one strategy.
 HEADLINE_METRICS = (
     "quality",
@@ -27,7 +44,7 @@ HEADLINE_METRICS = (
     "latency_reduction",
     "gain_over_mixture",
 )
-_SIZES = {
+_FORMATS = {
     "p_adjusted": p_value,
     "p_value": p_value,
     "effect_size": lambda value: signed(value, 2),
@@ -36,19 +53,27 @@ _SIZES = {
     "requests_per_second": lambda value: decimal(value, 0 if value >= 100 else 2),
     "availability": percent,
 }
+LEVEL = 0.95
+# The strategy of rows about the gateway under injected faults, and the value of `protection` that means all of them.
+FAULTY, PROTECTED = "gateway_with_faults", "all"
+_COLUMNS = {
+    "requests_per_second": ("achieved_rps", "achieved_low", "achieved_high"),
+    "latency_p50_s": ("p50_s", "p50_low", "p50_high"),
+    "latency_p99_s": ("p99_s", "p99_low", "p99_high"),
+}
 
 
 def counts(estimates: pd.DataFrame, source: Source) -> Facts:
     """Return how many tasks, domains, models and strategies there are, and the level of the intervals."""
     facts: Facts = {}
-    dearest = naming.constants(estimates)[-1]
-    tasks = estimates[(estimates["strategy"] == dearest) & (estimates["metric"] == "quality")].set_index("domain")[
-        "tasks"
-    ]
+    most_expensive = naming.constants(estimates)[-1]
+    tasks = estimates[(estimates["strategy"] == most_expensive) & (estimates["metric"] == "quality")].set_index(
+        "domain"
+    )["tasks"]
     for domain, count in tasks.items():
-        name = "count.tasks" if domain == naming.OVERALL else f"count.tasks.{domain}"
-        _put_cell(facts, name, decimal(count, 0), source, (dearest, str(domain), "quality", "tasks"))
-    parts = set(estimates["domain"]) - {naming.OVERALL}
+        name = "count.tasks" if domain == OVERALL else f"count.tasks.{domain}"
+        _put_cell(facts, name, decimal(count, 0), source, (most_expensive, str(domain), "quality", "tasks"))
+    parts = set(estimates["domain"]) - {OVERALL}
     _put(facts, "count.domains", decimal(len(parts), 0), source, "distinct domains")
     _put(facts, "count.models", decimal(len(naming.constants(estimates)), 0), source, "constant strategies")
     _put(facts, "count.contenders", decimal(len(naming.contenders(estimates)), 0), source, "competing strategies")
@@ -58,36 +83,36 @@ def counts(estimates: pd.DataFrame, source: Source) -> Facts:
 
 
 def verdicts(estimates: pd.DataFrame, corrected: pd.Series, source: Source) -> Facts:
-    """Return `<strategy>.verdict` against the mixture, and the sentences that sum them up.
+    """Return `<strategy>.verdict` against the mixture, and the sentences that summarise the verdicts.
 
-    `corrected` holds the corrected p of the strategies that were tested.
+    `corrected` holds the Holm-corrected p-values of the strategies that were tested.
     """
     facts: Facts = {}
     gains = naming.metric(estimates, "gain_over_mixture")
-    standing: dict[str, list[str]] = {}
+    by_verdict: dict[str, list[str]] = {}
     for name, gain in gains.iterrows():
         judged = naming.is_contender(str(name)) or name in _JUDGED_REFERENCES
-        said = naming.against_mixture(gain["low"], gain["high"], corrected.get(name)) if judged else "reference"
-        cell = (str(name), naming.OVERALL, "gain_over_mixture", "low, high")
-        _put_cell(facts, f"{name}.verdict", said, source, cell)
+        verdict = against_mixture(gain["low"], gain["high"], corrected.get(name)) if judged else "reference"
+        cell = (str(name), OVERALL, "gain_over_mixture", "low, high")
+        _put_cell(facts, f"{name}.verdict", verdict, source, cell)
     for name in naming.contenders(estimates):
         if name in gains.index:
-            standing.setdefault(facts[f"{name}.verdict"].text, []).append(naming.label(name))
+            by_verdict.setdefault(facts[f"{name}.verdict"].text, []).append(naming.label(name))
     origin = "strategies whose gain_over_mixture is shown to be above 0, below 0, or neither (interval and corrected p)"
-    for word, key in ((naming.BEATS, "beating"), (naming.SHORT, "short"), (naming.UNDECIDED, "undecided")):
-        names = standing.get(word, [])
+    for word, key in ((BEATS, "beating"), (FALLS_SHORT, "short"), (NOT_SHOWN, "undecided")):
+        names = by_verdict.get(word, [])
         _put(facts, f"words.{key}", _listed(names) or "none", source, origin)
         _put(facts, f"count.{key}", decimal(len(names), 0), source, origin)
-    _put(facts, "words.against_mixture", _sentence(standing), source, origin)
+    _put(facts, "words.against_mixture", _sentence(by_verdict), source, origin)
     return facts
 
 
-def names(estimates: pd.DataFrame, source: Source) -> Facts:
-    """Return the names of the cheapest and the dearest model and of the strategy with the largest estimated gain."""
+def model_names(estimates: pd.DataFrame, source: Source) -> Facts:
+    """Return the names of the models at the ends of the pool, and of the strategy with the largest estimated gain."""
     constants, ranked = naming.constants(estimates), naming.contenders(estimates)
     facts: Facts = {}
     _put(facts, "model.cheapest", naming.label(constants[0]), source, "least mean cost")
-    _put(facts, "model.dearest", naming.label(constants[-1]), source, "greatest mean cost")
+    _put(facts, "model.most_expensive", naming.label(constants[-1]), source, "greatest mean cost")
     _put(facts, "model.list", _listed([naming.label(name) for name in constants]), source, "by mean cost")
     if ranked:
         _put(facts, "leader", naming.label(ranked[0]), source, "greatest estimate of gain_over_mixture")
@@ -95,8 +120,8 @@ def names(estimates: pd.DataFrame, source: Source) -> Facts:
     return facts
 
 
-def of_claims(evaluated: pd.DataFrame, source: Source) -> Facts:
-    """Return `claim.<name>.verdict`, `.estimate`, `.estimate.interval`, and how many claims came out how."""
+def claim_facts(evaluated: pd.DataFrame, source: Source) -> Facts:
+    """Return `claim.<name>.verdict`, `.estimate`, `.estimate.interval`, and the number of claims per verdict."""
     facts: Facts = {}
     for row in evaluated.to_dict("records"):
         stem, key = (
@@ -109,7 +134,7 @@ def of_claims(evaluated: pd.DataFrame, source: Source) -> Facts:
             _put(facts, f"{stem}.estimate", shown["estimate"], source, key)
             _put(facts, f"{stem}.estimate.interval", interval(shown["low"], shown["high"]), source, key)
     tested = evaluated.drop_duplicates("claim")
-    for word in (claims.SUPPORTED, claims.NOT_SUPPORTED, claims.UNDECIDED, claims.NOT_TESTABLE, claims.VACUOUS):
+    for word in (SUPPORTED, NOT_SUPPORTED, UNDECIDED, NOT_TESTABLE, VACUOUS):
         many = int((tested["verdict"] == word).sum())
         _put(
             facts,
@@ -127,45 +152,8 @@ def of_claims(evaluated: pd.DataFrame, source: Source) -> Facts:
     return facts
 
 
-def _sentence(standing: dict[str, list[str]]) -> str:
-    beating, short, undecided = (standing.get(word, []) for word in (naming.BEATS, naming.SHORT, naming.UNDECIDED))
-    parts = [
-        f"{_listed(beating)} {'beats' if len(beating) == 1 else 'beat'} the mixture"
-        if beating
-        else "no strategy is shown to beat the mixture"
-    ]
-    if short:
-        parts.append(f"{_listed(short)} {'falls' if len(short) == 1 else 'fall'} short of it")
-    if undecided:
-        named = len(undecided) <= _NAMED or not (beating or short)
-        who = _listed(undecided) if named else "the others"
-        parts.append(f"for {who} neither is shown")
-    if alike := standing.get(naming.NO_INTERVAL):
-        parts.append(f"for {_listed(alike)} no interval can be formed, as on these tasks the gain does not vary")
-    return "; ".join(parts)
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
-
-
-def _size(metric: str, value: float | None) -> str:
-    return _SIZES[metric](value) if metric in _SIZES else format_metric(metric, value)
-
-
-def _put(facts: Facts, name: str, said: str, source: Source, row: str) -> None:
-    facts[name] = Number(name, said, None, source.table, row, source.configuration)
-
-
-def _put_cell(facts: Facts, name: str, said: str, source: Source, cell: tuple[str, str, str, str]) -> None:
-    """Put what stands in, or follows from, the columns `cell[3]` of one row of the estimates."""
-    strategy, domain, metric, columns = cell
-    row = f"strategy={strategy}, domain={domain}, metric={metric}: {columns}"
-    facts[name] = Number(name, said, None, source.table, row, source.configuration, (strategy,))
-
-
 def design(values: Mapping[str, object], source: Source) -> Facts:
-    """Return `design.<key>` for what the configuration fixed before any result was known."""
+    """Return `design.<key>` for the settings of the configuration."""
     facts: Facts = {}
     for key, value in values.items():
         whole = isinstance(value, int) and not isinstance(value, bool)
@@ -173,8 +161,8 @@ def design(values: Mapping[str, object], source: Source) -> Facts:
     return facts
 
 
-def under_other_names(numbers: Mapping[str, Number], strategy: str, alias: str) -> Facts:
-    """Return the overall numbers of `strategy` as `<alias>.<metric>`; a strategy that was not run says so."""
+def aliased(numbers: Mapping[str, Number], strategy: str, alias: str) -> Facts:
+    """Return the overall numbers of `strategy` as `<alias>.<metric>`, with the text "not run" where it was not run."""
     found: Facts = {}
     for metric in HEADLINE_METRICS:
         for name in (metric, f"{metric}.interval"):
@@ -184,25 +172,10 @@ def under_other_names(numbers: Mapping[str, Number], strategy: str, alias: str) 
     return found
 
 
-# ========== What claims are tested against beside estimates: exact counts, and measurements of the gateway under load and faults.
-#
-# Each becomes rows of ESTIMATES, so that a claim names a strategy and a metric whatever it is about. What was not
-# measured has no row, and the claim is then not testable here.
-#
-LEVEL = 0.95
-# The gateway while faults are injected, and the row of FAULTS in which it defends itself by every means.
-FAULTY, PROTECTED = "gateway_with_faults", "all"
-_COLUMNS = {
-    "requests_per_second": ("achieved_rps", "achieved_low", "achieved_high"),
-    "latency_p50_s": ("p50_s", "p50_low", "p50_high"),
-    "latency_p99_s": ("p99_s", "p99_low", "p99_high"),
-}
-
-
-def counted(outcomes: pd.DataFrame, models: list[str]) -> pd.DataFrame:
+def pool_counts(outcomes: pd.DataFrame, models: list[str]) -> pd.DataFrame:
     """Return the exact counts of tasks that every one of `models` has an outcome for, and of their domains.
 
-    A failed call, whose quality is null, is no outcome. A count has no sampling error: its interval is itself.
+    A failed call, whose quality is null, does not count. A count has no sampling error: its interval is the count.
     """
     graded = outcomes[outcomes["quality"].notna() & outcomes["model"].isin(models)]
     by_task = graded.groupby("task_id")["model"].nunique()
@@ -215,10 +188,10 @@ def counted(outcomes: pd.DataFrame, models: list[str]) -> pd.DataFrame:
     return _estimates(pd.DataFrame(rows), strategy="pool", tasks=len(answered), method="counted")
 
 
-def from_load(load: pd.DataFrame) -> pd.DataFrame:
-    """Return throughput and latencies of every path of LOAD, each at the load of its highest throughput.
+def load_estimates(load: pd.DataFrame) -> pd.DataFrame:
+    """Return throughput and latencies of every path of LOAD, at the load of its highest throughput.
 
-    Latencies are those under that same load: a system is not fast at one load and large at another.
+    Throughput and latencies are of the same load, so that they hold together.
     """
     frames = []
     for path, rows in load.groupby("path"):
@@ -232,8 +205,8 @@ def from_load(load: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def from_faults(faults: pd.DataFrame) -> pd.DataFrame:
-    """Return the availability with all protections under the worst kind of fault, at the lowest rate injected."""
+def fault_estimates(faults: pd.DataFrame) -> pd.DataFrame:
+    """Return the availability with all protections at the lowest injected rate, under the worst kind of fault."""
     mild = faults[(faults["protection"] == PROTECTED) & (faults["rate"] == faults["rate"].min())]
     if mild.empty:
         return pd.DataFrame()
@@ -245,5 +218,42 @@ def from_faults(faults: pd.DataFrame) -> pd.DataFrame:
     return _estimates(pd.DataFrame([row]), strategy=FAULTY, tasks=int(worst["requests"]), method=method)
 
 
+def _sentence(by_verdict: dict[str, list[str]]) -> str:
+    beating, short, undecided = (by_verdict.get(word, []) for word in (BEATS, FALLS_SHORT, NOT_SHOWN))
+    parts = [
+        f"{_listed(beating)} {'beats' if len(beating) == 1 else 'beat'} the mixture"
+        if beating
+        else "no strategy is shown to beat the mixture"
+    ]
+    if short:
+        parts.append(f"{_listed(short)} {'falls' if len(short) == 1 else 'fall'} short of it")
+    if undecided:
+        named = len(undecided) <= _MOST_NAMES or not (beating or short)
+        who = _listed(undecided) if named else "the others"
+        parts.append(f"for {who} neither is shown")
+    if alike := by_verdict.get(NO_INTERVAL):
+        parts.append(f"for {_listed(alike)} no interval can be formed, as on these tasks the gain does not vary")
+    return "; ".join(parts)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
+
+
+def _size(metric: str, value: float | None) -> str:
+    return _FORMATS[metric](value) if metric in _FORMATS else format_metric(metric, value)
+
+
+def _put(facts: Facts, name: str, said: str, source: Source, row: str) -> None:
+    facts[name] = Number(name, said, None, source.table, row, source.configuration)
+
+
+def _put_cell(facts: Facts, name: str, said: str, source: Source, cell: tuple[str, str, str, str]) -> None:
+    """Add a fact that follows from the columns `cell[3]` of one row of ESTIMATES."""
+    strategy, domain, metric, columns = cell
+    row = f"strategy={strategy}, domain={domain}, metric={metric}: {columns}"
+    facts[name] = Number(name, said, None, source.table, row, source.configuration, (strategy,))
+
+
 def _estimates(frame: pd.DataFrame, *, strategy: str, tasks: int, method: str) -> pd.DataFrame:
-    return frame.assign(strategy=strategy, domain="overall", level=LEVEL, tasks=tasks, method=method)
+    return frame.assign(strategy=strategy, domain=OVERALL, level=LEVEL, tasks=tasks, method=method)

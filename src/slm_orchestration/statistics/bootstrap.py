@@ -1,9 +1,10 @@
-"""Symmetric bootstrap-t: resamples measured in their own standard errors, for what is skewed (Hall 1988, JRSS B 50).
+"""Bootstrap of a strategy matrix, with symmetric bootstrap-t intervals for skewed metrics (Hall 1988, JRSS B 50).
 
-Costs and seconds are so skewed that a resample without the few dear tasks has a smaller mean and a smaller spread at
-once. BCa intervals of 200 tasks then hold the truth in 91 to 93 % instead of 95 %. In units of its own standard error
-a resample strays about as far as the sample does. Ratios of positive means are taken as logarithms, so that no
-interval reaches below 0.
+The same resamples give the means of every strategy, overall and per domain; the jackknife gives the means without
+each group. Costs and seconds are skewed: a resample without the few expensive tasks has a smaller mean and a smaller
+standard deviation at once, and BCa intervals of 200 tasks then cover 91 to 93 % instead of 95 %. The bootstrap-t
+divides each resample's deviation by the resample's own standard error, which restores the coverage. Ratios of positive
+means are taken as logarithms, so that no interval reaches below 0.
 """
 
 from __future__ import annotations
@@ -26,67 +27,67 @@ from slm_orchestration.statistics.resampling import (
     restrict,
     weighted_medians,
 )
-from slm_orchestration.statistics.strategy_matrix import COLUMNS, Panel
+from slm_orchestration.statistics.strategy_matrix import COLUMNS, OVERALL, StrategyMatrix
 
 Floats = NDArray[np.float64]
 
-# An error below this share of the values is nothing but rounding: that of a variance, 1e-16, under a square root.
+# A standard error below this share of the values is rounding: the square root of a variance's, 1e-16.
 _NO_SPREAD = 1e-7
-# A stratum of fewer groups is drawn too few times in a resample to have a mean of its own there.
-_OWN_MEAN = 4
-# An interval that allows for more than a millionfold says nothing.
-_LARGEST = np.log(1e6)
+# A stratum of fewer groups has too few draws in a resample to be centred at its mean there.
+_SMALLEST_CENTRED = 4
+# An interval of a logarithm wider than a factor of a million is refused.
+_WIDEST_LOGARITHM = np.log(1e6)
 
 
 @dataclass(frozen=True)
 class Ratios:
-    """Ratios of sums: `above` over `below`, each groups × ratios; a mean is a sum over the number of tasks."""
+    """Ratios of sums over groups, `numerator` and `denominator` each groups × ratios; a mean divides by the tasks."""
 
-    above: Floats
-    below: Floats
+    numerator: Floats
+    denominator: Floats
     logarithmic: bool
 
     @property
     def observed(self) -> Floats:
-        """The ratios of the sample; nan over nothing."""
+        """The ratios of the sample; nan where the denominator is 0."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(self.above.sum(axis=0) / self.below.sum(axis=0))
+            return np.asarray(self.numerator.sum(axis=0) / self.denominator.sum(axis=0))
 
 
 @dataclass(frozen=True)
 class Studentised:
-    """Ratios with their standard errors, and how many of its own each resample strays (`strays`, resamples × ratios).
+    """Ratios with their standard errors and absolute bootstrap-t pivots (`pivots`, resamples × ratios).
 
-    `error` and `strays` are of logarithms where `logarithmic`. A resample without a spread of its own strays by inf.
+    `error` and `pivots` are of logarithms where `logarithmic`. The pivot of a resample without variance is inf.
     """
 
     estimate: Floats
     error: Floats
-    strays: Floats
+    pivots: Floats
     logarithmic: bool
 
     def interval(self, index: int, *, level: float) -> tuple[float, float]:
-        """Return the interval of one ratio. Raises UndefinedStatistic where nothing, or not enough, varies."""
+        """Return the interval of one ratio. Raises UndefinedStatistic where too few resamples have a variance."""
         error, estimate = self.error[index], self.estimate[index]
         if not error > 0:
             raise UndefinedStatistic("the same in every resample")
-        width = error * np.quantile(self.strays[:, index], level, method="higher")
-        if not width < (_LARGEST if self.logarithmic else np.inf):
-            raise UndefinedStatistic("too many resamples have no spread of their own")
+        width = error * np.quantile(self.pivots[:, index], level, method="higher")
+        if not width < (_WIDEST_LOGARITHM if self.logarithmic else np.inf):
+            raise UndefinedStatistic("too many resamples have no variance of their own")
         if self.logarithmic:
             return float(estimate * np.exp(-width)), float(estimate * np.exp(width))
         return float(estimate - width), float(estimate + width)
 
-    def p_of_zero(self) -> Floats:
+    def p_values(self) -> Floats:
         """Return the two-sided p of each ratio being 0: how often a resample strays as far; nan without a spread."""
         with np.errstate(invalid="ignore", divide="ignore"):
             distance = np.abs(self.estimate) / self.error * (1 - ROUNDING)
-        p = (1 + np.count_nonzero(self.strays >= distance, axis=0)) / (1 + len(self.strays))
+        p = (1 + np.count_nonzero(self.pivots >= distance, axis=0)) / (1 + len(self.pivots))
         return np.where(self.error > 0, p, np.nan)
 
 
 def studentised_interval(made: Studentised, index: int, *, level: float) -> tuple[float, float, str] | None:
-    """Return low, high and the method of the symmetric bootstrap-t; None where the resamples do not support it."""
+    """Return low, high and the method of the symmetric bootstrap-t; None where it is undefined."""
     try:
         low, high = made.interval(index, level=level)
     except UndefinedStatistic:
@@ -95,52 +96,54 @@ def studentised_interval(made: Studentised, index: int, *, level: float) -> tupl
 
 
 def standard_errors(ratios: Ratios, design: Design) -> Floats:
-    """Return each ratio's linearised standard error over groups within strata (of its logarithm, if so asked)."""
+    """Return each ratio's linearised standard error over groups within strata; of the logarithm if `logarithmic`."""
     centred = _centred(_residuals(ratios), design)
     variance = (centred**2 * design.rescaling[:, None]).sum(axis=0)
-    return _in_units(ratios, ratios.observed, np.sqrt(variance) / ratios.below.sum(axis=0))
+    return _reported_errors(ratios, ratios.observed, np.sqrt(variance) / ratios.denominator.sum(axis=0))
 
 
 def absolute_pivots(ratios: Ratios, weights: Floats, design: Design) -> Floats:
-    """Return resamples × ratios: the distance from the sample's ratio in the resample's own standard errors.
+    """Return |t*|, resamples × ratios: the distance from the sample's ratio in the resample's own standard errors.
 
     `weights` is groups × resamples, as resampling.Draws gives them. A stratum of fewer than 4 groups is centred at the
     sample's mean.
     """
-    # Residuals from the sample's ratio keep equal sides exactly equal, where sums of squares would round.
-    residuals, below = _residuals(ratios), ratios.below
-    share = weights.T @ below
+    # Residuals from the sample's ratio are exactly 0 where numerator and denominator agree; sums of squares would round.
+    residuals, denominator = _residuals(ratios), ratios.denominator
+    share = weights.T @ denominator
     with np.errstate(invalid="ignore", divide="ignore"):
         shift = (weights.T @ residuals) / share
         variance = np.zeros_like(share)
         for stratum, size in enumerate(design.stratum_sizes):
             rows = design.stratum == stratum
-            variance += _spread(residuals[rows], below[rows], weights[rows].T * ((size - 1) / size), shift)
-        drawn = ratios.observed + shift
-        error = _in_units(ratios, drawn, np.sqrt(np.maximum(variance, 0.0)) / share)
-        distance = np.abs(np.log(drawn / ratios.observed)) if ratios.logarithmic else np.abs(shift)
+            variance += _stratum_variance(
+                residuals[rows], denominator[rows], weights[rows].T * ((size - 1) / size), shift
+            )
+        resampled = ratios.observed + shift
+        error = _reported_errors(ratios, resampled, np.sqrt(np.maximum(variance, 0.0)) / share)
+        distance = np.abs(np.log(resampled / ratios.observed)) if ratios.logarithmic else np.abs(shift)
         return np.where((error > 0) & np.isfinite(distance), distance / error, np.inf)
 
 
-def _spread(residuals: Floats, below: Floats, counts: Floats, shift: Floats) -> Floats:
-    """Return the variance of one stratum's part of Σ (residuals - shift · below) in each resample."""
-    size, drawn = len(residuals), len(residuals) - 1
-    own = size >= _OWN_MEAN
-    if not own:
-        residuals, below = residuals - residuals.mean(axis=0), below - below.mean(axis=0)
-    squares = [counts @ part for part in (residuals**2, residuals * below, below**2)]
-    if own:
-        first, second = counts @ residuals, counts @ below
+def _stratum_variance(residuals: Floats, denominator: Floats, counts: Floats, shift: Floats) -> Floats:
+    """Return one stratum's contribution to the variance of Σ (residuals - shift · denominator) in each resample."""
+    size, draws = len(residuals), len(residuals) - 1
+    centred = size >= _SMALLEST_CENTRED
+    if not centred:
+        residuals, denominator = residuals - residuals.mean(axis=0), denominator - denominator.mean(axis=0)
+    squares = [counts @ part for part in (residuals**2, residuals * denominator, denominator**2)]
+    if centred:
+        first, second = counts @ residuals, counts @ denominator
         for part, product in zip(squares, (first**2, first * second, second**2), strict=True):
-            part -= product / drawn
+            part -= product / draws
     within = squares[0] - 2 * shift * squares[1] + shift**2 * squares[2]
-    return within * (size**2 / drawn / (drawn - 1 if own else drawn))
+    return within * (size**2 / draws / (draws - 1 if centred else draws))
 
 
 def _residuals(ratios: Ratios) -> Floats:
     # Over a denominator of 0 the ratio, and so its residual, is undefined.
     with np.errstate(invalid="ignore"):
-        return ratios.above - ratios.observed * ratios.below
+        return ratios.numerator - ratios.observed * ratios.denominator
 
 
 def _centred(values: Floats, design: Design) -> Floats:
@@ -151,28 +154,32 @@ def _centred(values: Floats, design: Design) -> Floats:
     return centred
 
 
-def _in_units(ratios: Ratios, values: Floats, error: Floats) -> Floats:
-    """Return the error of what is reported, 0 where it is nothing but rounding or the logarithm does not exist."""
+def _reported_errors(ratios: Ratios, values: Floats, error: Floats) -> Floats:
+    """Return the standard error of the ratio or its logarithm; 0 where it is rounding or the logarithm is undefined."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        scale = np.abs(ratios.above).sum(axis=0) / np.abs(ratios.below).sum(axis=0)
+        scale = np.abs(ratios.numerator).sum(axis=0) / np.abs(ratios.denominator).sum(axis=0)
         varies = error > _NO_SPREAD * scale
         if ratios.logarithmic:
             return np.where(varies & (values > 0), error / values, 0.0)
         return np.where(varies, error, 0.0)
 
 
-# ========== The means of a panel: on its tasks, in every resample, and without each group. All statistics read them.
-MEAN, TO_DEAREST, FROM_DEAREST = "mean", "to the dearest model", "from the dearest model"
+# The kinds of ratios that have a bootstrap-t interval, and the columns that each is made of.
+MEAN, RATIO_TO_MOST_EXPENSIVE, DIFFERENCE_FROM_MOST_EXPENSIVE = (
+    "mean",
+    "to the most expensive model",
+    "from the most expensive model",
+)
 _STUDENTISED = {
     MEAN: ("cost_usd", "latency_s"),
-    TO_DEAREST: ("quality", "cost_usd", "latency_s", "device_s"),
-    FROM_DEAREST: ("quality", "cost_usd", "latency_s"),
+    RATIO_TO_MOST_EXPENSIVE: ("quality", "cost_usd", "latency_s", "device_s"),
+    DIFFERENCE_FROM_MOST_EXPENSIVE: ("quality", "cost_usd", "latency_s"),
 }
 
 
 @dataclass(frozen=True)
 class Domain:
-    """One domain's (or overall) tasks: `rows` in the panel, `groups` in its design, `sums` and `sizes` over them."""
+    """Tasks of one domain or of all: `rows` in the matrix, `groups` in its design, `sums` and `sizes` per group."""
 
     name: str
     rows: NDArray[np.bool_]
@@ -188,17 +195,17 @@ class Domain:
         return int(self.sizes.sum())
 
     @property
-    def occupied(self) -> int:
-        """How many groups hold a task."""
+    def nonempty_groups(self) -> int:
+        """How many groups hold at least one task."""
         return int(np.count_nonzero(self.sizes))
 
     @property
     def degrees(self) -> int:
         """Degrees of freedom of a variance over groups within strata."""
-        return self.occupied - np.unique(self.design.stratum[self.sizes > 0]).size
+        return self.nonempty_groups - np.unique(self.design.stratum[self.sizes > 0]).size
 
     def means(self, weights: Floats) -> Floats:
-        """Means of all columns in each resample; `weights` is of all the panel's groups."""
+        """Means of all columns in each resample; `weights` is of all the strategy matrix's groups."""
         within = weights[self.groups].T
         with np.errstate(invalid="ignore", divide="ignore"):
             return (within @ self.sums) / (within @ self.sizes)[:, None]
@@ -210,25 +217,25 @@ class Domain:
 
 
 @dataclass(frozen=True)
-class Resampled:
-    """One domain: `observed` is 1 × strategies, `drawn` resamples × strategies, `left_out` groups × strategies.
+class ResampledMeans:
+    """One domain: `observed` is 1 × strategies, `resampled` resamples × strategies, `jackknife` groups × strategies.
 
-    `median_latency` is (1 + resamples) × strategies, the observed medians first. `studentised` holds, by kind
-    and column of the panel, every strategy's mean, its ratio to the dearest model's, and its difference from it.
+    `median_latency` is (1 + resamples) × strategies, the observed medians first. `studentised` holds, by kind and
+    column, every strategy's mean, its ratio to the most expensive model's and its difference from that.
     """
 
     domain: Domain
     observed: Means
-    drawn: Means
-    left_out: Means
+    resampled: Means
+    jackknife: Means
     median_latency: Floats
     studentised: dict[str, dict[str, Studentised]]
 
     def values(self, metric: Callable[[Means], Floats]) -> tuple[Floats, Floats, Floats]:
         """A metric per strategy: observed, resampled (strategies × resamples), influence (strategies × groups)."""
-        left_out = metric(self.left_out).T
-        influence = np.stack([jackknife_influence(row, self.domain.design) for row in left_out])
-        return metric(self.observed)[0], np.ascontiguousarray(metric(self.drawn).T), influence
+        jackknife = metric(self.jackknife).T
+        influence = np.stack([jackknife_influence(row, self.domain.design) for row in jackknife])
+        return metric(self.observed)[0], np.ascontiguousarray(metric(self.resampled).T), influence
 
     def quality(self, combination: dict[str, float]) -> float:
         """A linear combination {strategy: weight} of mean qualities."""
@@ -247,37 +254,39 @@ class Resampled:
         return weights
 
 
-def resample(panel: Panel, *, resamples: int, seed: int, per_domain: bool = True) -> dict[str, Resampled]:
-    """Return the resampled means of "overall" and of each domain: the same draws for all strategies and domains."""
-    design = panel.design()
-    wanted = panel.domains() if per_domain else {"overall": panel.domains()["overall"]}
-    domains = [_domain(panel, design, name, rows) for name, rows in wanted.items()]
-    width = len(COLUMNS) * len(panel.strategies)
-    drawn = {domain.name: np.empty((resamples, width)) for domain in domains}
-    medians = {domain.name: np.empty((1 + resamples, len(panel.strategies))) for domain in domains}
-    ratios = {domain.name: _ratios(panel, domain) for domain in domains}
-    strays = {
-        domain: {kind: np.empty((resamples, part.above.shape[1])) for kind, part in kinds.items()}
+def resample(
+    matrix: StrategyMatrix, *, resamples: int, seed: int, per_domain: bool = True
+) -> dict[str, ResampledMeans]:
+    """Return the resampled means of OVERALL and of each domain; all strategies and domains share the draws."""
+    design = matrix.design()
+    wanted = matrix.domains() if per_domain else {OVERALL: matrix.domains()[OVERALL]}
+    domains = [_domain(matrix, design, name, rows) for name, rows in wanted.items()]
+    width = len(COLUMNS) * len(matrix.strategies)
+    resampled = {domain.name: np.empty((resamples, width)) for domain in domains}
+    medians = {domain.name: np.empty((1 + resamples, len(matrix.strategies))) for domain in domains}
+    ratios = {domain.name: _ratios(matrix, domain) for domain in domains}
+    pivots = {
+        domain: {kind: np.empty((resamples, part.numerator.shape[1])) for kind, part in kinds.items()}
         for domain, kinds in ratios.items()
     }
     for block, weights in Draws(design, resamples, seed).blocks():
         for domain in domains:
-            drawn[domain.name][block] = domain.means(weights)
+            resampled[domain.name][block] = domain.means(weights)
             medians[domain.name][block.start + 1 : block.stop + 1] = domain.medians(weights)
             for kind, part in ratios[domain.name].items():
-                strays[domain.name][kind][block] = absolute_pivots(part, weights[domain.groups], domain.design)
+                pivots[domain.name][kind][block] = absolute_pivots(part, weights[domain.groups], domain.design)
     unweighted = np.ones((design.stratum.size, 1))
     for domain in domains:
         medians[domain.name][:1] = domain.medians(unweighted)
     return {
-        domain.name: Resampled(
+        domain.name: ResampledMeans(
             domain,
-            observed=_means(panel, domain.means(unweighted)),
-            drawn=_means(panel, drawn[domain.name]),
-            left_out=_means(panel, jackknife_means(domain.sums, domain.sizes, domain.design)),
+            observed=_means(matrix, domain.means(unweighted)),
+            resampled=_means(matrix, resampled[domain.name]),
+            jackknife=_means(matrix, jackknife_means(domain.sums, domain.sizes, domain.design)),
             median_latency=medians[domain.name],
             studentised={
-                kind: _by_column(kind, part, domain.design, strays[domain.name][kind])
+                kind: _by_column(kind, part, domain.design, pivots[domain.name][kind])
                 for kind, part in ratios[domain.name].items()
             },
         )
@@ -285,40 +294,42 @@ def resample(panel: Panel, *, resamples: int, seed: int, per_domain: bool = True
     }
 
 
-def _domain(panel: Panel, design: Design, name: str, rows: NDArray[np.bool_]) -> Domain:
+def _domain(matrix: StrategyMatrix, design: Design, name: str, rows: NDArray[np.bool_]) -> Domain:
     within, groups = restrict(design, rows)
-    values = np.hstack([panel.values[column][rows] for column in COLUMNS])
+    values = np.hstack([matrix.values[column][rows] for column in COLUMNS])
     sizes = np.bincount(within.group, minlength=within.stratum.size).astype(float)
-    return Domain(name, rows, groups, within, group_sums(values, within), sizes, panel.values["latency_s"][rows])
+    return Domain(name, rows, groups, within, group_sums(values, within), sizes, matrix.values["latency_s"][rows])
 
 
-def _ratios(panel: Panel, domain: Domain) -> dict[str, Ratios]:
-    """Return every kind's ratios of sums over groups, its columns side by side."""
+def _ratios(matrix: StrategyMatrix, domain: Domain) -> dict[str, Ratios]:
+    """Return the ratios of each kind; the columns of a kind lie side by side."""
     by_column = dict(zip(COLUMNS, np.split(domain.sums, len(COLUMNS), axis=1), strict=True))
-    dearest = panel.column(panel.references.dearest)
+    most_expensive = matrix.column(matrix.references.most_expensive)
     found = {}
     for kind, columns in _STUDENTISED.items():
         own = np.hstack([by_column[column] for column in columns])
-        theirs = np.hstack([np.repeat(by_column[column][:, [dearest]], len(panel.strategies), 1) for column in columns])
+        theirs = np.hstack(
+            [np.repeat(by_column[column][:, [most_expensive]], len(matrix.strategies), 1) for column in columns]
+        )
         sizes = np.broadcast_to(domain.sizes[:, None], own.shape)
         found[kind] = {
             MEAN: Ratios(own, sizes, logarithmic=True),
-            TO_DEAREST: Ratios(own, theirs, logarithmic=True),
-            FROM_DEAREST: Ratios(own - theirs, sizes, logarithmic=False),
+            RATIO_TO_MOST_EXPENSIVE: Ratios(own, theirs, logarithmic=True),
+            DIFFERENCE_FROM_MOST_EXPENSIVE: Ratios(own - theirs, sizes, logarithmic=False),
         }[kind]
     return found
 
 
-def _by_column(kind: str, ratios: Ratios, design: Design, strays: Floats) -> dict[str, Studentised]:
+def _by_column(kind: str, ratios: Ratios, design: Design, pivots: Floats) -> dict[str, Studentised]:
     columns = _STUDENTISED[kind]
     parts = [np.split(each, len(columns), axis=-1)
-             for each in (ratios.observed, standard_errors(ratios, design), strays)]  # fmt: skip
+             for each in (ratios.observed, standard_errors(ratios, design), pivots)]  # fmt: skip
     return {
         column: Studentised(estimate, error, distance, ratios.logarithmic)
         for column, estimate, error, distance in zip(columns, *parts, strict=True)
     }
 
 
-def _means(panel: Panel, stacked: Floats) -> Means:
+def _means(matrix: StrategyMatrix, stacked: Floats) -> Means:
     parts = np.split(stacked, len(COLUMNS), axis=1)
-    return Means(panel.strategies, panel.references, **dict(zip(COLUMNS, parts, strict=True)))
+    return Means(matrix.strategies, matrix.references, **dict(zip(COLUMNS, parts, strict=True)))

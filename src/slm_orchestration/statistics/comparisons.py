@@ -1,4 +1,4 @@
-"""Comparisons: every strategy against the dearest model and against the mixture at the strategy's own mean cost."""
+"""Comparisons: every strategy against the most expensive model and against the mixture at the strategy's own mean cost."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from slm_orchestration import tables
-from slm_orchestration.statistics import paired_tests
-from slm_orchestration.statistics.bootstrap import FROM_DEAREST, Resampled, Studentised, studentised_interval
+from slm_orchestration.statistics import paired_tests, power
+from slm_orchestration.statistics.bootstrap import (
+    DIFFERENCE_FROM_MOST_EXPENSIVE,
+    ResampledMeans,
+    Studentised,
+    studentised_interval,
+)
 from slm_orchestration.statistics.estimates import bootstrap_interval
 from slm_orchestration.statistics.intervals import UndefinedStatistic, jackknife_influence
-from slm_orchestration.statistics.metrics import without_rounding
-from slm_orchestration.statistics.mixture import MIXTURE, mix, mixed_mean
-from slm_orchestration.statistics.strategy_matrix import Panel
+from slm_orchestration.statistics.metrics import mixture_mean, mixture_per_task, without_rounding
+from slm_orchestration.statistics.strategy_matrix import MIXTURE, OVERALL, StrategyMatrix
 
 Floats = NDArray[np.float64]
 
@@ -22,31 +26,33 @@ OUTCOMES = ("quality", "cost_usd", "latency_s")
 ABOVE_MARGIN, WITHIN_MARGIN = "quality_above_margin", "quality_within_margin"
 
 
-def compare(panel: Panel, parts: dict[str, Resampled], *, seed: int, level: float, margin: float) -> pd.DataFrame:
+def compare(
+    matrix: StrategyMatrix, parts: dict[str, ResampledMeans], *, seed: int, level: float, margin: float
+) -> pd.DataFrame:
     """Return COMPARISONS of every strategy with both baselines, overall and per domain.
 
-    The primary test is paired_t; the others stand beside it. Against the dearest model, intervals and the bootstrap
+    The primary test is paired_t; the others stand beside it. Against the most expensive model, intervals and the bootstrap
     test are studentised; against the mixture, whose gain is no mean, BCa and centred. Each row carries one effect
     size: paired_t Cohen's d_z, permutation d_av, bootstrap Hedges' g, mcnemar_exact Cohen's g. non_inferiority tests,
-    one-sided, that the mean of quality less `margin` times the dearest model's is above 0; its metric is
-    quality_above_margin, and it is not made where the dearest model is not shown to be better than guess (than an
+    one-sided, that the mean of quality less `margin` times the most expensive model's is above 0; its metric is
+    quality_above_margin, and it is not made where the most expensive model is not shown to be better than guess (than an
     empty answer, where no guess is known). equivalence, two one-sided tests, shows that quality lies between `margin`
-    and 2 - `margin` times the dearest model's. Columns that were not measured are not compared,
+    and 2 - `margin` times the most expensive model's. Columns that were not measured are not compared,
     nor is anything within a domain whose tasks are all of one group.
     """
-    frames, unmeasured = [], panel.references.unmeasured
+    frames, unmeasured = [], matrix.references.unmeasured
     for name, part in parts.items():
-        if name != "overall" and part.domain.occupied < 2:
+        if name != OVERALL and part.domain.nonempty_groups < 2:
             continue
         frames += [
-            _against_dearest(panel, part, metric, seed=seed, level=level)
+            _against_most_expensive(matrix, part, metric, seed=seed, level=level)
             for metric in OUTCOMES
             if metric not in unmeasured
         ]
         # At equal cost there is no difference in cost to test.
         timed = () if "latency_s" in unmeasured else ("latency_s",)
-        frames += [_against_mixture(panel, part, metric, seed=seed, level=level) for metric in ("quality", *timed)]
-        frames += [test(panel, part, margin, level=level) for test in (_above_margin, _within_margin)]
+        frames += [_against_mixture(matrix, part, metric, seed=seed, level=level) for metric in ("quality", *timed)]
+        frames += [test(matrix, part, margin, level=level) for test in (_above_margin, _within_margin)]
     frame = adjust(pd.concat(frames, ignore_index=True))
     order = ["strategy", "baseline", "domain", "metric", "test"]
     return tables.conform(frame.sort_values(order, ignore_index=True), tables.COMPARISONS)
@@ -54,7 +60,7 @@ def compare(panel: Panel, parts: dict[str, Resampled], *, seed: int, level: floa
 
 def adjust(rows: pd.DataFrame) -> pd.DataFrame:
     """Add p_adjusted: Holm over the strategies overall, Benjamini-Hochberg over a strategy's domains."""
-    overall = rows["domain"] == "overall"
+    overall = rows["domain"] == OVERALL
     same = ["baseline", "metric", "test"]
     adjusted = pd.Series(np.nan, index=rows.index)
     tested = rows[rows["p_value"].notna()]
@@ -74,23 +80,25 @@ def holm(p: Floats) -> Floats:
     return adjusted
 
 
-def _against_dearest(panel: Panel, part: Resampled, metric: str, *, seed: int, level: float) -> pd.DataFrame:
-    values = panel.values[metric][part.domain.rows]
-    dearest = panel.column(panel.references.dearest)
-    others = [index for index in range(len(panel.strategies)) if index != dearest]
-    baseline = values[:, [dearest]]
-    means = [getattr(side, metric) for side in (part.observed, part.drawn, part.left_out)]
+def _against_most_expensive(
+    matrix: StrategyMatrix, part: ResampledMeans, metric: str, *, seed: int, level: float
+) -> pd.DataFrame:
+    values = matrix.values[metric][part.domain.rows]
+    most_expensive = matrix.column(matrix.references.most_expensive)
+    others = [index for index in range(len(matrix.strategies)) if index != most_expensive]
+    baseline = values[:, [most_expensive]]
+    means = [getattr(side, metric) for side in (part.observed, part.resampled, part.jackknife)]
     scale = float(np.abs(values).max())
-    gaps = [without_rounding(side - side[:, [dearest]], scale)[:, others] for side in means]
+    gaps = [without_rounding(side - side[:, [most_expensive]], scale)[:, others] for side in means]
     sides = values[:, others], np.repeat(baseline, len(others), axis=1)
     rows = _tests(part, sides, sides[0] - sides[1], gaps, seed=seed, level=level)
-    rows = _studentise(rows, part.studentised[FROM_DEAREST][metric], others, level)
+    rows = _studentise(rows, part.studentised[DIFFERENCE_FROM_MOST_EXPENSIVE][metric], others, level)
     if metric == "quality" and np.isin(values, (0.0, 1.0)).all():
         won, p, g = paired_tests.mcnemar_exact(sides[0] - sides[1], part.domain.design)
         rows.append(
             rows[0].assign(test="mcnemar_exact", statistic=won, p_value=p, effect_size=g, effect_name="cohen_g")
         )
-    return _label(rows, part, metric, panel.references.dearest, [panel.strategies[index] for index in others])
+    return _label(rows, part, metric, matrix.references.most_expensive, [matrix.strategies[index] for index in others])
 
 
 def _studentise(rows: list[pd.DataFrame], made: Studentised, columns: list[int], level: float) -> list[pd.DataFrame]:
@@ -98,7 +106,7 @@ def _studentise(rows: list[pd.DataFrame], made: Studentised, columns: list[int],
     found = [studentised_interval(made, index, level=level) for index in columns]
     kept = np.array([one is not None for one in found])
     ends = np.array([one[:2] if one is not None else (np.nan, np.nan) for one in found])
-    p = made.p_of_zero()[columns]
+    p = made.p_values()[columns]
     return [
         row.assign(
             low=np.where(kept, ends[:, 0], row["low"]),
@@ -109,24 +117,29 @@ def _studentise(rows: list[pd.DataFrame], made: Studentised, columns: list[int],
     ]
 
 
-def _against_mixture(panel: Panel, part: Resampled, metric: str, *, seed: int, level: float) -> pd.DataFrame:
-    mixed = mix(panel, part, metric)
-    values = panel.values[metric][part.domain.rows]
-    means, scale = (part.observed, part.drawn, part.left_out), float(np.abs(values).max())
-    gaps = [without_rounding(getattr(side, metric) - mixed_mean(side, metric), scale) for side in means]
+def _against_mixture(
+    matrix: StrategyMatrix, part: ResampledMeans, metric: str, *, seed: int, level: float
+) -> pd.DataFrame:
+    mixed = mixture_per_task(matrix, part.domain.rows, metric)
+    values = matrix.values[metric][part.domain.rows]
+    means, scale = (part.observed, part.resampled, part.jackknife), float(np.abs(values).max())
+    gaps = [without_rounding(getattr(side, metric) - mixture_mean(side, metric), scale) for side in means]
     differences = without_rounding(values - mixed.expected - mixed.cost_term, scale)
     rows = _tests(part, (values, mixed.expected), differences, gaps, seed=seed, level=level)
-    return _label(rows, part, metric, MIXTURE, panel.strategies)
+    return _label(rows, part, metric, MIXTURE, matrix.strategies)
 
 
-def _above_margin(panel: Panel, part: Resampled, margin: float, *, level: float) -> pd.DataFrame:
-    values = panel.values["quality"][part.domain.rows]
-    dearest = panel.column(panel.references.dearest)
-    gaps = [side.quality - margin * side.quality[:, [dearest]] for side in (part.observed, part.drawn, part.left_out)]
-    differences = values - margin * values[:, [dearest]]
-    design, guess = part.domain.design, panel.references.guess
+def _above_margin(matrix: StrategyMatrix, part: ResampledMeans, margin: float, *, level: float) -> pd.DataFrame:
+    values = matrix.values["quality"][part.domain.rows]
+    most_expensive = matrix.column(matrix.references.most_expensive)
+    gaps = [
+        side.quality - margin * side.quality[:, [most_expensive]]
+        for side in (part.observed, part.resampled, part.jackknife)
+    ]
+    differences = values - margin * values[:, [most_expensive]]
+    design, guess = part.domain.design, matrix.references.guess
     statistic, p = paired_tests.one_sided_t(differences, design)
-    above_guess = values[:, [dearest]] - (0.0 if guess is None else values[:, [panel.column(guess)]])
+    above_guess = values[:, [most_expensive]] - (0.0 if guess is None else values[:, [matrix.column(guess)]])
     if not paired_tests.one_sided_t(above_guess, design)[1][0] < (1 - level) / 2:
         # Keeping most of a quality that is no better than guessing would mean nothing.
         statistic, p = np.full_like(p, np.nan), np.full_like(p, np.nan)
@@ -136,44 +149,50 @@ def _above_margin(panel: Panel, part: Resampled, margin: float, *, level: float)
         p_value=p,
         effect_size=paired_tests.cohen_d_z(differences),
         effect_name="cohen_d_z",
-        detectable=paired_tests.detectable(differences, design, alpha=(1 - level) / 2, sides=1),
+        detectable=power.detectable(differences, design, alpha=(1 - level) / 2, sides=1),
     )
-    return _label([row], part, ABOVE_MARGIN, panel.references.dearest, panel.strategies)
+    return _label([row], part, ABOVE_MARGIN, matrix.references.most_expensive, matrix.strategies)
 
 
-def _within_margin(panel: Panel, part: Resampled, margin: float, *, level: float) -> pd.DataFrame:
+def _within_margin(matrix: StrategyMatrix, part: ResampledMeans, margin: float, *, level: float) -> pd.DataFrame:
     """Equivalence: the difference in quality, and two one-sided tests against both ends of the margin."""
-    values = panel.values["quality"][part.domain.rows]
-    dearest = panel.column(panel.references.dearest)
-    baseline, design = values[:, [dearest]], part.domain.design
+    values = matrix.values["quality"][part.domain.rows]
+    most_expensive = matrix.column(matrix.references.most_expensive)
+    baseline, design = values[:, [most_expensive]], part.domain.design
     statistic, p = paired_tests.equivalence(values - margin * baseline, (2 - margin) * baseline - values, design)
-    gaps = [side.quality - side.quality[:, [dearest]] for side in (part.observed, part.drawn, part.left_out)]
+    gaps = [
+        side.quality - side.quality[:, [most_expensive]] for side in (part.observed, part.resampled, part.jackknife)
+    ]
     row = _intervals(part, gaps, level).assign(
         test="equivalence",
         statistic=statistic,
         p_value=p,
         effect_size=paired_tests.cohen_d_z(values - baseline),
         effect_name="cohen_d_z",
-        detectable=paired_tests.detectable(values - baseline, design, alpha=(1 - level) / 2, sides=1),
+        detectable=power.detectable(values - baseline, design, alpha=(1 - level) / 2, sides=1),
     )
-    return _label([row], part, WITHIN_MARGIN, panel.references.dearest, panel.strategies)
+    return _label([row], part, WITHIN_MARGIN, matrix.references.most_expensive, matrix.strategies)
 
 
 def _tests(
-    part: Resampled, sides: tuple[Floats, Floats], differences: Floats, gaps: list[Floats], *, seed: int, level: float
+    part: ResampledMeans,
+    sides: tuple[Floats, Floats],
+    differences: Floats,
+    gaps: list[Floats],
+    *,
+    seed: int,
+    level: float,
 ) -> list[pd.DataFrame]:
     """One frame per test, strategies as rows. `differences` have the mean `gaps[0]` and its first-order spread."""
     design, resamples = part.domain.design, len(gaps[1])
-    ends = _intervals(part, gaps, level).assign(
-        detectable=paired_tests.detectable(differences, design, alpha=1 - level)
-    )
+    ends = _intervals(part, gaps, level).assign(detectable=power.detectable(differences, design, alpha=1 - level))
     statistic, p = paired_tests.paired_t(differences, design)
-    flipped = paired_tests.sign_flips(differences, design, flips=resamples, seed=seed)
-    strayed = paired_tests.centred_bootstrap(gaps[0][0], gaps[1].T)
+    p_permutation = paired_tests.sign_flips(differences, design, flips=resamples, seed=seed)
+    p_bootstrap = paired_tests.centred_bootstrap(gaps[0][0], gaps[1].T)
     tests = (
         ("paired_t", statistic, p, "cohen_d_z", paired_tests.cohen_d_z(differences)),
-        ("permutation", np.nan, flipped, "cohen_d_av", paired_tests.cohen_d_av(*sides)),
-        ("bootstrap", np.nan, strayed, "hedges_g_av", paired_tests.hedges_g_av(*sides)),
+        ("permutation", np.nan, p_permutation, "cohen_d_av", paired_tests.cohen_d_av(*sides)),
+        ("bootstrap", np.nan, p_bootstrap, "hedges_g_av", paired_tests.hedges_g_av(*sides)),
     )
     return [
         ends.assign(test=name, statistic=value, p_value=chance, effect_name=unit, effect_size=effect)
@@ -181,13 +200,13 @@ def _tests(
     ]
 
 
-def _intervals(part: Resampled, gaps: list[Floats], level: float) -> pd.DataFrame:
-    observed, drawn, left_out = gaps
+def _intervals(part: ResampledMeans, gaps: list[Floats], level: float) -> pd.DataFrame:
+    observed, resampled, jackknife = gaps
     rows = []
     for index, difference in enumerate(observed[0]):
-        influence = jackknife_influence(left_out[:, index], part.domain.design)
+        influence = jackknife_influence(jackknife[:, index], part.domain.design)
         try:
-            low, high, _ = bootstrap_interval(difference, drawn[:, index], influence, level=level)
+            low, high, _ = bootstrap_interval(difference, resampled[:, index], influence, level=level)
         except UndefinedStatistic:
             low, high = np.nan, np.nan
         rows.append({"difference": difference, "low": low, "high": high})
@@ -195,7 +214,7 @@ def _intervals(part: Resampled, gaps: list[Floats], level: float) -> pd.DataFram
 
 
 def _label(
-    rows: list[pd.DataFrame], part: Resampled, metric: str, baseline: str, strategies: list[str]
+    rows: list[pd.DataFrame], part: ResampledMeans, metric: str, baseline: str, strategies: list[str]
 ) -> pd.DataFrame:
     labelled = [row.assign(strategy=strategies) for row in rows]
     frame = pd.concat(labelled, ignore_index=True)

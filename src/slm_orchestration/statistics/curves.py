@@ -1,4 +1,4 @@
-"""Metrics of whole curves: of quality over the share of calls to the dearest model, and of quality over cost.
+"""Metrics of whole curves: of quality over the share of calls to the most expensive model, and of quality over cost.
 
 Their names and definitions are other projects'; where a published code computes something else than its paper says,
 both stand here. All take plain arrays and refuse, in words, what they cannot answer.
@@ -22,26 +22,28 @@ Floats = NDArray[np.float64]
 ARENA_COSTS, ARENA_BETA = (0.0044, 200.0), 0.1
 
 
-def deferral_curve(score: Floats, cheap: Floats, dear: Floats) -> tuple[Floats, Floats]:
-    """Return share of calls to the dear model and mean quality, from none to all, at every distinct breakpoint.
+def deferral_curve(score: Floats, cheap: Floats, expensive: Floats) -> tuple[Floats, Floats]:
+    """Return share of calls to the expensive model and mean quality, from none to all, at every distinct breakpoint.
 
-    Tasks of the highest `score` go to the dear model first; tasks of equal score go together, so that a straight line
-    joins the points before and after them. `cheap` and `dear` are the qualities of both models on each task.
+    Tasks of the highest `score` go to the expensive model first; tasks of equal score go together, so that a straight line
+    joins the points before and after them. `cheap` and `expensive` are the qualities of both models on each task.
     """
-    if not score.size == cheap.size == dear.size > 0:
-        raise ValueError(f"score, cheap and dear need the same tasks, got {score.size}, {cheap.size} and {dear.size}")
+    if not score.size == cheap.size == expensive.size > 0:
+        raise ValueError(
+            f"score, cheap and expensive need the same tasks, got {score.size}, {cheap.size} and {expensive.size}"
+        )
     order = np.argsort(-score, kind="stable")
     last_of_tie = np.append(np.flatnonzero(np.diff(score[order])), score.size - 1)
-    gains = np.cumsum((dear - cheap)[order])[last_of_tie]
+    gains = np.cumsum((expensive - cheap)[order])[last_of_tie]
     share = np.append(0.0, (last_of_tie + 1) / score.size)
     return share, cheap.mean() + np.append(0.0, gains / score.size)
 
 
-def pgr(quality: Floats, cheap: float, dear: float) -> Floats:
+def pgr(quality: Floats, cheap: float, expensive: float) -> Floats:
     """Return the performance gap recovered, (q - q_S) / (q_L - q_S) (Ong et al. 2024, RouteLLM, equation 5)."""
-    if dear == cheap:
+    if expensive == cheap:
         raise UndefinedStatistic("there is no gap in quality to recover: both models are equally good")
-    return (np.asarray(quality) - cheap) / (dear - cheap)
+    return (np.asarray(quality) - cheap) / (expensive - cheap)
 
 
 def apgr(share: Floats, quality: Floats) -> float:
@@ -60,19 +62,19 @@ def apgr_of_ten(share: Floats, quality: Floats) -> float:
     return float(np.mean(pgr(at, quality[0], quality[-1])))
 
 
-def apgr_of_quantiles(score: Floats, cheap: Floats, dear: Floats, *, bins: int = 10) -> float:
+def apgr_of_quantiles(score: Floats, cheap: Floats, expensive: Floats, *, bins: int = 10) -> float:
     """Return APGR as RouteLLM's published code computes it (evals/evaluate.py, commit 0b64fda).
 
     Thresholds are the edges of equally filled bins of the score; the area is the trapezoid's between the shares that
     these reach, and both constants' areas are taken over the same range.
     """
     edges = np.quantile(score, np.linspace(0, 1, bins + 1))
-    # The highest edge sends no task to the dear model.
+    # The highest edge sends no task to the expensive model.
     called = np.vstack([score >= edge for edge in edges[:-1]] + [score > edges[-1]])
     share = called.mean(axis=1)[::-1]
-    quality = np.where(called, dear, cheap).mean(axis=1)[::-1]
+    quality = np.where(called, expensive, cheap).mean(axis=1)[::-1]
     width = share[-1] - share[0]
-    return float(pgr(np.trapezoid(quality, share) / width, cheap.mean(), dear.mean()))
+    return float(pgr(np.trapezoid(quality, share) / width, cheap.mean(), expensive.mean()))
 
 
 def cpt(share: Floats, quality: Floats, recovered: float) -> float:
@@ -95,17 +97,16 @@ def cpt_interpolated(share: Floats, quality: Floats, recovered: float) -> float:
     return float(np.interp(quality[0] + recovered * (quality[-1] - quality[0]), quality, share))
 
 
-def upper_hull(cost: Floats, quality: Floats) -> tuple[Floats, Floats]:
-    """Return the vertices of the non-decreasing upper hull of points (cost, quality), cheapest first."""
-    hull: list[tuple[float, float]] = []
-    for x, y in sorted(zip(cost.tolist(), quality.tolist(), strict=True), key=lambda point: (point[0], -point[1])):
-        if hull and y <= hull[-1][1]:
+def upper_hull(cost: Floats, quality: Floats) -> list[int]:
+    """Return the indices of the points (cost, quality) on their non-decreasing upper hull, cheapest first."""
+    hull: list[int] = []
+    for point in np.lexsort((-quality, cost)):
+        if hull and quality[point] <= quality[hull[-1]]:
             continue
-        while len(hull) >= 2 and _under(hull[-1], hull[-2], (x, y)):
+        while len(hull) >= 2 and not _right_turn(hull[-2], hull[-1], point, cost, quality):
             hull.pop()
-        hull.append((x, y))
-    vertices = np.array(hull)
-    return vertices[:, 0], vertices[:, 1]
+        hull.append(int(point))
+    return hull
 
 
 def aiq(cost: Floats, quality: Floats, *, largest_cost: float) -> float:
@@ -115,21 +116,22 @@ def aiq(cost: Floats, quality: Floats, *, largest_cost: float) -> float:
     largest cost of all routers compared, and is divided by that cost, not by the range. Vertices are chosen on
     calibration: the hull over every threshold of the reported tasks is biased upwards.
     """
-    x, y = upper_hull(cost, quality)
+    hull = upper_hull(cost, quality)
+    x, y = cost[hull], quality[hull]
     if not largest_cost >= x[-1] > 0:
         raise UndefinedStatistic(f"the largest cost must be above 0 and no less than {x[-1]:g}, got {largest_cost:g}")
     return float(np.trapezoid(np.append(y, y[-1]), np.append(x, largest_cost)) / largest_cost)
 
 
 def routing_auc(cost: Floats, quality: Floats, *, costs: tuple[float, float], lowest_quality: float) -> float:
-    """Return the mean quality of a cost-quality curve between the cheapest and dearest model's mean cost, `costs`.
+    """Return the mean quality of a cost-quality curve between the cheapest and most expensive model's mean cost, `costs`.
 
     The right end is flat; on the left the line starts at the cheapest cost and the lowest model quality; beyond the
-    dearest cost the curve is cut (Dekoninck et al. 2024, cascade routing; selection/utils.py, auc_all).
+    most expensive cost the curve is cut (Dekoninck et al. 2024, cascade routing; selection/utils.py, auc_all).
     """
     low, high = costs
     if not low < high:
-        raise UndefinedStatistic(f"the cost range is empty: cheapest {low:g}, dearest {high:g}")
+        raise UndefinedStatistic(f"the cost range is empty: cheapest {low:g}, most expensive {high:g}")
     order = np.lexsort((quality, cost))
     x, y = cost[order], quality[order]
     if x[0] > low:
@@ -145,25 +147,27 @@ def arena_score(accuracy: float, cost_usd: float) -> float:
     A weighted harmonic mean of accuracy and of cost on a log scale, cost per 1,000 tasks between 0.0044 and 200
     dollars. Not comparable with the public leaderboard, whose tasks are others.
     """
-    cheapest, dearest = ARENA_COSTS
+    cheapest, most_expensive = ARENA_COSTS
     per_thousand = 1000 * cost_usd
-    if not cheapest <= per_thousand <= dearest:
-        raise UndefinedStatistic(f"{per_thousand:g} USD per 1,000 tasks lies outside {cheapest:g} to {dearest:g}")
-    thrift = (np.log2(dearest) - np.log2(per_thousand)) / (np.log2(dearest) - np.log2(cheapest))
+    if not cheapest <= per_thousand <= most_expensive:
+        raise UndefinedStatistic(
+            f"{per_thousand:g} USD per 1,000 tasks lies outside {cheapest:g} to {most_expensive:g}"
+        )
+    thrift = (np.log2(most_expensive) - np.log2(per_thousand)) / (np.log2(most_expensive) - np.log2(cheapest))
     weighted = ARENA_BETA * accuracy + thrift
     return float((1 + ARENA_BETA) * accuracy * thrift / weighted) if weighted > 0 else 0.0
 
 
-def ibc_lift(routed: tuple[float, float], cheap: tuple[float, float], dear: tuple[float, float]) -> float:
+def ibc_lift(routed: tuple[float, float], cheap: tuple[float, float], expensive: tuple[float, float]) -> float:
     """Return AutoMix's ΔIBC from (quality, cost) of the router and both models (Aggarwal et al. 2024, equation 2).
 
-    The slope from the cheap model to the router over that to the dear one, less 1.
+    The slope from the cheap model to the router over that to the expensive one, less 1.
     """
-    if dear[1] == cheap[1] or routed[1] == cheap[1]:
+    if expensive[1] == cheap[1] or routed[1] == cheap[1]:
         raise UndefinedStatistic("a slope over no difference in cost is undefined")
-    base = (dear[0] - cheap[0]) / (dear[1] - cheap[1])
+    base = (expensive[0] - cheap[0]) / (expensive[1] - cheap[1])
     if base == 0:
-        raise UndefinedStatistic("the dear model is no better than the cheap one, so there is no slope to lift")
+        raise UndefinedStatistic("the expensive model is no better than the cheap one, so there is no slope to lift")
     return ((routed[0] - cheap[0]) / (routed[1] - cheap[1]) - base) / base
 
 
@@ -177,14 +181,13 @@ def qnc(cost: Floats, quality: Floats, *, best_quality: float, best_cost: float)
     return float(cost[enough].min() / best_cost)
 
 
-def _under(middle: tuple[float, float], left: tuple[float, float], right: tuple[float, float]) -> bool:
-    rise, run = right[1] - left[1], right[0] - left[0]
-    return (middle[1] - left[1]) * run <= rise * (middle[0] - left[0])
+def _right_turn(a: int, b: int, c: int, cost: Floats, quality: Floats) -> bool:
+    return bool((cost[b] - cost[a]) * (quality[c] - quality[a]) < (quality[b] - quality[a]) * (cost[c] - cost[a]))
 
 
 def _check_whole(share: Floats) -> None:
     if share[0] != 0 or share[-1] != 1 or np.any(np.diff(share) < 0):
-        raise UndefinedStatistic("the curve must run from no call of the dearest model to all of them")
+        raise UndefinedStatistic("the curve must run from no call of the most expensive model to all of them")
 
 
 # ========== Bootstrap of whole curves: one resample is a row of weights, and its curve a cumulative sum of weighted changes.
@@ -218,9 +221,9 @@ def resample_measures(measure: Measure, design: Design, *, resamples: int, seed:
 
 @dataclass(frozen=True)
 class PairCurve:
-    """Quality over the share of calls to the dear of two models; the highest scores are passed on first.
+    """Quality over the share of calls to the expensive of two models; the highest scores are passed on first.
 
-    `order` sorts tasks by falling score, `last` are the last places of equal scores, `gain` is dear less cheap in that
+    `order` sorts tasks by falling score, `last` are the last places of equal scores, `gain` is expensive less cheap in that
     order.
     """
 
@@ -252,20 +255,20 @@ class PairCurve:
         return found
 
 
-def pair_curve(score: Floats, cheap: Floats, dear: Floats) -> PairCurve:
-    """Return the curve of a router's `score` (higher: rather the dear model) and the qualities of both models."""
+def pair_curve(score: Floats, cheap: Floats, expensive: Floats) -> PairCurve:
+    """Return the curve of a router's `score` (higher: rather the expensive model) and the qualities of both models."""
     order = np.argsort(-score, kind="stable")
     last = np.append(np.flatnonzero(np.diff(score[order])), score.size - 1)
-    return PairCurve(order, last, (dear - cheap)[order])
+    return PairCurve(order, last, (expensive - cheap)[order])
 
 
 @dataclass(frozen=True)
 class CostCurve:
-    """Quality over cost along the thresholds, from the dearest point to the cheapest.
+    """Quality over cost along the thresholds, from the most expensive point to the cheapest.
 
-    `start` (tasks × 3) holds each task's quality, cost and calls of the dearest model at threshold 0; `added` what each
+    `start` (tasks × 3) holds each task's quality, cost and calls of the most expensive model at threshold 0; `added` what each
     change adds to those of `task`, sorted by threshold; `last` the last places of equal thresholds. `cheapest` and
-    `dearest` hold quality and cost of these models, `lowest` the quality of the worst (tasks × 2, tasks × 2, tasks).
+    `most_expensive` hold quality and cost of these models, `lowest` the quality of the worst (tasks × 2, tasks × 2, tasks).
     """
 
     start: Floats
@@ -273,7 +276,7 @@ class CostCurve:
     added: Floats
     last: Indices
     cheapest: Floats
-    dearest: Floats
+    most_expensive: Floats
     lowest: Floats
     recovered: tuple[float, ...] = (0.5, 0.8)
 
@@ -281,18 +284,18 @@ class CostCurve:
         """Return resamples × (APGR over cost, CPT(x) for each x of `recovered`, area of the curve); nan: undefined."""
         share = weights / weights.sum(axis=1, keepdims=True)
         quality, cost, called = self.points(share)
-        (cheap, low), (dear, high) = (share @ self.cheapest).T, (share @ self.dearest).T
+        (cheap, low), (expensive, high) = (share @ self.cheapest).T, (share @ self.most_expensive).T
         area, left = area_over_cost(cost, quality, low, high)
         ends = [area + left * (end + quality[:, -1]) / 2 for end in (share @ self.lowest, cheap)]
         width = np.where(high > low, high - low, np.nan)
-        gap = np.where((dear == cheap) | ~(high > low), np.nan, dear - cheap)
+        gap = np.where((expensive == cheap) | ~(high > low), np.nan, expensive - cheap)
         recovered = (quality - cheap[:, None]) / gap[:, None]
         least = [np.where(recovered >= x - ROUNDING, called, np.inf).min(axis=1) for x in self.recovered]
         reached = [np.where(np.isfinite(calls), np.maximum(calls, 0.0), np.nan) for calls in least]
         return np.column_stack([(ends[1] / width - cheap) / gap, *reached, ends[0] / width])
 
     def points(self, share: Floats) -> list[Floats]:
-        """Return quality, cost and calls of the dearest model, each resamples × points, the dearest point first."""
+        """Return quality, cost and calls of the most expensive model, each resamples × points, the most expensive point first."""
         first = share @ self.start
         if not self.task.size:
             return [column[:, None] for column in first.T]
@@ -307,9 +310,9 @@ class CostCurve:
 
 
 def area_over_cost(cost: Floats, quality: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-    """Return the area under each curve from the dearest point to the cheapest, between costs `low` and `high`.
+    """Return the area under each curve from the most expensive point to the cheapest, between costs `low` and `high`.
 
-    Curves are resamples × points. Beyond the dearest point they go on flat. Second comes the width left of the cheapest
+    Curves are resamples × points. Beyond the most expensive point they go on flat. Second comes the width left of the cheapest
     point, which the caller fills.
     """
     clipped = np.clip(cost, low[:, None], np.maximum(low, high)[:, None])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from slm_orchestration import tables
 from slm_orchestration.statistics import intervals
-from slm_orchestration.statistics.bootstrap import MEAN, TO_DEAREST, Resampled, studentised_interval
+from slm_orchestration.statistics.bootstrap import MEAN, RATIO_TO_MOST_EXPENSIVE, ResampledMeans, studentised_interval
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.metrics import METRICS
 
@@ -18,31 +18,31 @@ Row = dict[str, object]
 # Below this many groups the simulated coverage of statistics.simulation leaves 93.5 to 96.5 %; the method then says so.
 FEWEST_GROUPS = 100
 _UNDEFINED = {
-    "retention": "undefined: the dearest model is never right",
+    "retention": "undefined: the most expensive model is never right",
     "cost_saving": "undefined: the strategy costs nothing",
-    "device_seconds_saved": "undefined: the device seconds of the strategy or the dearest model are not recorded",
+    "device_seconds_saved": "undefined: the device seconds of the strategy or the most expensive model are not recorded",
     "latency_reduction": "undefined: the strategy takes no time",
     "latency_reduction_p50": "undefined: the strategy's median task takes no time",
-    "gain_over_mixture": "undefined: the mixture's models do not get dearer in their order on these tasks",
+    "gain_over_mixture": "undefined: the mixture's models do not get more expensive in their order on these tasks",
 }
 _UNMEASURED = {"cost_usd": "no dollars are recorded", "latency_s": "no seconds are recorded"}
 # Ratios of means that are skewed: which studentised ratio each is, is the inverse of, or is what is left of.
 _SKEWED = {
     "cost_usd": (MEAN, "cost_usd"),
     "latency_s": (MEAN, "latency_s"),
-    "retention": (TO_DEAREST, "quality"),
-    "cost_saving": (TO_DEAREST, "cost_usd"),
-    "latency_reduction": (TO_DEAREST, "latency_s"),
-    "device_seconds_saved": (TO_DEAREST, "device_s"),
+    "retention": (RATIO_TO_MOST_EXPENSIVE, "quality"),
+    "cost_saving": (RATIO_TO_MOST_EXPENSIVE, "cost_usd"),
+    "latency_reduction": (RATIO_TO_MOST_EXPENSIVE, "latency_s"),
+    "device_seconds_saved": (RATIO_TO_MOST_EXPENSIVE, "device_s"),
 }
 _GAPS = {
-    "retention": "the dearest model's quality",
-    "retention_corrected": "the dearest model's gain over guess",
+    "retention": "the most expensive model's quality",
+    "retention_corrected": "the most expensive model's gain over guess",
     "pgr": "the pool's quality gap",
 }
 
 
-def summarise(parts: dict[str, Resampled], *, level: float) -> pd.DataFrame:
+def summarise(parts: dict[str, ResampledMeans], *, level: float) -> pd.DataFrame:
     """Return ESTIMATES of every strategy, domain and metric of METRICS.md.
 
     A metric that these tasks cannot determine has a null estimate, and `method` says why in words.
@@ -71,8 +71,8 @@ def bootstrap_interval(
         return *intervals.percentile(resampled, level=level), f"percentile bootstrap, as {reason}"
 
 
-def _rows(part: Resampled, metric: str, level: float) -> list[Row]:
-    observed, drawn, influence = part.values(METRICS[metric])
+def _rows(part: ResampledMeans, metric: str, level: float) -> list[Row]:
+    observed, resampled, influence = part.values(METRICS[metric])
     rows = []
     for index, estimate in enumerate(observed):
         if np.isnan(estimate):
@@ -80,7 +80,7 @@ def _rows(part: Resampled, metric: str, level: float) -> list[Row]:
             continue
         try:
             low, high, method = _studentised(part, metric, index, level) or bootstrap_interval(
-                estimate, drawn[index], influence[index], level=level
+                estimate, resampled[index], influence[index], level=level
             )
             rows.append(_row(part, index, metric, estimate, (low, high), method + _few(part) + _counted(part, metric)))
         except UndefinedStatistic as reason:
@@ -88,7 +88,7 @@ def _rows(part: Resampled, metric: str, level: float) -> list[Row]:
     return rows
 
 
-def _studentised(part: Resampled, metric: str, index: int, level: float) -> tuple[float, float, str] | None:
+def _studentised(part: ResampledMeans, metric: str, index: int, level: float) -> tuple[float, float, str] | None:
     if metric not in _SKEWED:
         return None
     kind, column = _SKEWED[metric]
@@ -101,15 +101,19 @@ def _studentised(part: Resampled, metric: str, index: int, level: float) -> tupl
     return 1 / high, 1 / low, method
 
 
-def _without_spread(part: Resampled, index: int, metric: str, estimate: float, *, level: float, reason: str) -> Row:
+def _without_spread(
+    part: ResampledMeans, index: int, metric: str, estimate: float, *, level: float, reason: str
+) -> Row:
     if metric == "quality" and estimate in (0.0, 1.0):
         # All right or all wrong: resampling cannot see what further tasks could, a share's interval can.
-        ends = intervals.wilson(estimate, part.domain.occupied, level=level)
-        return _row(part, index, metric, estimate, ends, f"Wilson score, {part.domain.occupied} groups all alike")
+        ends = intervals.wilson(estimate, part.domain.nonempty_groups, level=level)
+        return _row(
+            part, index, metric, estimate, ends, f"Wilson score, {part.domain.nonempty_groups} groups all alike"
+        )
     return _row(part, index, metric, estimate, method=f"no interval: {reason}")
 
 
-def _ratio_rows(part: Resampled, metric: str, level: float) -> list[Row]:
+def _ratio_rows(part: ResampledMeans, metric: str, level: float) -> list[Row]:
     """Ratios of qualities whose denominator may touch 0: undetermined where its own interval holds 0, else Fieller.
 
     Retention, once its denominator is clear of 0, is a smooth ratio and has a bootstrap interval.
@@ -122,7 +126,7 @@ def _ratio_rows(part: Resampled, metric: str, level: float) -> list[Row]:
         floor, bootstrapped = {}, _rows(part, metric, level)
     else:
         floor = {str(references.guess) if metric == "retention_corrected" else references.cheapest: -1.0}
-    gap = _less(references.dearest, floor)
+    gap = _less(references.most_expensive, floor)
     rows = []
     for index, strategy in enumerate(part.observed.strategies):
         above = _less(strategy, floor)
@@ -136,7 +140,7 @@ def _ratio_rows(part: Resampled, metric: str, level: float) -> list[Row]:
         if metric == "retention":
             rows.append(bootstrapped[index])
         elif ends[1] - ends[0] <= 1e-9:
-            # The strategy answers every task as the dearest model does, or as the floor: nothing is left to vary.
+            # The strategy answers every task as the most expensive model does, or as the floor: nothing is left to vary.
             rows.append(
                 _row(part, index, metric, ratio[0] / ratio[1], method="no interval: the same in every resample")
             )
@@ -145,20 +149,20 @@ def _ratio_rows(part: Resampled, metric: str, level: float) -> list[Row]:
     return rows
 
 
-def _share_rows(part: Resampled, level: float) -> list[Row]:
+def _share_rows(part: ResampledMeans, level: float) -> list[Row]:
     """Small shares by Wilson, and the ceiling that they set on the saving of cost, 1 / (1 - small_share)."""
-    observed, drawn, _ = part.values(METRICS["small_share"])
+    observed, resampled, _ = part.values(METRICS["small_share"])
     rows = []
     tasks = part.domain.tasks
     for index, share in enumerate(observed):
         share = float(np.clip(share, 0.0, 1.0))
-        variance = float(np.var(drawn[index]))
+        variance = float(np.var(resampled[index]))
         # Tasks that hang together tell less than their number: as many independent ones would spread as the resamples
         # do.
         trials = (
             min(share * (1 - share) / variance, tasks)
             if variance > 0 and 0 < share < 1
-            else float(part.domain.occupied)
+            else float(part.domain.nonempty_groups)
         )
         low, high = intervals.wilson(share, max(trials, 1.0), level=level)
         method = f"Wilson score, {max(trials, 1.0):.0f} effective tasks"
@@ -177,12 +181,12 @@ def _share_rows(part: Resampled, level: float) -> list[Row]:
     return rows
 
 
-def _median_rows(part: Resampled, level: float) -> list[Row]:
-    """The dearest model's median latency over the strategy's; medians are not smooth, so percentile intervals."""
+def _median_rows(part: ResampledMeans, level: float) -> list[Row]:
+    """The most expensive model's median latency over the strategy's; medians are not smooth, so percentile intervals."""
     metric = "latency_reduction_p50"
-    dearest = part.observed.strategies.index(part.observed.references.dearest)
+    most_expensive = part.observed.strategies.index(part.observed.references.most_expensive)
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratios = part.median_latency[:, [dearest]] / part.median_latency
+        ratios = part.median_latency[:, [most_expensive]] / part.median_latency
     rows = []
     for index, (estimate, *_) in enumerate(ratios.T):
         if not np.isfinite(estimate):
@@ -201,28 +205,28 @@ def _less(strategy: str, floor: dict[str, float]) -> dict[str, float]:
     return {**floor, strategy: 1.0 + floor.get(strategy, 0.0)}
 
 
-def _undefined(part: Resampled, metric: str) -> str:
+def _undefined(part: ResampledMeans, metric: str) -> str:
     for column, words in _UNMEASURED.items():
         if column in part.observed.references.unmeasured and metric.startswith(column.partition("_")[0]):
             return f"undefined: {words}"
     return _UNDEFINED[metric]
 
 
-def _counted(part: Resampled, metric: str) -> str:
+def _counted(part: ResampledMeans, metric: str) -> str:
     in_calls = metric == "gain_over_mixture" and "cost_usd" in part.observed.references.unmeasured
     return ", at the same share of calls to models that are not small" if in_calls else ""
 
 
-def _few(part: Resampled) -> str:
+def _few(part: ResampledMeans) -> str:
     return (
         f", fewer than {FEWEST_GROUPS} groups: may cover less than its level"
-        if part.domain.occupied < FEWEST_GROUPS
+        if part.domain.nonempty_groups < FEWEST_GROUPS
         else ""
     )
 
 
 def _row(
-    part: Resampled,
+    part: ResampledMeans,
     index: int,
     metric: str,
     estimate: float = np.nan,

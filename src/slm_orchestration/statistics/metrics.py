@@ -1,4 +1,14 @@
-"""The metrics of one operating point as functions of means, for estimates, resamples and the jackknife alike."""
+"""Metrics of one operating point as functions of means, and the mixture of constant models at equal cost.
+
+The same functions serve estimates, resamples and the jackknife. A strategy's gain is its mean quality less the
+mixture's at its mean cost. Both depend on the same tasks, so a test needs one difference per task whose mean is the
+gain and whose variance is the gain's to first order. On the segment between two vertices a and b, with share
+w = (c - c_a) / (c_b - c_a) of b and slope s = (q_b - q_a) / (c_b - c_a), that difference is
+
+    q_r - [(1 - w) q_a + w q_b] - s · (c_r - [(1 - w) c_a + w c_b])
+
+per task. The last bracket has mean 0 and carries the sampling error of the cost at which the two are compared.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +18,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slm_orchestration.statistics.strategy_matrix import References
+from slm_orchestration.statistics.strategy_matrix import References, StrategyMatrix
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Means:
-    """Means of every strategy in many resamples: each array is resamples × strategies, in the order of `strategies`."""
+    """Means of every strategy in many resamples: each array is resamples × strategies, columns as in `strategies`."""
 
     strategies: list[str]
     references: References
@@ -30,9 +40,9 @@ class Means:
         return values[:, [self.strategies.index(name)]]
 
     @property
-    def dearest_quality(self) -> Floats:
-        """Mean quality of the dearest model."""
-        return self.of(self.references.dearest, self.quality)
+    def most_expensive_quality(self) -> Floats:
+        """Mean quality of the most expensive model."""
+        return self.of(self.references.most_expensive, self.quality)
 
     @property
     def cheapest_quality(self) -> Floats:
@@ -68,66 +78,68 @@ def small_share(means: Means) -> Floats:
 
 
 def retention(means: Means) -> Floats:
-    """Mean quality over the dearest model's."""
-    return divide(means.quality, means.dearest_quality)
+    """Mean quality over the most expensive model's."""
+    return divide(means.quality, means.most_expensive_quality)
 
 
 def retention_corrected(means: Means) -> Floats:
     """Retention of the quality above guess: (q_r - q_0) / (q_L - q_0)."""
-    return divide(means.quality - means.guess_quality, means.dearest_quality - means.guess_quality)
+    return divide(means.quality - means.guess_quality, means.most_expensive_quality - means.guess_quality)
 
 
 def pgr(means: Means) -> Floats:
     """Performance gap recovered: (q_r - q_S) / (q_L - q_S) (Ong et al. 2024, RouteLLM)."""
-    return divide(means.quality - means.cheapest_quality, means.dearest_quality - means.cheapest_quality)
+    return divide(means.quality - means.cheapest_quality, means.most_expensive_quality - means.cheapest_quality)
 
 
 def cost_saving(means: Means) -> Floats:
-    """Total cost of the dearest model over that of the strategy."""
-    return _if_measured(means, "cost_usd", divide(means.of(means.references.dearest, means.cost_usd), means.cost_usd))
+    """Total cost of the most expensive model over that of the strategy."""
+    return _if_measured(
+        means, "cost_usd", divide(means.of(means.references.most_expensive, means.cost_usd), means.cost_usd)
+    )
 
 
 def latency_reduction(means: Means) -> Floats:
-    """Mean latency of the dearest model over that of the strategy."""
-    return divide(means.of(means.references.dearest, means.latency_s), means.latency_s)
+    """Mean latency of the most expensive model over that of the strategy."""
+    return divide(means.of(means.references.most_expensive, means.latency_s), means.latency_s)
 
 
 def device_seconds_saved(means: Means) -> Floats:
-    """Share of the dearest model's device seconds that the strategy does not need: 1 - its sum over that sum."""
-    return 1.0 - divide(means.device_s, means.of(means.references.dearest, means.device_s))
+    """Share of the most expensive model's device seconds that the strategy does not need: 1 - its sum over that sum."""
+    return 1.0 - divide(means.device_s, means.of(means.references.most_expensive, means.device_s))
 
 
 def gain_over_mixture(means: Means) -> Floats:
     """Mean quality less what mixing constant models at random gives at the same mean cost: the primary metric."""
-    costs, qualities = hull(means)
+    costs, qualities = mixture_vertices(means)
     return without_rounding(means.quality - mixture(means.cost_usd, costs, qualities), 1.0)
 
 
-def hull(means: Means) -> tuple[Floats, Floats]:
-    """Mean cost and quality of the mixture's vertices, resamples × vertices, after guess at no cost if there is one.
+def mixture_vertices(means: Means) -> tuple[Floats, Floats]:
+    """Mean cost and quality of the mixture's vertices, resamples × vertices, in the order fixed on calibration tasks.
 
-    The vertices are those fixed on calibration, in their order. A strategy cheaper than the cheapest of them can only
-    be mixing it with an answer that costs nothing, so the line starts at guess. Counted in calls nothing is cheaper
-    than a small model, so there it starts at the first vertex.
+    The first vertex is guess at cost 0: a strategy that is cheaper than every model can only be mixing one with an
+    answer that costs nothing. Where cost is counted in calls, no answer is cheaper than a small model's, and the first
+    vertex is a model.
     """
-    vertices = [means.strategies.index(name) for name in hull_strategies(means.references)]
+    vertices = [means.strategies.index(name) for name in vertex_strategies(means.references)]
     costs = means.cost_usd[:, vertices]
-    if means.references.free is not None:
+    if means.references.zero_cost_vertex is not None:
         costs[:, 0] = 0.0
     return costs, means.quality[:, vertices]
 
 
-def hull_strategies(references: References) -> list[str]:
-    """The strategies at the mixture's vertices, guess first where it is cheaper than any model."""
-    if references.free is None:
+def vertex_strategies(references: References) -> list[str]:
+    """The strategies at the mixture's vertices, guess first where it is cheaper than every model."""
+    if references.zero_cost_vertex is None:
         return list(references.hull)
-    return [references.free, *(name for name in references.hull if name != references.free)]
+    return [references.zero_cost_vertex, *(name for name in references.hull if name != references.zero_cost_vertex)]
 
 
 def mixture(cost: Floats, costs: Floats, qualities: Floats) -> Floats:
     """Quality at `cost` (resamples × strategies) on the line through each resample's vertices; flat beyond its ends.
 
-    nan where the vertices, in their fixed order, do not get dearer on the resample's tasks.
+    nan where the cost of the vertices, in their fixed order, does not increase on the resample's tasks.
     """
     cost = np.maximum(cost, costs[:, [0]])
     value = np.broadcast_to(qualities[:, [-1]], cost.shape).copy()
@@ -140,12 +152,48 @@ def mixture(cost: Floats, costs: Floats, qualities: Floats) -> Floats:
     return np.where(in_order, value, np.nan)
 
 
-def _if_measured(means: Means, column: str, values: Floats) -> Floats:
-    return np.full_like(values, np.nan) if column in means.references.unmeasured else values
+def mixture_mean(means: Means, metric: str) -> Floats:
+    """Return the mixture's mean `metric` at each strategy's mean cost, resamples × strategies."""
+    costs, _ = mixture_vertices(means)
+    values: Floats = getattr(means, metric)
+    vertices = np.column_stack([means.of(name, values) for name in vertex_strategies(means.references)])
+    return mixture(means.cost_usd, costs, vertices)
+
+
+@dataclass(frozen=True)
+class MixturePerTask:
+    """The mixture's expected value on each task, and the term of its uncertain cost; both tasks × strategies."""
+
+    expected: Floats
+    cost_term: Floats
+
+
+def mixture_per_task(matrix: StrategyMatrix, rows: NDArray[np.bool_], metric: str) -> MixturePerTask:
+    """Return the mixture at each strategy's mean cost on the tasks of `rows`; `metric` is quality or latency_s."""
+    cost = matrix.values["cost_usd"][rows]
+    vertex_cost, vertex_value = _vertex_values(matrix, rows, "cost_usd"), _vertex_values(matrix, rows, metric)
+    mean_cost, mean_value = vertex_cost.mean(axis=0), vertex_value.mean(axis=0)
+    expected, cost_term = np.full_like(cost, np.nan), np.zeros_like(cost)
+    if np.any(np.diff(mean_cost) <= 0):
+        # The vertices are not cheapest first on these tasks, so the mixture is undefined.
+        return MixturePerTask(expected, cost_term)
+    for index, budget in enumerate(cost.mean(axis=0)):
+        end = int(np.searchsorted(mean_cost, budget))
+        if end == 0 or end == mean_cost.size:
+            # At cost 0 and beyond the most expensive vertex the line is flat: the cost term is 0.
+            expected[:, index] = vertex_value[:, min(end, mean_cost.size - 1)]
+            continue
+        step = mean_cost[end] - mean_cost[end - 1]
+        share = (budget - mean_cost[end - 1]) / step
+        slope = (mean_value[end] - mean_value[end - 1]) / step
+        mixed_cost = (1 - share) * vertex_cost[:, end - 1] + share * vertex_cost[:, end]
+        expected[:, index] = (1 - share) * vertex_value[:, end - 1] + share * vertex_value[:, end]
+        cost_term[:, index] = slope * (cost[:, index] - mixed_cost)
+    return MixturePerTask(expected, cost_term)
 
 
 def without_rounding(differences: Floats, scale: float) -> Floats:
-    """Return the differences with those that are nothing but rounding, at values of the size `scale`, as 0."""
+    """Return the differences, with 0 for those within rounding error of 0 at values of the size `scale`."""
     return np.where(np.abs(differences) <= 1e-12 * scale, 0.0, differences)
 
 
@@ -153,6 +201,19 @@ def divide(numerator: Floats, denominator: Floats) -> Floats:
     """Divide, with nan where the denominator is 0: undefined, never infinite."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
     return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator != 0)
+
+
+def _if_measured(means: Means, column: str, values: Floats) -> Floats:
+    return np.full_like(values, np.nan) if column in means.references.unmeasured else values
+
+
+def _vertex_values(matrix: StrategyMatrix, rows: NDArray[np.bool_], metric: str) -> Floats:
+    columns = [matrix.column(name) for name in vertex_strategies(matrix.references)]
+    values = matrix.values[metric][rows][:, columns]
+    if metric == "cost_usd" and matrix.references.zero_cost_vertex is not None:
+        values = values.copy()
+        values[:, 0] = 0.0
+    return values
 
 
 METRICS: dict[str, Callable[[Means], Floats]] = {

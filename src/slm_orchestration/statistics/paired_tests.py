@@ -7,14 +7,10 @@ is.
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from slm_orchestration.statistics.power import detectable_difference
 from slm_orchestration.statistics.resampling import Design, group_sums
 
 Floats = NDArray[np.float64]
@@ -51,12 +47,6 @@ def standard_error(differences: Floats, design: Design) -> tuple[Floats, int]:
     residuals = group_sums(differences - differences.mean(axis=0), design) / len(differences)
     error = np.sqrt(groups / (groups - 1) * np.sum(residuals**2, axis=0))
     return np.where(error > 1e-12 * np.max(np.abs(differences), axis=0, initial=0.0), error, 0.0), groups
-
-
-def detectable(differences: Floats, design: Design, *, alpha: float, sides: int = 2) -> Floats:
-    """Return each column's smallest mean that the test finds with a chance of 80 %; nan where it does not vary."""
-    error, groups = standard_error(differences, design)
-    return np.where(error > 0, _detectable_in_errors(groups, alpha, sides) * error, np.nan)
 
 
 def equivalence(below: Floats, above: Floats, design: Design) -> tuple[Floats, Floats]:
@@ -102,8 +92,8 @@ def mcnemar_exact(differences: Floats, design: Design) -> tuple[Floats, Floats, 
 def centred_bootstrap(observed: Floats, resampled: Floats) -> Floats:
     """Return the two-sided p of each row of `resampled`: how often a resample strays as far as 0 lies away."""
     distance = np.abs(observed)[:, None] * _SLACK
-    strays = np.count_nonzero(np.abs(resampled - observed[:, None]) >= distance, axis=1)
-    p = (1 + strays) / (1 + resampled.shape[1])
+    pivots = np.count_nonzero(np.abs(resampled - observed[:, None]) >= distance, axis=1)
+    p = (1 + pivots) / (1 + resampled.shape[1])
     varies = np.ptp(resampled, axis=1) > 1e-12 * np.max(np.abs(resampled), axis=1)
     return np.where(varies, p, np.nan)
 
@@ -128,12 +118,6 @@ def cohen_d_av(strategy: Floats, baseline: Floats) -> Floats:
 def hedges_g_av(strategy: Floats, baseline: Floats) -> Floats:
     """Cohen's d_av less its bias at small n: times 1 - 3 / (4 · 2n - 9) (Hedges 1981)."""
     return cohen_d_av(strategy, baseline) * (1 - 3 / (8 * len(strategy) - 9))
-
-
-@lru_cache(maxsize=1024)
-def _detectable_in_errors(groups: int, alpha: float, sides: int) -> float:
-    """In units of the standard error it depends on the number of groups alone, and takes a while to find."""
-    return detectable_difference(math.sqrt(groups), groups, alpha=alpha, sides=sides)
 
 
 def _over(mean: Floats, spread: Floats, scale: Floats) -> Floats:

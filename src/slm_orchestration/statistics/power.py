@@ -1,20 +1,31 @@
-"""How small a difference could have been shown, and how many tasks it takes to show one: paired t-tests, exactly."""
+"""Power of the paired t-test, exactly: smallest detectable differences, and how many tasks show a retention.
+
+The number of tasks follows from the variance of recorded outcomes.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
 from slm_orchestration.statistics.intervals import UndefinedStatistic
+from slm_orchestration.statistics.paired_tests import standard_error
+from slm_orchestration.statistics.resampling import Design
+
+Floats = NDArray[np.float64]
 
 MOST_PAIRS = 100_000_000
-# Beyond this shift the other tail is below 1e-9, and scipy may return nan for it.
-_NO_OTHER_TAIL = 6.0
+# Beyond this noncentrality the opposite tail is below 1e-9, and scipy may return nan for it.
+_LARGEST_TWO_TAILED_SHIFT = 6.0
 
 
 def power(difference: float, spread: float, pairs: int, *, alpha: float = 0.05, sides: int = 2) -> float:
-    """Return the chance that a paired t-test finds a mean difference; `spread` is the differences' deviation."""
+    """Return the power of a paired t-test for a mean difference; `spread` is the differences' standard deviation."""
     if pairs < 2:
         raise UndefinedStatistic(f"a paired t-test needs at least 2 pairs, got {pairs}")
     if not spread > 0:
@@ -22,7 +33,7 @@ def power(difference: float, spread: float, pairs: int, *, alpha: float = 0.05, 
     critical = special.stdtrit(pairs - 1, 1 - alpha / sides)
     shift = abs(difference) / spread * math.sqrt(pairs)
     far = stats.nct.sf(critical, pairs - 1, shift)
-    if sides == 1 or shift > _NO_OTHER_TAIL:
+    if sides == 1 or shift > _LARGEST_TWO_TAILED_SHIFT:
         return float(far)
     return float(far + stats.nct.cdf(-critical, pairs - 1, shift))
 
@@ -30,7 +41,7 @@ def power(difference: float, spread: float, pairs: int, *, alpha: float = 0.05, 
 def detectable_difference(
     spread: float, pairs: int, *, chance: float = 0.8, alpha: float = 0.05, sides: int = 2
 ) -> float:
-    """Return the smallest mean difference that a paired t-test of `pairs` finds with the given chance."""
+    """Return the smallest mean difference that a paired t-test of `pairs` pairs finds with power `chance`."""
     high = spread / math.sqrt(pairs)
     while power(high, spread, pairs, alpha=alpha, sides=sides) < chance:
         high *= 2
@@ -42,7 +53,7 @@ def detectable_difference(
 
 
 def pairs_needed(difference: float, spread: float, *, chance: float = 0.8, alpha: float = 0.05, sides: int = 2) -> int:
-    """Return how many pairs a paired t-test needs to find a mean difference with the given chance."""
+    """Return how many pairs a paired t-test needs to find a mean difference with power `chance`."""
     if difference == 0:
         raise UndefinedStatistic("no number of tasks shows a difference of 0")
     low, high = 2, 4
@@ -57,26 +68,66 @@ def pairs_needed(difference: float, spread: float, *, chance: float = 0.8, alpha
     return high if power(difference, spread, low, alpha=alpha, sides=sides) < chance else low
 
 
-def tasks_for_retention(
-    retention: float, within: float, *, dearest_quality: float, disagreement: float, alpha: float = 0.05
-) -> int:
-    """Return how many tasks give retention an interval of ± `within`.
+def detectable(differences: Floats, design: Design, *, alpha: float, sides: int = 2) -> Floats:
+    """Return each column's smallest mean that the paired t-test finds with a power of 80 %; nan without variance.
 
-    For right/wrong quality: by the delta method a task's share of the ratio's variance is that of q_r - retention ·
-    q_L over q_L². `disagreement` is the share of tasks on which the strategy and the dearest model differ in being
-    right.
+    `differences` is tasks × strategies.
     """
-    if not 0 < dearest_quality <= 1 or not 0 <= disagreement <= 1:
-        raise ValueError(f"shares lie between 0 and 1, got quality {dearest_quality:g}, disagreement {disagreement:g}")
-    quality = retention * dearest_quality
-    lost, won = (disagreement + dearest_quality - quality) / 2, (disagreement - dearest_quality + quality) / 2
-    both = dearest_quality - lost
-    if min(lost, won, both) < -1e-12:
-        raise UndefinedStatistic(
-            f"models that disagree on {disagreement:g} cannot have qualities {quality:g} and {dearest_quality:g}"
-        )
-    # The residual is 1 - retention where both are right, 1 where only the strategy is, -retention where only the
-    # model is.
-    variance = both * (1 - retention) ** 2 + won + lost * retention**2
-    quantile = special.ndtri(1 - alpha / 2)
-    return math.ceil((quantile / within) ** 2 * variance / dearest_quality**2)
+    error, groups = standard_error(differences, design)
+    return np.where(error > 0, _detectable_in_standard_errors(groups, alpha, sides) * error, np.nan)
+
+
+@dataclass(frozen=True)
+class PairedQualities:
+    """Recorded qualities per task of one strategy and of the most expensive model, with the design of the tasks."""
+
+    strategy: Floats
+    most_expensive: Floats
+    design: Design
+
+    def spread(self, retention: float) -> tuple[float, float]:
+        """Return the standard deviation over groups of q_r - retention · q_L, and the mean number of tasks per group."""
+        error, groups = standard_error((self.strategy - retention * self.most_expensive)[:, None], self.design)
+        if not error[0] > 0:
+            raise UndefinedStatistic("qualities that do not vary do not determine how many tasks are needed")
+        return float(error[0]) * math.sqrt(groups), len(self.strategy) / groups
+
+
+def tasks_for_interval(recorded: PairedQualities, *, retention: float, within: float, level: float) -> int:
+    """Return how many tasks give retention an interval of ± `within`, if the true one is `retention` (delta method)."""
+    spread, per_group = recorded.spread(retention)
+    half_width = within * _most_expensive_quality(recorded)
+    return math.ceil((float(special.ndtri((1 + level) / 2)) * spread / half_width) ** 2 * per_group)
+
+
+def tasks_to_show(recorded: PairedQualities, *, retention: float, within: float, level: float) -> int:
+    """Return how many tasks show with a power of 80 % that retention exceeds `retention` - `within`.
+
+    By the one-sided paired t-test of q_r - (retention - within) · q_L, as in the test of non-inferiority, if the true
+    retention is `retention`.
+    """
+    spread, per_group = recorded.spread(retention - within)
+    shift = within * _most_expensive_quality(recorded)
+    return math.ceil(pairs_needed(shift, spread, alpha=(1 - level) / 2, sides=1) * per_group)
+
+
+def detectable_with(recorded: PairedQualities, tasks: int, *, level: float) -> float:
+    """Return the smallest difference in mean quality that `tasks` like the recorded ones show with a power of 80 %."""
+    spread, per_group = recorded.spread(1.0)
+    groups = int(tasks / per_group)
+    if groups < 2:
+        raise UndefinedStatistic(f"a paired t-test needs at least 2 groups of tasks, {tasks} tasks make {groups}")
+    return detectable_difference(spread, groups, alpha=1 - level)
+
+
+def _most_expensive_quality(recorded: PairedQualities) -> float:
+    quality = float(recorded.most_expensive.mean())
+    if not quality > 0:
+        raise UndefinedStatistic("retention is undefined: the most expensive model is never right")
+    return quality
+
+
+@lru_cache(maxsize=1024)
+def _detectable_in_standard_errors(groups: int, alpha: float, sides: int) -> float:
+    # In units of the standard error it depends on the number of groups alone; cached, because brentq is slow.
+    return detectable_difference(math.sqrt(groups), groups, alpha=alpha, sides=sides)

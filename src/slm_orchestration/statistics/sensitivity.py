@@ -16,12 +16,12 @@ from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
 from slm_orchestration import tables
-from slm_orchestration.statistics.bootstrap import Resampled, resample
+from slm_orchestration.statistics.bootstrap import ResampledMeans, resample
 from slm_orchestration.statistics.estimates import summarise
 from slm_orchestration.statistics.grid import ROUNDING
-from slm_orchestration.statistics.intervals import UndefinedStatistic, simultaneous
+from slm_orchestration.statistics.intervals import UndefinedStatistic, simultaneous_band
 from slm_orchestration.statistics.metrics import METRICS
-from slm_orchestration.statistics.strategy_matrix import Panel
+from slm_orchestration.statistics.strategy_matrix import StrategyMatrix
 
 Row = dict[str, object]
 
@@ -31,43 +31,43 @@ _BLANK: Row = dict.fromkeys(("estimate", "low", "high", "p_value"), np.nan)
 
 
 def robustness(
-    panel: Panel, parts: dict[str, Resampled], *, ranked: list[str], seed: int, level: float
+    matrix: StrategyMatrix, parts: dict[str, ResampledMeans], *, ranked: list[str], seed: int, level: float
 ) -> pd.DataFrame:
     """Return ROBUSTNESS of every strategy; `ranked` are those that compete for the best rank."""
-    resamples = len(parts["overall"].drawn.quality)
+    resamples = len(parts["overall"].resampled.quality)
     rows = [
-        *_datasets_resampled(panel, resamples=resamples, seed=seed, level=level),
-        *_mixed_models(panel, level=level),
-        *_between_domains(panel, parts, permutations=resamples - 1, seed=seed),
+        *_datasets_resampled(matrix, resamples=resamples, seed=seed, level=level),
+        *_mixed_models(matrix, level=level),
+        *_between_domains(matrix, parts, permutations=resamples - 1, seed=seed),
         *_ranks(parts["overall"], ranked, level=level),
     ]
     frame = pd.DataFrame(rows).sort_values(["view", "strategy", "metric"], ignore_index=True)
     return tables.conform(frame, tables.ROBUSTNESS)
 
 
-def with_datasets_as_units(panel: Panel) -> Panel:
-    """Return the panel as a sample of datasets instead of a sample of tasks of these datasets."""
-    return replace(panel, tasks=panel.tasks.assign(group=panel.tasks["dataset"], dataset="all", domain="all"))
+def with_datasets_as_units(matrix: StrategyMatrix) -> StrategyMatrix:
+    """Return the strategy matrix as a sample of datasets instead of a sample of tasks of these datasets."""
+    return replace(matrix, tasks=matrix.tasks.assign(group=matrix.tasks["dataset"], dataset="all", domain="all"))
 
 
-def _datasets_resampled(panel: Panel, *, resamples: int, seed: int, level: float) -> Iterator[Row]:
+def _datasets_resampled(matrix: StrategyMatrix, *, resamples: int, seed: int, level: float) -> Iterator[Row]:
     """Inference to datasets like these: whole datasets are drawn, so that the interval is wider and says so."""
-    view, datasets = "datasets_resampled", panel.tasks["dataset"].nunique()
+    view, datasets = "datasets_resampled", matrix.tasks["dataset"].nunique()
     if datasets < 2:
         why = f"undefined: resampling datasets needs at least 2, got {datasets}"
-        yield from (_row(view, name, PRIMARY, units=datasets, method=why) for name in panel.strategies)
+        yield from (_row(view, name, PRIMARY, units=datasets, method=why) for name in matrix.strategies)
         return
-    parts = resample(with_datasets_as_units(panel), resamples=resamples, seed=seed, per_domain=False)
+    parts = resample(with_datasets_as_units(matrix), resamples=resamples, seed=seed, per_domain=False)
     estimates = summarise(parts, level=level)
     for row in estimates[estimates["domain"] == "overall"].to_dict("records"):
         found = {key: row[key] for key in ("strategy", "metric", "estimate", "low", "high", "method")}
         yield _BLANK | {"view": view, "units": datasets} | {str(key): value for key, value in found.items()}
 
 
-def _mixed_models(panel: Panel, *, level: float) -> Iterator[Row]:
-    differences, others = _differences(panel)
-    group = panel.design().group
-    means, dataset = group_means(differences, group, panel.tasks["dataset"])
+def _mixed_models(matrix: StrategyMatrix, *, level: float) -> Iterator[Row]:
+    differences, others = _differences(matrix)
+    group = matrix.design().group
+    means, dataset = group_means(differences, group, matrix.tasks["dataset"])
     method = "quality ~ strategy + (strategy | dataset) + (1 | task), REML, normal interval"
     for strategy, column in zip(others, means.T, strict=True):
         try:
@@ -79,17 +79,19 @@ def _mixed_models(panel: Panel, *, level: float) -> Iterator[Row]:
         yield {"view": "mixed_model", "strategy": strategy, "metric": DIFFERENCE, "method": method} | vars(effect)
 
 
-def _between_domains(panel: Panel, parts: dict[str, Resampled], *, permutations: int, seed: int) -> Iterator[Row]:
+def _between_domains(
+    matrix: StrategyMatrix, parts: dict[str, ResampledMeans], *, permutations: int, seed: int
+) -> Iterator[Row]:
     """tau, the deviation of the difference in quality over domains, and a permutation test that it is 0."""
-    differences, others = _differences(panel)
+    differences, others = _differences(matrix)
     names = [name for name in parts if name != "overall"]
     if len(names) < 2:
         return
-    means, domain = group_means(differences, panel.design().group, panel.tasks["domain"])
+    means, domain = group_means(differences, matrix.design().group, matrix.tasks["domain"])
     p = domain_permutation(means, domain, permutations=permutations, seed=seed)
-    dearest = panel.references.dearest
+    most_expensive = matrix.references.most_expensive
     for strategy, chance in zip(others, p, strict=True):
-        combination = {strategy: 1.0, dearest: -1.0}
+        combination = {strategy: 1.0, most_expensive: -1.0}
         effects = np.array([parts[name].quality(combination) for name in names])
         variances = np.array([parts[name].covariance(combination)[0, 0] for name in names])
         try:
@@ -104,14 +106,14 @@ def _between_domains(panel: Panel, parts: dict[str, Resampled], *, permutations:
         }
 
 
-def _ranks(part: Resampled, ranked: list[str], *, level: float) -> Iterator[Row]:
+def _ranks(part: ResampledMeans, ranked: list[str], *, level: float) -> Iterator[Row]:
     """Ranks by the primary metric, and the best strategy's gain without the luck of having been selected."""
     gain = METRICS[PRIMARY]
     columns = [part.observed.strategies.index(name) for name in ranked]
-    observed, drawn = gain(part.observed)[0, columns], gain(part.drawn)[:, columns]
+    observed, resampled = gain(part.observed)[0, columns], gain(part.resampled)[:, columns]
     try:
-        ranks = rank_intervals(observed, drawn, level=level)
-        best = winner(observed, drawn, level=level)
+        ranks = rank_intervals(observed, resampled, level=level)
+        best = winner(observed, resampled, level=level)
     except (UndefinedStatistic, ValueError) as reason:
         yield from (
             _row("rank", name, PRIMARY, units=max(len(ranked), 1), method=f"undefined: {reason}") for name in ranked
@@ -132,11 +134,11 @@ def _ranks(part: Resampled, ranked: list[str], *, level: float) -> Iterator[Row]
     }
 
 
-def _differences(panel: Panel) -> tuple[np.ndarray, list[str]]:
-    dearest = panel.references.dearest
-    others = [name for name in panel.strategies if name != dearest]
-    quality = panel.values["quality"]
-    return quality[:, [panel.column(name) for name in others]] - quality[:, [panel.column(dearest)]], others
+def _differences(matrix: StrategyMatrix) -> tuple[np.ndarray, list[str]]:
+    most_expensive = matrix.references.most_expensive
+    others = [name for name in matrix.strategies if name != most_expensive]
+    quality = matrix.values["quality"]
+    return quality[:, [matrix.column(name) for name in others]] - quality[:, [matrix.column(most_expensive)]], others
 
 
 def _row(view: str, strategy: str, metric: str, *, units: int, method: str) -> Row:
@@ -267,17 +269,19 @@ class Winner:
     high: float
 
 
-def rank_intervals(observed: Floats, drawn: Floats, *, level: float) -> tuple[NDArray, NDArray, NDArray]:
+def rank_intervals(observed: Floats, resampled: Floats, *, level: float) -> tuple[NDArray, NDArray, NDArray]:
     """Return rank (1 is largest), and the best and the worst rank, of each of `observed`, all holding at once.
 
-    `drawn` is resamples × strategies. A strategy ranks behind those that lie above it in a simultaneous band over all
+    `resampled` is resamples × strategies. A strategy ranks behind those that lie above it in a simultaneous band over all
     pairwise differences (Mogstad, Romano, Shaikh & Wilhelm 2024, Review of Economic Studies 91). Equal ones share a
     rank.
     """
-    _check(observed, drawn)
+    _check(observed, resampled)
     first, second = np.triu_indices(observed.size, k=1)
     try:
-        low, high = simultaneous(observed[first] - observed[second], drawn[:, first] - drawn[:, second], level=level)
+        low, high = simultaneous_band(
+            observed[first] - observed[second], resampled[:, first] - resampled[:, second], level=level
+        )
     except UndefinedStatistic as reason:
         raise UndefinedStatistic(f"ranks are undefined: differences of the strategies are {reason}") from None
     above = np.zeros((observed.size, observed.size), dtype=bool)
@@ -286,25 +290,25 @@ def rank_intervals(observed: Floats, drawn: Floats, *, level: float) -> tuple[ND
     return rank, 1 + above.sum(axis=0), observed.size - above.sum(axis=1)
 
 
-def winner(observed: Floats, drawn: Floats, *, level: float) -> Winner:
+def winner(observed: Floats, resampled: Floats, *, level: float) -> Winner:
     """Return the largest of `observed` without the luck that made it the largest.
 
     The bootstrap's own winners exceed what they were drawn from by the bias that is taken off (Efron & Tibshirani
     1993, chapter 10). The interval is the simultaneous band's, which holds whichever strategy is selected.
     """
-    _check(observed, drawn)
+    _check(observed, resampled)
     # Strategies that decide alike have gains that differ by rounding alone; the first of them is named.
     best = int((observed >= observed.max() - ROUNDING).argmax())
-    of_draws = (drawn >= drawn.max(axis=1, keepdims=True) - ROUNDING).argmax(axis=1)
-    bias = float(np.mean(drawn[np.arange(len(drawn)), of_draws] - observed[of_draws]))
-    low, high = simultaneous(observed, drawn, level=level)
+    of_draws = (resampled >= resampled.max(axis=1, keepdims=True) - ROUNDING).argmax(axis=1)
+    bias = float(np.mean(resampled[np.arange(len(resampled)), of_draws] - observed[of_draws]))
+    low, high = simultaneous_band(observed, resampled, level=level)
     return Winner(best, float(observed[best]), float(observed[best]) - bias, float(low[best]), float(high[best]))
 
 
-def _check(observed: Floats, drawn: Floats) -> None:
+def _check(observed: Floats, resampled: Floats) -> None:
     if observed.size < 2:
         raise UndefinedStatistic(f"ranks need at least 2 strategies, got {observed.size}")
-    if not np.isfinite(observed).all() or drawn.shape[1:] != observed.shape:
+    if not np.isfinite(observed).all() or resampled.shape[1:] != observed.shape:
         raise ValueError("ranks need one finite estimate per strategy, and resamples of the same strategies")
 
 

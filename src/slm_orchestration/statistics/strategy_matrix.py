@@ -1,4 +1,7 @@
-"""Every strategy on the same tasks, side by side: the one input of estimates and comparisons."""
+"""The strategy matrix: every strategy on the same tasks, the input of estimates and comparisons.
+
+Also the names that strategies and domains have in every table.
+"""
 
 from __future__ import annotations
 
@@ -14,32 +17,38 @@ from slm_orchestration.statistics.resampling import Design, design
 Floats = NDArray[np.float64]
 
 COLUMNS = ("quality", "cost_usd", "latency_s", "small_share", "device_s")
-GUESS = "guess"
+# The value of `domain` in rows over all domains.
+OVERALL = "overall"
+# Names of reference strategies; a constant strategy is named by this prefix and its model.
+CONSTANT, GUESS, MIXTURE, RANDOM = "always_", "guess", "mixture", "random"
 
 
 @dataclass(frozen=True)
 class References:
-    """The strategies that every other one is measured against: constants, guess, and the vertices of the mixture.
+    """The reference strategies: the ends of the pool by cost, guess, and the vertices of the mixture.
 
-    `guess` is None where no answer without a model is known. `unmeasured` names the columns that the decisions leave
-    empty: without dollars, cost is the share of tasks that called a model that is not small.
+    `guess` is None where no answer without a model is known. `unmeasured` names the columns that are null in the
+    decisions: without dollars, a task costs 1 if it called a model that is not small, else 0.
     """
 
     cheapest: str
-    dearest: str
+    most_expensive: str
     hull: tuple[str, ...]
     guess: str | None = GUESS
     unmeasured: frozenset[str] = frozenset()
 
     @property
-    def free(self) -> str | None:
-        """Where the mixture starts: at guess, unless cost is counted in calls; then small models are as cheap."""
+    def zero_cost_vertex(self) -> str | None:
+        """The vertex at cost 0 where the mixture starts: guess, or None where cost is counted in calls.
+
+        Counted in calls, small models cost 0 as well.
+        """
         return None if "cost_usd" in self.unmeasured else self.guess
 
 
 @dataclass(frozen=True)
-class Panel:
-    """`values[column]` is tasks × strategies; `tasks` (task_id, domain, dataset, group) is in the same order."""
+class StrategyMatrix:
+    """Decisions as matrices: `values[column]` is tasks × strategies, `tasks` (task_id, domain, dataset, group) its rows."""
 
     tasks: pd.DataFrame
     strategies: list[str]
@@ -47,43 +56,44 @@ class Panel:
     references: References
 
     def design(self) -> Design:
-        """How the tasks hang together."""
+        """The clusters and strata of the tasks."""
         return design(self.tasks)
 
     def domains(self) -> dict[str, NDArray[np.bool_]]:
-        """Which tasks belong to "overall" and to each domain."""
+        """Which tasks belong to OVERALL (all of them) and to each domain, as Boolean masks."""
         domain = self.tasks["domain"].to_numpy()
-        return {"overall": np.ones(domain.size, dtype=bool)} | {name: domain == name for name in sorted(set(domain))}
+        return {OVERALL: np.ones(domain.size, dtype=bool)} | {name: domain == name for name in sorted(set(domain))}
 
     def column(self, strategy: str) -> int:
-        """The column of a strategy."""
+        """The column index of a strategy."""
         return self.strategies.index(strategy)
 
 
 def references(models: Sequence[str], hull: Sequence[str], *, guess: bool = True) -> References:
     """Return the references of a pool: `models` cheapest first, `hull` the models (or guess) that the mixture mixes.
 
-    `guess` says whether an answer without a model is known.
+    `guess` says whether an answer without a model is known. Raises ValueError on fewer than 2 models, on an empty hull
+    and on a vertex that is not in the pool.
     """
     if len(models) < 2:
         raise ValueError(f"routing needs a pool of at least 2 models, got {len(models)}")
     if not hull:
         raise ValueError("the mixture needs at least one vertex")
-    if strangers := [name for name in hull if name not in {*models, GUESS}]:
-        raise ValueError(f"the mixture's vertex {strangers[0]!r} is not a model of the pool ({', '.join(models)})")
+    if unknown := [name for name in hull if name not in {*models, GUESS}]:
+        raise ValueError(f"the mixture's vertex {unknown[0]!r} is not a model of the pool ({', '.join(models)})")
     vertices = tuple(GUESS if name == GUESS else constant(name) for name in hull)
     return References(constant(models[0]), constant(models[-1]), vertices, GUESS if guess else None)
 
 
 def constant(model: str) -> str:
     """The strategy that always calls `model`."""
-    return f"always_{model}"
+    return f"{CONSTANT}{model}"
 
 
-def panel(decisions: pd.DataFrame, tasks: pd.DataFrame, references: References) -> Panel:
-    """Return the panel of DECISIONS with one row per strategy and task.
+def strategy_matrix(decisions: pd.DataFrame, tasks: pd.DataFrame, references: References) -> StrategyMatrix:
+    """Return the strategy matrix of DECISIONS that hold one row per strategy and task.
 
-    `tasks` tells dataset and group of each task and may hold more tasks. Raises ValueError where a strategy appears
+    `tasks` gives dataset and group of each task and may hold more tasks. Raises ValueError where a strategy appears
     at two thresholds, lacks a task that another one has, or a reference is missing.
     """
     repeated = decisions.duplicated(["strategy", "task_id"])
@@ -93,20 +103,22 @@ def panel(decisions: pd.DataFrame, tasks: pd.DataFrame, references: References) 
             f"strategy {row['strategy']!r} decides task {row['task_id']!r} more than once; give one threshold of it"
         )
     strategies = sorted(decisions["strategy"].unique())
-    needed = [references.cheapest, references.dearest, references.guess, *references.hull]
+    needed = [references.cheapest, references.most_expensive, references.guess, *references.hull]
     if missing := [name for name in needed if name is not None and name not in strategies]:
         raise ValueError(f"no decisions of {missing[0]!r}, which every strategy is measured against; run it first")
-    decided, unmeasured = _measured(decisions, references.guess)
+    decided, unmeasured = _with_cost_and_latency(decisions, references.guess)
     wide = decided.pivot(index="task_id", columns="strategy", values=list(COLUMNS)).sort_index()
     _check_same_tasks(pd.DataFrame(wide["quality"]))
     known = tasks.drop_duplicates("task_id").set_index("task_id")[["domain", "dataset", "group"]]
-    if strangers := list(wide.index.difference(known.index)):
-        raise ValueError(f"{len(strangers)} decided tasks are not in the task table, first {strangers[0]!r}")
+    if unknown := list(wide.index.difference(known.index)):
+        raise ValueError(f"{len(unknown)} decided tasks are not in the task table, first {unknown[0]!r}")
     values = {name: wide[name][strategies].to_numpy(dtype=float) for name in COLUMNS}
-    return Panel(known.loc[wide.index].reset_index(), strategies, values, replace(references, unmeasured=unmeasured))
+    return StrategyMatrix(
+        known.loc[wide.index].reset_index(), strategies, values, replace(references, unmeasured=unmeasured)
+    )
 
 
-def _measured(decisions: pd.DataFrame, guess: str | None) -> tuple[pd.DataFrame, frozenset[str]]:
+def _with_cost_and_latency(decisions: pd.DataFrame, guess: str | None) -> tuple[pd.DataFrame, frozenset[str]]:
     # A guess calls no model: it takes no time even where no call was timed.
     calling = decisions["strategy"] != guess
     escalated = decisions["escalated"].astype(float)

@@ -13,9 +13,9 @@ from scipy import special
 
 from slm_orchestration.statistics import paired_tests, sensitivity
 from slm_orchestration.statistics.bootstrap import (
-    FROM_DEAREST,
+    DIFFERENCE_FROM_MOST_EXPENSIVE,
     Ratios,
-    Resampled,
+    ResampledMeans,
     Studentised,
     absolute_pivots,
     resample,
@@ -24,11 +24,11 @@ from slm_orchestration.statistics.bootstrap import (
 )
 from slm_orchestration.statistics.comparisons import holm
 from slm_orchestration.statistics.estimates import summarise
-from slm_orchestration.statistics.intervals import simultaneous
+from slm_orchestration.statistics.intervals import simultaneous_band
 from slm_orchestration.statistics.metrics import METRICS, Means
 from slm_orchestration.statistics.resampling import Design, Draws, group_sums
 from slm_orchestration.statistics.sensitivity import rank_intervals
-from slm_orchestration.statistics.strategy_matrix import COLUMNS, Panel, References, references
+from slm_orchestration.statistics.strategy_matrix import COLUMNS, References, StrategyMatrix, references
 
 Floats = NDArray[np.float64]
 Found = dict[tuple[str, str], bool | None]
@@ -47,14 +47,14 @@ def one_sample(whole: Population, groups: int, number: int, *, resamples: int, s
 
     Equal seeds and numbers give equal samples, in any order and on any number of processes.
     """
-    panel, curve = sample(whole, groups, np.random.default_rng([seed, groups, number]))
-    part = resample(_without_twin(panel), resamples=resamples, seed=seed + number, per_domain=False)["overall"]
+    matrix, curve = sample(whole, groups, np.random.default_rng([seed, groups, number]))
+    part = resample(_without_twin(matrix), resamples=resamples, seed=seed + number, per_domain=False)["overall"]
     found: Found = dict(_metrics_held(whole, part))
     found[COVERAGE, "simultaneous band of 9 thresholds"] = _band_held(
         whole, curve, Draws(part.domain.design, resamples, seed + number)
     )
     found[COVERAGE, "ranks of 3 strategies, all at once"] = _ranks_held(whole, part)
-    for name, p in _null_tests(whole, panel, part.domain.design, flips=resamples - 1, seed=seed + number):
+    for name, p in _null_tests(whole, matrix, part.domain.design, flips=resamples - 1, seed=seed + number):
         found[REJECTION, name] = None if np.isnan(p) else bool(p <= ALPHA)
     return found
 
@@ -69,11 +69,11 @@ def family_errors(numbers: Iterable[int], *, strategies: int, tasks: int, resamp
     for number in numbers:
         skewed = np.random.default_rng([seed, number]).standard_exponential((tasks, strategies)) - 1
         ratios = Ratios(skewed, np.ones_like(skewed), logarithmic=False)
-        drawn = [
+        resampled = [
             absolute_pivots(ratios, weights, design) for _, weights in Draws(design, resamples, seed + number).blocks()
         ]
-        made = Studentised(ratios.observed, standard_errors(ratios, design), np.concatenate(drawn), False)
-        tests = {"paired_t": paired_tests.paired_t(skewed, design)[1], "bootstrap": made.p_of_zero()}
+        made = Studentised(ratios.observed, standard_errors(ratios, design), np.concatenate(resampled), False)
+        tests = {"paired_t": paired_tests.paired_t(skewed, design)[1], "bootstrap": made.p_values()}
         found.append(
             {
                 (FAMILY, f"Holm over {strategies} tests, {name}"): bool((holm(p) <= ALPHA).any())
@@ -102,21 +102,21 @@ def _side(rate_of: str, statistic: str, rate: float) -> str:
     return "above" if rate > high and not statistic.startswith(_MAY_HOLD_MORE) else "inside"
 
 
-def _without_twin(panel: Panel) -> Panel:
-    """Return the panel without the last strategy, which only the tests look at."""
+def _without_twin(matrix: StrategyMatrix) -> StrategyMatrix:
+    """Return the strategy matrix without the last strategy, which only the tests look at."""
     return replace(
-        panel, strategies=STRATEGIES[:-1], values={name: part[:, :-1] for name, part in panel.values.items()}
+        matrix, strategies=STRATEGIES[:-1], values={name: part[:, :-1] for name, part in matrix.values.items()}
     )
 
 
-def _metrics_held(whole: Population, part: Resampled) -> Iterator[tuple[tuple[str, str], bool | None]]:
+def _metrics_held(whole: Population, part: ResampledMeans) -> Iterator[tuple[tuple[str, str], bool | None]]:
     estimates = summarise({"overall": part}, level=LEVEL)
     rows = estimates[estimates["strategy"] == "router"].set_index("metric")
     ends = dict(zip(rows.index, rows[["low", "high"]].to_numpy(float).tolist(), strict=True))
     for metric, truth in whole.truth.items():
         yield (COVERAGE, metric), _holds(ends[metric], truth)
     router, large = STRATEGIES.index("router"), STRATEGIES.index("always_large")
-    for column, made in part.studentised[FROM_DEAREST].items():
+    for column, made in part.studentised[DIFFERENCE_FROM_MOST_EXPENSIVE].items():
         values = whole.values[column]
         low, high, _ = studentised_interval(made, router, level=LEVEL) or (np.nan, np.nan, "")
         truth = float(values[:, router].mean() - values[:, large].mean())
@@ -130,34 +130,34 @@ def _holds(ends: Sequence[float], truth: float) -> bool | None:
 
 def _band_held(whole: Population, curve: Floats, draws: Draws) -> bool:
     sizes = np.bincount(draws.design.group).astype(float)
-    drawn = draws.means(group_sums(curve, draws.design), sizes)
-    low, high = simultaneous(curve.mean(axis=0), drawn, level=LEVEL)
+    resampled = draws.means(group_sums(curve, draws.design), sizes)
+    low, high = simultaneous_band(curve.mean(axis=0), resampled, level=LEVEL)
     return bool(((low <= whole.true_curve) & (whole.true_curve <= high)).all())
 
 
-def _ranks_held(whole: Population, part: Resampled) -> bool:
+def _ranks_held(whole: Population, part: ResampledMeans) -> bool:
     columns = [STRATEGIES.index(name) for name in _RANKED]
-    _, best, worst = rank_intervals(part.observed.quality[0, columns], part.drawn.quality[:, columns], level=LEVEL)
+    _, best, worst = rank_intervals(part.observed.quality[0, columns], part.resampled.quality[:, columns], level=LEVEL)
     truth = whole.true_quality[columns]
     rank = 1 + (truth[None, :] > truth[:, None]).sum(axis=1)
     return bool(((best <= rank) & (rank <= worst)).all())
 
 
 def _null_tests(
-    whole: Population, panel: Panel, design: Design, *, flips: int, seed: int
+    whole: Population, matrix: StrategyMatrix, design: Design, *, flips: int, seed: int
 ) -> Iterator[tuple[str, float]]:
     """Tests of the twin, which equals the large model in every mean, and of a margin that the router just meets."""
-    twin, large, router = (panel.column(name) for name in ("twin", "always_large", "router"))
+    twin, large, router = (matrix.column(name) for name in ("twin", "always_large", "router"))
     for metric in ("quality", "cost_usd"):
-        differences = panel.values[metric][:, [twin]] - panel.values[metric][:, [large]]
+        differences = matrix.values[metric][:, [twin]] - matrix.values[metric][:, [large]]
         yield f"paired_t, {metric}", float(paired_tests.paired_t(differences, design)[1][0])
         yield f"permutation, {metric}", float(paired_tests.sign_flips(differences, design, flips=flips, seed=seed)[0])
         if metric == "quality":
             yield f"mcnemar_exact, {metric}", float(paired_tests.mcnemar_exact(differences, design)[1][0])
-            means, dataset = sensitivity.group_means(differences, design.group, panel.tasks["dataset"])
+            means, dataset = sensitivity.group_means(differences, design.group, matrix.tasks["dataset"])
             p = sensitivity.domain_permutation(means, dataset, permutations=199, seed=seed)
             yield "permutation of domains", float(p[0])
-    quality, margin = panel.values["quality"], whole.truth["retention"]
+    quality, margin = matrix.values["quality"], whole.truth["retention"]
     below = quality[:, [router]] - margin * quality[:, [large]]
     above = (2 - margin) * quality[:, [large]] - quality[:, [router]]
     yield "non_inferiority, at its margin", float(paired_tests.one_sided_t(below, design)[1][0])
@@ -167,7 +167,7 @@ def _null_tests(
 # ========== Do the intervals cover and the tests hold their level? The real code, run on samples of a population that is known.
 #
 # The population has datasets that differ, tasks that hang together in groups, skewed costs and latencies, right/wrong
-# quality, a router that knows a little, and a twin of the dearest model: each group stands in it twice, the second time
+# quality, a router that knows a little, and a twin of the most expensive model: each group stands in it twice, the second time
 # with model and twin exchanged, so that they differ in no mean although they differ on most tasks.
 #
 DATASETS, GROUPS_PER_DATASET = 4, 4000
@@ -232,8 +232,8 @@ def population(*, clustered: bool, seed: int) -> Population:
     return Population(both, np.tile(curve, (2, 1)), np.tile(dataset, 2), first, sizes, references(MODELS, MODELS))
 
 
-def sample(whole: Population, groups: int, rng: np.random.Generator) -> tuple[Panel, Floats]:
-    """Return a panel of groups drawn from the population, equally many of each dataset, and their curve."""
+def sample(whole: Population, groups: int, rng: np.random.Generator) -> tuple[StrategyMatrix, Floats]:
+    """Return a strategy matrix of groups drawn from the population, equally many of each dataset, and their curve."""
     chosen = np.concatenate(
         [
             rng.choice(np.flatnonzero(whole.dataset == dataset), size=count)
@@ -252,7 +252,7 @@ def sample(whole: Population, groups: int, rng: np.random.Generator) -> tuple[Pa
         }
     )
     values = {name: whole.values[name][rows] for name in COLUMNS}
-    return Panel(tasks, STRATEGIES, values, whole.references), whole.curve[rows]
+    return StrategyMatrix(tasks, STRATEGIES, values, whole.references), whole.curve[rows]
 
 
 def _answers(ease: Floats, rng: np.random.Generator) -> dict[str, Floats]:

@@ -1,32 +1,70 @@
-"""What the tests of kept quality say, in words: kept, equivalent, or undecided with what could have been shown."""
+"""Verdicts in words, from intervals and corrected p-values alone: claims, gains over the mixture, kept quality."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-RANDOM = "random"
+from slm_orchestration.statistics.strategy_matrix import OVERALL, RANDOM
+
+ALPHA = 0.05
+SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
+NOT_TESTABLE = "not testable here"
+BEATS, NOT_SHOWN, FALLS_SHORT = "beats the mixture", "not shown to beat it", "falls short of it"
+NO_INTERVAL = "no interval"
+
+
+def against_target(low: float | None, high: float | None, *, target: float, at_least: bool) -> str:
+    """Return SUPPORTED where the interval lies wholly beyond the target, NOT_SUPPORTED where wholly short of it.
+
+    Else UNDECIDED, and NOT_TESTABLE without an interval. An interval that touches the target from beyond meets it:
+    published claims say "at least" or "at most". Raises ValueError where `low` exceeds `high`.
+    """
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return NOT_TESTABLE
+    if low > high:
+        raise ValueError(f"an interval needs low <= high, got {low:g} to {high:g}")
+    if not at_least:
+        low, high, target = -high, -low, -target
+    if low >= target:
+        return SUPPORTED
+    return NOT_SUPPORTED if high < target else UNDECIDED
+
+
+def against_mixture(low: float | None, high: float | None, p_adjusted: float | None) -> str:
+    """Return BEATS or FALLS_SHORT where the interval of a gain over the mixture lies wholly on one side of 0.
+
+    Where the gain was tested, the corrected p must also be at most ALPHA: of many strategies, some have an interval
+    beyond 0 by chance. Else NOT_SHOWN, and NO_INTERVAL without an interval.
+    """
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return NO_INTERVAL
+    if p_adjusted is not None and p_adjusted > ALPHA:
+        return NOT_SHOWN
+    if low > 0:
+        return BEATS
+    return FALLS_SHORT if high < 0 else NOT_SHOWN
 
 
 def quality_kept(comparisons: pd.DataFrame, *, margin: float, level: float) -> str:
-    """Return which strategies keep `margin` of the dearest model's quality (non-inferiority, Holm), in one sentence.
+    """Return which strategies keep `margin` of the most expensive model's quality (non-inferiority, Holm), in one sentence.
 
-    One-sided at (1 - level) / 2. Says so where random passes too, since keeping quality then shows no routing, and
-    where nothing was tested because the dearest model is not shown to be better than guess.
+    One-sided at (1 - level) / 2. The sentence says where random routing passes too, since kept quality is then no
+    merit of routing, and where nothing was tested because the most expensive model is not shown to beat guess.
     """
     rows = _overall(comparisons, "non_inferiority")
-    stated = f"quality kept (≥ {margin:.0%} of the dearest model's, {_alpha(level)} one-sided, Holm)"
+    stated = f"quality kept (≥ {margin:.0%} of the most expensive model's, {_alpha(level)} one-sided, Holm)"
     if rows.empty or rows["p_value"].isna().all():
-        return f"{stated}: not tested, as the dearest model is not shown to be better than guess"
+        return f"{stated}: not tested, as the most expensive model is not shown to be better than guess"
     passing = _passing(rows, "p_adjusted", level)
     if not passing:
-        return f"{stated}: shown for none; {_detectable(rows)} below the margin could not have been told from it"
-    # Random is asked for less, without the correction, so that it is never called worse than it is.
+        return f"{stated}: shown for none; {_detectable(rows)} below the margin is the smallest difference that could have been shown"
+    # Random is judged by its uncorrected p-value, the more lenient one.
     too = "; random passes too" if RANDOM in _passing(rows, "p_value", level) else "; random does not"
     return f"{stated}: {', '.join(name for name in passing if name != RANDOM) or 'none'}{too}"
 
 
 def quality_equivalent(comparisons: pd.DataFrame, *, margin: float, level: float) -> str:
-    """Return which strategies are equivalent to the dearest model in quality (two one-sided tests), in one sentence."""
+    """Return which strategies are equivalent to the most expensive model in quality (two one-sided tests), in one sentence."""
     rows = _overall(comparisons, "equivalence")
     passing = _passing(rows, "p_adjusted", level)
     stated = f"equivalent in quality (within ± {1 - margin:.0%}, two one-sided tests, Holm)"
@@ -36,8 +74,8 @@ def quality_equivalent(comparisons: pd.DataFrame, *, margin: float, level: float
 
 
 def _overall(comparisons: pd.DataFrame, test: str) -> pd.DataFrame:
-    # The dearest model is compared with itself too; that it keeps its own quality is no finding.
-    rows = comparisons[(comparisons["domain"] == "overall") & (comparisons["test"] == test)]
+    # The most expensive model is also compared with itself; that row is left out.
+    rows = comparisons[(comparisons["domain"] == OVERALL) & (comparisons["test"] == test)]
     return rows[rows["strategy"] != rows["baseline"]]
 
 

@@ -30,6 +30,7 @@ from slm_orchestration.routing.routers.knn import NearestTasksRouter
 from slm_orchestration.routing.routers.regression import RegressionRouter
 from slm_orchestration.routing.rules import Cascade, Choices, Rule, Utility
 from slm_orchestration.routing.strategy import FittedStrategy, RoutedStrategy
+from slm_orchestration.statistics import verdicts
 from slm_orchestration.statistics.bootstrap import resample
 from slm_orchestration.statistics.curves import upper_hull
 from slm_orchestration.statistics.estimates import summarise
@@ -141,9 +142,8 @@ def verdict(advice: Advice) -> str:
     if advice.strategy == MIXTURE:
         return "no router"
     gain = advice.estimate("gain_over_mixture")
-    if pd.isna(gain["low"]):
-        return "undecided"
-    return "better" if gain["low"] > 0 else "worse" if gain["high"] < 0 else "undecided"
+    words = {verdicts.BEATS: "better", verdicts.FALLS_SHORT: "worse"}
+    return words.get(verdicts.against_mixture(gain["low"], gain["high"], None), "undecided")
 
 
 def text(advice: Advice) -> str:
@@ -154,7 +154,7 @@ def text(advice: Advice) -> str:
     paragraphs = [
         (
             "Data",
-            f"{len(known.tasks):,} tasks ({shares}), {len(known.models)} models; the most expensive is {known.models[-1]}.",
+            f"{len(known.tasks):,} tasks ({shares}), {len(known.models)} models; most expensive {known.models[-1]}.",
         ),
         *[("", remark[0].upper() + remark[1:] + ".") for remark in known.remarks],
         ("Routers", _routers(advice)),

@@ -138,7 +138,7 @@ class MetricOfMeans:
 def aiq(swept: SweptStrategy) -> MetricOfMeans:
     """Return RouterBench's AIQ, with the vertices of the hull on calibration tasks."""
     tuned = sweep.curve(swept.on_calibration)
-    cost, _ = curves.upper_hull(tuned["cost_usd"], tuned["quality"])
+    cost = tuned["cost_usd"][curves.upper_hull(tuned["cost_usd"], tuned["quality"])]
     vertices = np.unique([tuned.threshold[np.flatnonzero(tuned["cost_usd"] == vertex)[0]] for vertex in cost])
     at = np.stack([_at(swept.on_evaluation, threshold) for threshold in vertices], axis=2)
 

@@ -49,11 +49,11 @@ const arms = ([middle, low, high]) => low === null || high === null ? [0, 0] : [
 function traces() {
   const symbols = { strategy: "circle", model: "square", reference: "x" };
   const vertices = data.plane.mixture.map(point);
-  const dearest = Math.max(...data.plane.points.map((entry) => entry.cost[0]));
+  const mostExpensive = Math.max(...data.plane.points.map((entry) => entry.cost[0]));
   const last = vertices[vertices.length - 1];
   const mixture = {
     name: "mixture of models", mode: "lines", line: { color: "#222", dash: "dash", width: 1.2 }, hoverinfo: "skip",
-    x: [...vertices.map((entry) => entry.cost[0]), dearest], y: [...vertices.map((entry) => entry.quality[0]), last.quality[0]],
+    x: [...vertices.map((entry) => entry.cost[0]), mostExpensive], y: [...vertices.map((entry) => entry.quality[0]), last.quality[0]],
   };
   const marks = data.plane.points.filter((entry) => entry.strategy !== "mixture").map((entry) => {
     const [right, left] = arms(entry.cost), [up, down] = arms(entry.quality);
@@ -61,7 +61,7 @@ function traces() {
     return {
       name: plain(entry.label), customdata: [entry.strategy],
       mode: entry.kind === "strategy" ? "markers" : "markers+text", text: [plain(entry.label)], textfont: { size: 10, color: "#444" },
-      textposition: entry.cost[0] > 0.7 * dearest ? "bottom left" : "bottom right",
+      textposition: entry.cost[0] > 0.7 * mostExpensive ? "bottom left" : "bottom right",
       x: [entry.cost[0]], y: [entry.quality[0]],
       error_x: { ...bar, array: [right], arrayminus: [left] }, error_y: { ...bar, array: [up], arrayminus: [down] },
       marker: { color: entry.colour, size: 9, symbol: symbols[entry.kind] },
@@ -119,8 +119,8 @@ function chooseStrategy() {
 const VIEWS = [
   ["all", "all tasks", () => true],
   ["differ", "models differ", (row) => new Set(row.quality).size > 1],
-  ["dearest", "only the dearest is right", (row) => row.quality.slice(0, -1).every((q) => q < 1) && row.quality.at(-1) === 1],
-  ["cheaper", "a cheaper one is better than the dearest", (row) => Math.max(...row.quality.slice(0, -1)) > row.quality.at(-1)],
+  ["most_expensive", "only the most expensive model is right", (row) => row.quality.slice(0, -1).every((q) => q < 1) && row.quality.at(-1) === 1],
+  ["cheaper", "a cheaper model is better than the most expensive one", (row) => Math.max(...row.quality.slice(0, -1)) > row.quality.at(-1)],
   ["missed", "the strategy served less than the best", (row) => served(row) < Math.max(...row.quality)],
   ["none", "no model is right", (row) => row.quality.every((q) => q < 1)],
 ];

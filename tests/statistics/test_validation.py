@@ -9,7 +9,7 @@ def clustered():
     return validation.population(clustered=True, seed=1)
 
 
-def test_the_twin_equals_the_dearest_model_in_every_mean_but_not_on_every_task(clustered):
+def test_the_twin_equals_the_most_expensive_model_in_every_mean_but_not_on_every_task(clustered):
     for values in clustered.values.values():
         large, twin = (values[:, validation.STRATEGIES.index(name)] for name in ("always_large", "twin"))
         assert large.mean() == pytest.approx(twin.mean(), rel=1e-12)
@@ -18,10 +18,10 @@ def test_the_twin_equals_the_dearest_model_in_every_mean_but_not_on_every_task(c
 
 
 def test_samples_hold_whole_groups_of_all_datasets(clustered):
-    panel, curve = validation.sample(clustered, 40, np.random.default_rng(0))
-    assert panel.tasks["group"].nunique() == 40
-    assert panel.tasks.groupby("dataset")["group"].nunique().tolist() == [10] * 4
-    assert curve.shape == (len(panel.tasks), 9)
+    matrix, curve = validation.sample(clustered, 40, np.random.default_rng(0))
+    assert matrix.tasks["group"].nunique() == 40
+    assert matrix.tasks.groupby("dataset")["group"].nunique().tolist() == [10] * 4
+    assert curve.shape == (len(matrix.tasks), 9)
 
 
 def test_intervals_cover_and_tests_reject_about_as_often_as_they_say(clustered):

@@ -4,8 +4,8 @@ import pytest
 
 from slm_orchestration.statistics.bootstrap import resample
 from slm_orchestration.statistics.estimates import summarise
-from slm_orchestration.statistics.strategy_matrix import panel
-from tests.statistics.examples import make_decisions, make_tasks, pool, small_panel
+from slm_orchestration.statistics.strategy_matrix import strategy_matrix
+from tests.statistics.examples import make_decisions, make_tasks, pool, small_matrix
 
 COSTS = {"always_tiny": 1.0, "always_mid": 2.0, "always_big": 4.0, "guess": 0.0, "router": 2.0}
 
@@ -21,7 +21,7 @@ def pick(estimates: pd.DataFrame, strategy: str, metric: str, domain: str = "ove
 @pytest.fixture(scope="module")
 def estimates() -> pd.DataFrame:
     tasks = make_tasks(400)
-    return estimates_of(panel(make_decisions(tasks), tasks, pool()))
+    return estimates_of(strategy_matrix(make_decisions(tasks), tasks, pool()))
 
 
 def test_estimates_are_the_plain_means_of_the_tasks(estimates):
@@ -75,9 +75,9 @@ def test_the_ceiling_of_the_saving_follows_from_the_small_share(estimates):
 def test_equal_seeds_give_equal_tables_and_the_order_of_tasks_changes_nothing(estimates):
     tasks = make_tasks(400)
     shuffled = make_decisions(tasks).sample(frac=1, random_state=1)
-    again = estimates_of(panel(shuffled, tasks.sample(frac=1, random_state=2), pool()))
+    again = estimates_of(strategy_matrix(shuffled, tasks.sample(frac=1, random_state=2), pool()))
     pd.testing.assert_frame_equal(again, estimates, check_exact=True)
-    other = estimates_of(panel(shuffled, tasks, pool()), seed=1)
+    other = estimates_of(strategy_matrix(shuffled, tasks, pool()), seed=1)
     assert not other["low"].equals(estimates["low"])
 
 
@@ -87,8 +87,8 @@ def test_tasks_copied_within_their_groups_leave_intervals_as_wide():
     renamed, decisions = tasks.merge(copies, how="cross"), make_decisions(tasks).merge(copies, how="cross")
     for frame in (renamed, decisions):
         frame["task_id"] += frame.pop("copy")
-    once = estimates_of(panel(make_decisions(tasks), tasks, pool()))
-    copied = estimates_of(panel(decisions, renamed, pool()))
+    once = estimates_of(strategy_matrix(make_decisions(tasks), tasks, pool()))
+    copied = estimates_of(strategy_matrix(decisions, renamed, pool()))
     for metric in ("quality", "gain_over_mixture", "pgr"):
         first, second = pick(once, "clever", metric), pick(copied, "clever", metric)
         assert (second.low, second.high) == pytest.approx((first.low, first.high), abs=1e-9)
@@ -99,19 +99,20 @@ def test_pgr_is_undetermined_where_the_pools_gap_may_be_nothing():
         "always_tiny": [1, 0, 1, 0, 1, 0], "always_mid": [1] * 6, "always_big": [0, 1, 1, 0, 1, 1],
         "guess": [0] * 6, "router": [1, 1, 1, 0, 1, 1],
     }  # fmt: skip
-    row = pick(estimates_of(small_panel(quality, COSTS)), "router", "pgr")
+    row = pick(estimates_of(small_matrix(quality, COSTS)), "router", "pgr")
     assert np.isnan(row.estimate) and np.isnan(row.low)
     assert row.method == "undetermined: the interval of the pool's quality gap holds 0"
 
 
 def test_a_domain_where_all_is_wrong_is_not_called_certain():
     quality = {name: [0] * 6 for name in COSTS}
-    table = estimates_of(small_panel(quality, COSTS))
+    table = estimates_of(small_matrix(quality, COSTS))
     row = pick(table, "router", "quality")
     assert (row.estimate, row.low) == (0.0, 0.0) and row.high > 0.3
     assert row.method == "Wilson score, 6 groups all alike"
     assert (
-        pick(table, "router", "retention").method == "undetermined: the interval of the dearest model's quality holds 0"
+        pick(table, "router", "retention").method
+        == "undetermined: the interval of the most expensive model's quality holds 0"
     )
 
 
@@ -122,16 +123,16 @@ def test_a_free_strategy_says_why_it_has_no_saving(estimates):
 
 def test_few_groups_come_with_a_warning():
     tasks = make_tasks(120)
-    table = estimates_of(panel(make_decisions(tasks), tasks, pool()))
+    table = estimates_of(strategy_matrix(make_decisions(tasks), tasks, pool()))
     assert "fewer than 100 groups" in pick(table, "clever", "quality", "domain-0").method
     assert "fewer" not in pick(table, "clever", "quality").method
 
 
-def test_a_strategy_that_always_answers_as_the_dearest_model_has_no_interval_of_its_pgr():
+def test_a_strategy_that_always_answers_as_the_most_expensive_model_has_no_interval_of_its_pgr():
     quality = {
         "always_tiny": [0] * 6, "always_mid": [1] * 6, "always_big": [1, 1, 1, 0, 1, 1],
         "guess": [0] * 6, "router": [1, 1, 1, 0, 1, 1],
     }  # fmt: skip
-    row = pick(estimates_of(small_panel(quality, COSTS)), "router", "pgr")
+    row = pick(estimates_of(small_matrix(quality, COSTS)), "router", "pgr")
     assert row.estimate == 1.0 and np.isnan(row.low)
     assert row.method == "no interval: the same in every resample"

@@ -123,14 +123,6 @@ def test_non_inferiority_is_rs(oracles):
     )
 
 
-def test_the_detectable_difference_of_single_tasks_is_that_of_the_paired_t_test(oracles):
-    differences = np.random.default_rng(0).normal(size=(250, 1))
-    differences *= 0.5 / differences.std(ddof=1)
-    found = paired_tests.detectable(differences, singles(250), alpha=0.05)
-    assert found[0] == pytest.approx(oracles["detectable_250_pairs_sd_05"][0], rel=1e-5)
-    assert np.isnan(paired_tests.detectable(np.ones((5, 1)), singles(5), alpha=0.05)[0])
-
-
 def test_infinite_differences_are_refused():
     with pytest.raises(ValueError, match="finite differences, got 1 infinite"):
         paired_tests.paired_t(column(1.0, np.inf, 2.0), singles(3))

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from slm_orchestration.report.claims import Claim, evaluate
-from slm_orchestration.report.facts import counted, from_faults, from_load
+from slm_orchestration.report.facts import fault_estimates, load_estimates, pool_counts
 from tests.figures import tables_by_hand as by_hand
 
 OUTCOMES = pd.DataFrame(
@@ -26,14 +26,16 @@ def load(*rows: tuple[str, float, float]) -> pd.DataFrame:
 
 
 def test_only_tasks_that_every_model_has_answered_count():
-    rows = counted(OUTCOMES, ["small", "large"]).set_index("metric")
+    rows = pool_counts(OUTCOMES, ["small", "large"]).set_index("metric")
     assert rows.loc["tasks", ["estimate", "low", "high"]].tolist() == [2.0, 2.0, 2.0]
     assert rows.loc["domains", "estimate"] == 2.0
-    assert counted(OUTCOMES, ["small"]).set_index("metric").loc["tasks", "estimate"] == 4.0
+    assert pool_counts(OUTCOMES, ["small"]).set_index("metric").loc["tasks", "estimate"] == 4.0
 
 
 def test_latencies_are_those_of_the_load_with_the_highest_throughput():
-    rows = from_load(load(("gateway_model", 100, 90.0), ("gateway_model", 400, 200.0), ("gateway_model", 800, 150.0)))
+    rows = load_estimates(
+        load(("gateway_model", 100, 90.0), ("gateway_model", 400, 200.0), ("gateway_model", 800, 150.0))
+    )
     found = rows.set_index("metric")
     assert found.loc["requests_per_second", ["estimate", "low", "high"]].tolist() == [200.0, 195.0, 205.0]
     assert found.loc["latency_p99_s", "estimate"] == pytest.approx(0.4)
@@ -45,7 +47,7 @@ def test_claims_of_a_gateway_are_tested_once_its_load_is_measured():
                        strategy="gateway_model", metric="requests_per_second", target=10_000)  # fmt: skip
     without = evaluate([throughput], by_hand.estimates(), by_hand.comparisons()).iloc[0]
     assert (without["verdict"], without["reason"]) == ("not testable here", "python -m experiments.load")
-    both = pd.concat([by_hand.estimates(), from_load(load(("gateway_model", 400, 200.0)))])
+    both = pd.concat([by_hand.estimates(), load_estimates(load(("gateway_model", 400, 200.0)))])
     assert evaluate([throughput], both, by_hand.comparisons())["verdict"].tolist() == ["not supported"]
 
 
@@ -55,14 +57,16 @@ def test_availability_is_that_under_the_worst_fault_at_the_lowest_rate_with_all_
         ("fail", 0.2, "all", 0.6),
     ]  # fmt: skip
     faults = pd.DataFrame(rows, columns=["fault", "rate", "protection", "availability"])
-    found = from_faults(faults.assign(low=faults["availability"] - 0.1, high=1.0, requests=100)).iloc[0]
+    found = fault_estimates(faults.assign(low=faults["availability"] - 0.1, high=1.0, requests=100)).iloc[0]
     assert (found["metric"], found["estimate"], found["low"]) == ("availability", 0.98, pytest.approx(0.88))
     assert found["method"] == "Wilson score, calls that stall: the worst of 2 faults at this rate"
 
 
 def test_a_count_is_no_estimate_and_decides():
     tasks = Claim("tasks", "> 3 tasks", "r", "e", strategy="pool", metric="tasks", target=4)
-    assert evaluate([tasks], counted(OUTCOMES, ["small"]), by_hand.comparisons())["verdict"].tolist() == ["supported"]
-    assert evaluate([tasks], counted(OUTCOMES, ["large"]), by_hand.comparisons())["verdict"].tolist() == [
+    assert evaluate([tasks], pool_counts(OUTCOMES, ["small"]), by_hand.comparisons())["verdict"].tolist() == [
+        "supported"
+    ]
+    assert evaluate([tasks], pool_counts(OUTCOMES, ["large"]), by_hand.comparisons())["verdict"].tolist() == [
         "not supported"
     ]

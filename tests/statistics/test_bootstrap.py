@@ -14,10 +14,10 @@ def mean_of(*values, logarithmic=False) -> Ratios:
 
 
 def made(ratios, design, resamples=500) -> Studentised:
-    drawn = np.concatenate(
+    resampled = np.concatenate(
         [absolute_pivots(ratios, weights, design) for _, weights in Draws(design, resamples, 0).blocks()]
     )
-    return Studentised(ratios.observed, standard_errors(ratios, design), drawn, ratios.logarithmic)
+    return Studentised(ratios.observed, standard_errors(ratios, design), resampled, ratios.logarithmic)
 
 
 def test_the_standard_error_of_a_mean_is_the_textbooks_and_relative_for_a_logarithm():
@@ -46,8 +46,8 @@ def test_the_error_of_a_ratio_is_that_of_its_residuals_in_each_resample():
         ratio, variance = (w @ above) / (w @ below), 0.0
         for stratum in range(4):
             counts = (w * 9 / 10)[design.stratum == stratum].round().astype(int)
-            drawn = np.repeat((above - ratio * below)[design.stratum == stratum], counts)
-            variance += 10**2 / 9 * drawn.var(ddof=1)
+            resampled = np.repeat((above - ratio * below)[design.stratum == stratum], counts)
+            variance += 10**2 / 9 * resampled.var(ddof=1)
         expected = abs(ratio - above.sum() / below.sum()) / (np.sqrt(variance) / (w @ below))
         assert found == pytest.approx(expected)
 
@@ -72,7 +72,7 @@ def test_equal_sides_have_no_interval():
 
 
 def test_where_resamples_lack_a_spread_there_is_no_interval():
-    with pytest.raises(UndefinedStatistic, match="no spread of their own"):
+    with pytest.raises(UndefinedStatistic, match="no variance of their own"):
         made(mean_of(0, 0, 0, 0, 1), ONE_STRATUM).interval(0, level=0.95)
 
 
@@ -82,7 +82,7 @@ def test_the_interval_of_many_tasks_is_students_and_its_p_agrees_with_it():
     low, high = whole.interval(0, level=0.95)
     error = values.std(ddof=1) / 20
     assert (low, high) == pytest.approx((values.mean() - 1.97 * error, values.mean() + 1.97 * error), abs=0.1 * error)
-    assert (low > 0) == (whole.p_of_zero()[0] <= 0.05)
+    assert (low > 0) == (whole.p_values()[0] <= 0.05)
 
 
 def test_the_interval_of_a_positive_mean_stays_positive_and_scales_with_it():

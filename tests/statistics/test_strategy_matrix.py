@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from slm_orchestration.statistics.strategy_matrix import panel, references
+from slm_orchestration.statistics.strategy_matrix import references, strategy_matrix
 from tests.statistics.examples import make_decisions, make_tasks, pool
 
 
 def test_strategies_stand_side_by_side_on_the_same_tasks():
     tasks = make_tasks(8)
-    table = panel(make_decisions(tasks).sample(frac=1, random_state=0), tasks, pool())
+    table = strategy_matrix(make_decisions(tasks).sample(frac=1, random_state=0), tasks, pool())
     assert table.strategies == ["always_big", "always_mid", "always_tiny", "chance", "clever", "guess"]
     assert table.tasks["task_id"].tolist() == tasks["task_id"].tolist()
     assert table.values["small_share"][:, table.column("always_big")].tolist() == [0.0] * 8
@@ -20,14 +20,14 @@ def test_unequal_tasks_are_refused_by_name():
     decisions = make_decisions(tasks)
     lacking = decisions[~((decisions["strategy"] == "clever") & (decisions["task_id"] == "task-00003"))]
     with pytest.raises(ValueError, match="'clever' lacks 1 of 8 tasks that others decide, first 'task-00003'"):
-        panel(lacking, tasks, pool())
+        strategy_matrix(lacking, tasks, pool())
 
 
 def test_a_strategy_at_two_thresholds_is_refused():
     tasks = make_tasks(4)
     decisions = make_decisions(tasks)
     with pytest.raises(ValueError, match="'always_tiny' decides task 'task-00000' more than once"):
-        panel(decisions.iloc[[*range(len(decisions)), 0]], tasks, pool())
+        strategy_matrix(decisions.iloc[[*range(len(decisions)), 0]], tasks, pool())
 
 
 def test_a_column_without_measurements_is_left_out_although_a_guess_takes_no_time():
@@ -35,8 +35,8 @@ def test_a_column_without_measurements_is_left_out_although_a_guess_takes_no_tim
     decisions = make_decisions(tasks)
     guessed = decisions["strategy"] == "guess"
     untimed = decisions.assign(latency_s=np.where(guessed, 0.0, np.nan))
-    assert panel(untimed, tasks, pool()).references.unmeasured == {"latency_s"}
-    assert panel(decisions, tasks, pool()).references.unmeasured == frozenset()
+    assert strategy_matrix(untimed, tasks, pool()).references.unmeasured == {"latency_s"}
+    assert strategy_matrix(decisions, tasks, pool()).references.unmeasured == frozenset()
 
 
 def test_a_column_measured_for_some_models_alone_is_refused():
@@ -44,20 +44,20 @@ def test_a_column_measured_for_some_models_alone_is_refused():
     decisions = make_decisions(tasks)
     partly = decisions.assign(latency_s=decisions["latency_s"].mask(decisions["strategy"] == "clever"))
     with pytest.raises(ValueError, match="latency_s of 'clever' is null on 'task-00000', but known of other decisions"):
-        panel(partly, tasks, pool())
+        strategy_matrix(partly, tasks, pool())
 
 
 def test_a_missing_reference_is_named():
     tasks = make_tasks(4)
     decisions = make_decisions(tasks)
     with pytest.raises(ValueError, match="no decisions of 'guess'"):
-        panel(decisions[decisions["strategy"] != "guess"], tasks, pool())
+        strategy_matrix(decisions[decisions["strategy"] != "guess"], tasks, pool())
 
 
 def test_decided_tasks_that_nobody_knows_are_refused():
     tasks = make_tasks(4)
     with pytest.raises(ValueError, match="1 decided tasks are not in the task table, first 'task-00003'"):
-        panel(make_decisions(tasks), tasks.iloc[:3], pool())
+        strategy_matrix(make_decisions(tasks), tasks.iloc[:3], pool())
 
 
 def test_a_pool_of_one_model_has_nothing_to_route():

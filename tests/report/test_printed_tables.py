@@ -17,7 +17,7 @@ def named() -> dict[str, numbers.Number]:
         found
         | facts.counts(estimates, SOURCE)
         | facts.verdicts(estimates, UNTESTED, SOURCE)
-        | facts.names(estimates, SOURCE)
+        | facts.model_names(estimates, SOURCE)
     )
 
 
@@ -50,7 +50,7 @@ def test_a_claim_is_printed_with_what_was_measured_and_why_it_was_not():
         Claim("load", "10,000 requests/s", "load", "needs a load test", strategy="gateway", metric="rate", target=1e4),
     ]
     evaluated = evaluate(claims, by_hand.estimates(), by_hand.comparisons())
-    table = printed_tables.claims(named() | facts.of_claims(evaluated, SOURCE), evaluated)
+    table = printed_tables.claims(named() | facts.claim_facts(evaluated, SOURCE), evaluated)
     assert table.rows[0] == ("50 %", "share", "60.0\u00a0% [54.0\u00a0%, 66.0\u00a0%]", "–", "supported", "")
     assert table.rows[1] == ("10,000 requests/s", "load", "–", "–", "not testable here", "needs a load test")
 
@@ -76,9 +76,9 @@ def test_references_that_the_mixture_is_made_of_get_no_verdict():
 
 
 def test_a_strategy_that_was_not_run_says_so_under_its_other_name():
-    found = facts.under_other_names(named(), "domain_table_given", "given")
+    found = facts.aliased(named(), "domain_table_given", "given")
     assert found["given.gain_over_mixture"].text == "not run"
-    assert facts.under_other_names(named(), "oracle", "oracle")["oracle.gain_over_mixture"].text == "+0.370"
+    assert facts.aliased(named(), "oracle", "oracle")["oracle.gain_over_mixture"].text == "+0.370"
 
 
 def test_simulated_rates_stand_by_population_and_those_off_their_band_are_marked():
