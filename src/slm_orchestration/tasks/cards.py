@@ -41,7 +41,7 @@ REJECTED = {
     "logic-statements": "every answer is NO",
     "soc_codes": "asks for one title of a list that is not given",
     "emotional-intelligence": "53 of 100 rows accept several options, in an order of merit that is not asked for",
-    "GPT-model-text-detection": "which model wrote a text cannot be told from the text",
+    "GPT-model-text-detection": "the model that wrote a text cannot be determined from the text",
     "benjaminmoore_to_hex, pantone_to_hex, ral_to_hex": "needs a colour chart learnt by heart",
     "tokyo-station-number, japanese_city_name_pronunciation": "needs a register learnt by heart",
     "syllables_long_words": "references are 5 or 6 for words with other counts",

@@ -70,9 +70,8 @@ class Choice:
             labels, options = _option_list(fields, self.options_field)
         else:
             text, labels, options = split_options(text, self.option_pattern)
-        names = {"label": labels, "text": options, "number": [str(position) for position in range(len(options))]}[
-            self.answer_is
-        ]
+        numbers = [str(position) for position in range(len(options))]
+        names = {"label": labels, "text": options, "number": numbers}[self.answer_is]
         right = _right_option(first_group(self.answer_pattern, fill_template(self.answer, fields)), names, options)
         order = _shuffled_order(options, key)
         shown = [f"{LETTERS[position]}. {options[index]}" for position, index in enumerate(order)]
@@ -133,7 +132,9 @@ class Free:
         if self.reference_as == "fields":
             return json.dumps({name: _field(fields, name) for name in self.reference_fields}, sort_keys=True)
         if self.reference_as == "accepted":
-            answers = _field(fields, "ideals") if self.reference == "{ideal}" else _all_answers(self.reference, fields)
+            answers = (
+                _field(fields, "ideals") if self.reference == "{ideal}" else _listed_answers(self.reference, fields)
+            )
             accepted = [first_group(self.answer_pattern, text) for text in answers]
             return json.dumps(list(dict.fromkeys(accepted)), ensure_ascii=False)
         found = first_group(self.answer_pattern, fill_template(self.reference, fields))
@@ -205,7 +206,7 @@ def _shuffled_order(options: Sequence[str], key: str) -> list[int]:
     return sorted(range(len(options)), key=lambda index: hashlib.sha256(f"{key}|{index}".encode()).digest())
 
 
-def _all_answers(template: str, fields: Mapping[str, Any]) -> list[str]:
+def _listed_answers(template: str, fields: Mapping[str, Any]) -> list[str]:
     """Return the elements of the field if `template` is one field that holds a list, else the filled template."""
     parts = list(Formatter().parse(template))
     if len(parts) == 1 and not parts[0][0] and parts[0][1]:

@@ -13,7 +13,7 @@ WHEEL = Wheel("carrier", "1.0", "0" * 64)
 
 @pytest.fixture
 def carrier(tmp_path, monkeypatch):
-    """Put files into a wheel that is already in the cache."""
+    """Return a function that puts files into a wheel of the cache."""
 
     def put(files: dict[str, bytes]) -> Wheel:
         with zipfile.ZipFile(tmp_path / "carrier.whl", "w") as archive:

@@ -75,11 +75,8 @@ def parse_calls(text: str) -> list[Call]:
     if not found or len(found) > _LONGEST or _depth(found) > _DEEPEST:
         return []
     if not found.startswith("["):
-        found = (
-            f"[{','.join(line for line in found.splitlines() if line.strip())}]"
-            if _one_per_line(found)
-            else f"[{found}]"
-        )
+        lines = [line for line in found.splitlines() if line.strip()]
+        found = f"[{','.join(lines)}]" if _one_per_line(found) else f"[{found}]"
     try:
         tree = ast.parse(found, mode="eval").body
         elements = tree.elts if isinstance(tree, ast.List | ast.Tuple) else [tree]
@@ -90,9 +87,8 @@ def parse_calls(text: str) -> list[Call]:
 
 def _call_matches(call: Call, offered: dict[str, Any], accepted: dict[str, list[Any]]) -> bool:
     described = offered["parameters"]["properties"]
-    if call.name != offered["name"] or any(
-        name not in call.arguments for name in offered["parameters"].get("required", [])
-    ):
+    required = offered["parameters"].get("required", [])
+    if call.name != offered["name"] or any(name not in call.arguments for name in required):
         return False
     if any(name not in described or name not in accepted for name in call.arguments):
         return False
