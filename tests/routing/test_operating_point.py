@@ -70,7 +70,7 @@ def test_the_guarantee_holds_in_simulation():
     assert violations / 300 <= 0.1
 
 
-def test_a_guaranteed_share_of_small_calls_takes_the_dearest_threshold_that_is_sure_to_keep_it():
+def test_a_guaranteed_share_of_small_calls_takes_the_most_expensive_threshold_that_is_sure_to_keep_it():
     many = matrix([[1, 1]] * 2000)
     large_on = np.array([[1] * 2000, [0] * 1200 + [1] * 800, [0] * 1900 + [1] * 100, [0] * 2000])
     replayed = replay("s", one_model_each(large_on, 2, np.linspace(0, 1, 4)), many, overhead=Overhead())

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from slm_orchestration.routing.access import fit_table, guarded, side_tables
-from slm_orchestration.routing.outcome_matrix import NotRecorded, Recorded
+from slm_orchestration.routing.access import fit_table, guarded, side_table_keys
+from slm_orchestration.routing.outcome_matrix import NotRecorded, SideTable
 from slm_orchestration.routing.replay import Overhead, replay
 from slm_orchestration.routing.routers.hidden_state import HiddenStateRouter
 from slm_orchestration.routing.routers.self_consistency import SelfConsistencyRouter, agreement
@@ -25,7 +25,7 @@ def _with_states():
     # the second coordinate of the state says whether the task is hard
     states = RNG.normal(size=(200, 8))
     states[:, 1] = np.where(HARD, 2.0, -2.0) + RNG.normal(size=200)
-    recorded = Recorded(states.astype(np.float32), np.full(200, 0.5), np.full(200, 0.05), np.zeros(200))
+    recorded = SideTable(states.astype(np.float32), np.full(200, 0.5), np.full(200, 0.05), np.zeros(200))
     return dataclasses.replace(matrix(QUALITY), side={"state:small": recorded})
 
 
@@ -33,14 +33,14 @@ def _with_samples():
     # an answer that is right is said again four times of five, a wrong one once
     samples = np.empty(200, dtype=object)
     samples[:] = [["A"] + ["B"] * 4 if hard else ["A", "a ", "A.", "A", "B"] for hard in HARD]
-    recorded = Recorded(samples, np.full(200, 5.0), np.full(200, 0.5), np.zeros(200))
+    recorded = SideTable(samples, np.full(200, 5.0), np.full(200, 0.5), np.zeros(200))
     return dataclasses.replace(matrix(QUALITY), side={"samples:small:5": recorded})
 
 
 def test_a_probe_of_states_tells_what_the_small_model_fails():
     outcomes = _with_states()
     router = HiddenStateRouter("cheapest", dimensions=8, seed=0)
-    assert side_tables(router, outcomes.models) == ["state:small"]
+    assert side_table_keys(router, outcomes.models) == ["state:small"]
     quality = guarded(router.fit(fit_table(outcomes, router)), outcomes)(())
     assert quality[HARD, 0].mean() < 0.35 and quality[~HARD, 0].mean() > 0.65
 
@@ -86,7 +86,7 @@ def test_samples_of_a_model_that_was_not_called_are_not_handed_over():
 def test_choices_agree_as_often_as_their_label_is_probable():
     samples = np.empty(200, dtype=object)
     samples[:] = [[] for _ in HARD]
-    recorded = Recorded(samples, *np.zeros((3, 200)))
+    recorded = SideTable(samples, *np.zeros((3, 200)))
     outcomes = dataclasses.replace(matrix(QUALITY), side={"samples:small:5": recorded})
     sure = np.repeat(np.where(HARD, 0.5, 0.9), 2)
     outcomes.answers["signals"] = [json.dumps({"label:A": share, "label:B": 1 - share}) for share in sure]
@@ -113,4 +113,4 @@ def test_self_verification_calibrates_the_models_own_word():
 def test_a_read_that_makes_no_sense_is_refused(read):
     router = dataclasses.make_dataclass("Odd", [("reads", frozenset)])(frozenset({read}))
     with pytest.raises(ValueError, match="may not read"):
-        side_tables(router, ("small", "large"))
+        side_table_keys(router, ("small", "large"))

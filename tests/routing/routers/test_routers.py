@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from slm_orchestration.routing.access import fit_table, guarded
 from slm_orchestration.routing.features import (
     FEATURES,
     LatentSemantics,
@@ -14,7 +15,7 @@ from slm_orchestration.routing.features import (
     unit_length,
 )
 from slm_orchestration.routing.outcome_matrix import NotRecorded
-from slm_orchestration.routing.quality_model import QualityModel
+from slm_orchestration.routing.quality_model import BoostedTrees, LogisticQuality
 from slm_orchestration.routing.routers.adaptive import AdaptiveRouter
 from slm_orchestration.routing.routers.answer_scorer import AnswerScorerRouter
 from slm_orchestration.routing.routers.bradley_terry import BradleyTerryRouter
@@ -24,9 +25,9 @@ from slm_orchestration.routing.routers.heuristic import HeuristicRouter
 from slm_orchestration.routing.routers.knn import NearestTasksRouter, nearest_rows
 from slm_orchestration.routing.routers.length import LengthRouter
 from slm_orchestration.routing.routers.matrix_factorization import MatrixFactorizationRouter
-from slm_orchestration.routing.routers.regression import BoostedTrees, RegressionRouter
+from slm_orchestration.routing.routers.regression import RegressionRouter
 from slm_orchestration.routing.rules import Cascade, Utility
-from slm_orchestration.routing.strategy import RoutedStrategy, fit_table, guarded
+from slm_orchestration.routing.strategy import RoutedStrategy
 from slm_orchestration.statistics.grid import STEP, on_grid
 from tests.routing.tables_by_hand import matrix
 
@@ -59,7 +60,7 @@ def _analysis():
 FITTED = [
     DomainTableRouter(_analysis()),
     AdaptiveRouter(_analysis()),
-    RegressionRouter(_analysis(), QualityModel()),
+    RegressionRouter(_analysis(), LogisticQuality()),
     RegressionRouter(_analysis(), BoostedTrees(trees=60, learning_rate=0.1, leaf_tasks=10, seed=0)),
     NearestTasksRouter(_words(), neighbours=(5, 20)),
     MatrixFactorizationRouter(_analysis(), rank=2, penalty=0.001, seed=0),
@@ -95,7 +96,7 @@ def test_complexity_grows_with_numbers_and_reasoning_words():
     assert 0 <= easy < hard <= 1
 
 
-def test_the_heuristic_trusts_the_dearest_model_and_doubts_cheaper_ones_of_a_complex_prompt():
+def test_the_heuristic_trusts_the_most_expensive_model_and_doubts_cheaper_ones_of_a_complex_prompt():
     router = HeuristicRouter().fit(fit_table(OUTCOMES))
     easy, hard = router.predict_quality(_prompts(EASY, HARD), pd.DataFrame())
     assert easy[2] == hard[2] == 1.0
@@ -224,7 +225,7 @@ def test_the_answer_scorer_does_without_confidence_and_tokens_but_not_without_an
         AnswerScorerRouter(_analysis(), _words()).fit(fit_table(outcomes))
 
 
-def test_bradley_terry_gives_the_dearest_model_a_tie_with_itself_and_losers_less():
+def test_bradley_terry_gives_the_most_expensive_model_a_tie_with_itself_and_losers_less():
     quality = (
         BradleyTerryRouter(_words(), base=10.0)
         .fit(fit_table(OUTCOMES))

@@ -107,14 +107,16 @@ def test_routellms_models_have_their_published_values_and_random_routing_an_apgr
     )
     mmlu = table[table["dataset"].str.contains("mmlu", case=False)]
     wide = mmlu.pivot(index="task_id", columns="model", values="quality")
-    cheap, dear = (wide[next(name for name in wide if word in name.lower())].to_numpy() for word in ("mixtral", "gpt"))
+    cheap, expensive = (
+        wide[next(name for name in wide if word in name.lower())].to_numpy() for word in ("mixtral", "gpt")
+    )
     assert len(wide) == 14_042
-    assert 100 * dear.mean() == pytest.approx(80.58, abs=0.01)
+    assert 100 * expensive.mean() == pytest.approx(80.58, abs=0.01)
     assert 100 * cheap.mean() == pytest.approx(68.08, abs=0.01)
-    shares, qualities = curves.deferral_curve(np.random.default_rng(0).random(len(wide)), cheap, dear)
+    shares, qualities = curves.deferral_curve(np.random.default_rng(0).random(len(wide)), cheap, expensive)
     assert curves.apgr(shares, qualities) == pytest.approx(0.5, abs=0.02)
-    # The oracle passes on first what only the dear model answers (won), last what only the cheap one does (lost).
-    won, lost = (dear > cheap).mean(), (dear < cheap).mean()
+    # The oracle passes on first what only the expensive model answers (won), last what only the cheap one does (lost).
+    won, lost = (expensive > cheap).mean(), (expensive < cheap).mean()
     top = won / (won - lost)
     area = won * top / 2 + (1 - won - lost) * top + lost * (top + 1) / 2
-    assert curves.apgr(*curves.deferral_curve(dear - cheap, cheap, dear)) == pytest.approx(area)
+    assert curves.apgr(*curves.deferral_curve(expensive - cheap, cheap, expensive)) == pytest.approx(area)

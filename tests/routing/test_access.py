@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from slm_orchestration.routing.access import guarded
 from slm_orchestration.routing.rules import Cascade, Utility
-from slm_orchestration.routing.strategy import RoutedStrategy, guarded
+from slm_orchestration.routing.strategy import RoutedStrategy
 from tests.routing.tables_by_hand import matrix
 
 OUTCOMES = matrix([[1, 1, 1], [0, 1, 1], [0, 0, 1]], confidence=[[0.9, 0.9, 0.9], [0.2, 0.8, 0.9], [0.2, 0.3, 0.9]])

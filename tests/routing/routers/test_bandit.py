@@ -67,9 +67,9 @@ def test_an_arm_after_the_stream_is_the_ridge_regression_on_its_own_tasks():
     points, quality = rng.random((7, 3)), rng.random(7)
     fitted, arms = _bandit().fit(FIT, FIT), [np.eye(3)[None, None], np.zeros((1, 1, 3))]
     for point, right in zip(points, quality, strict=True):
-        fitted._learn(arms, np.array([0]), point, np.array([right]))
+        fitted._update(arms, np.array([0]), point, np.array([right]))
     ridge = np.linalg.solve(points.T @ points + np.eye(3), points.T @ quality)
-    assert fitted._believed(arms, np.full(3, 0.5), np.zeros(1))[0, 0] == on_grid(ridge.sum() / 2)
+    assert fitted._optimistic_quality(arms, np.full(3, 0.5), np.zeros(1))[0, 0] == on_grid(ridge.sum() / 2)
 
 
 def test_at_threshold_1_the_cheapest_model_is_called():

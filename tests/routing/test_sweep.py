@@ -32,7 +32,7 @@ def test_two_tasks_whose_changes_a_reader_can_add_up():
     assert curve.threshold == pytest.approx([0.0, 0.125 / 1.025, 0.875 / 1.775])
     assert curve["quality"] == pytest.approx([1.0, 1.0, 0.5])
     assert curve["cost_usd"] == pytest.approx([10.0, 5.5, 1.0])
-    assert curve["dearest_share"] == pytest.approx([1.0, 0.5, 0.0])
+    assert curve["most_expensive_share"] == pytest.approx([1.0, 0.5, 0.0])
     assert curve["small_share"] == pytest.approx([0.0, 0.5, 1.0])
 
 
@@ -46,7 +46,7 @@ def test_two_tasks_whose_changes_a_reader_can_add_up():
         (Known(*np.random.default_rng(1).random((2, 60, 3)), reads=ANSWERS), CascadeRouting(depth=3)),
         (Known(*np.random.default_rng(2).integers(0, 3, (2, 60, 3)) / 2, reads=ANSWERS), CascadeRouting(depth=1)),
     ],
-    ids=["cascade", "adaptive", "utility", "utility that goes on", "cascade routing", "greedy, with ties"],
+    ids=["cascade", "adaptive", "utility", "utility that escalates", "cascade routing", "greedy, with ties"],
 )
 def test_the_exact_curve_meets_every_replayed_threshold(router, rule):
     outcomes, overhead = _random_matrix(60), Overhead(latency_s=0.01, cost_usd=0.02)
