@@ -103,7 +103,7 @@ def test_the_arena_score_is_between_cost_and_accuracy():
 def test_ibc_lift_compares_slopes():
     # Half of the gap for a quarter of the extra cost: twice the slope.
     assert curves.ibc_lift((0.5, 2.0), (0.2, 1.0), (0.8, 5.0)) == pytest.approx(1.0)
-    with pytest.raises(UndefinedStatistic, match="no better"):
+    with pytest.raises(UndefinedStatistic, match="equally good"):
         curves.ibc_lift((0.5, 2.0), (0.2, 1.0), (0.2, 5.0))
 
 

@@ -1,1 +1,1 @@
-"""What the paper prints: claims, tables, numbers."""
+"""Claims, numbers and printed tables, and the paper and HTML page made of them."""

@@ -1,4 +1,4 @@
-"""Other machines, emulated by environment variables, and how far the tables made on two of them agree."""
+"""Emulation of other machines by environment variables, and the agreement of the tables made on two of them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def emulated(flags: set[str] | None = None) -> list[Machine]:
         environment = {"OPENBLAS_CORETYPE": kernel, "OPENBLAS_NUM_THREADS": str(1 + number % 2)}
         if kernel == "Prescott":
             environment["NPY_DISABLE_CPU_FEATURES"] = _WIDE
-        # Another place, and another order of sets: no number may depend on these either.
+        # Locale, time zone and hash seed: no number may depend on these either.
         environment |= {
             "LC_ALL": "C",
             "TZ": ("Asia/Kathmandu", "America/St_Johns")[number % 2],

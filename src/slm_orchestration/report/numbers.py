@@ -1,4 +1,4 @@
-"""Every printed number: its text, its value and the row it comes from. Rounding happens here and nowhere else."""
+"""Every printed number, with its text, its value and the row it comes from; the only place that rounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One HTML file that shows a report: it opens from disk, loads nothing, and runs no script but its own."""
+"""The HTML report as one file, which opens from disk, loads nothing and runs only its own scripts.
+
+Its data is one JSON object: texts as printed by `numbers`, and raw values for the plots.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,19 @@ from slm_orchestration.report.numbers import format_metric
 from slm_orchestration.report.printed_tables import PrintedTable
 
 _PAGE = files("slm_orchestration.report") / "page_assets"
-# Whatever a task's text or a model's answer holds, the browser runs only the two scripts with these checksums.
+# The browser runs only the two scripts with these checksums, whatever a task or an answer holds.
 _POLICY = "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
+MEASURES = {
+    "quality": "quality",
+    "retention": "retention",
+    "cost_usd": "USD per million tasks",
+    "latency_s": "seconds per task",
+    "small_share": "small share",
+}
 
 
 def render(data: Mapping[str, object], title: str) -> str:
-    """Return the page that shows `data`, an object of JSON as `page_data` describes it."""
+    """Return the page that shows `data`, a JSON object made of the functions below."""
     from plotly.offline import get_plotlyjs  # imports slowly, and nothing else needs it
 
     parts = {
@@ -32,33 +42,9 @@ def render(data: Mapping[str, object], title: str) -> str:
     scripts = " ".join(f"'sha256-{_checksum(parts[name])}'" for name in ("plotly", "script"))
     parts |= {"policy": _POLICY.format(scripts=scripts), "title": _text(title), "data": _json(data)}
     page = (_PAGE / "index.html").read_text(encoding="utf-8")
-    # Split once, so that a part that holds another's mark stays as it is.
+    # Split once, so that a part that contains another placeholder is left as it is.
     pieces = page.split("%%")
     return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
-
-
-def _checksum(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode()
-
-
-def _json(data: Mapping[str, object]) -> str:
-    """Return JSON that cannot end the element it stands in: no `<` is left in it."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
-
-
-def _text(words: str) -> str:
-    return words.replace("&", "&amp;").replace("<", "&lt;")
-
-
-# ========== What the HTML report shows, as an object of JSON: texts printed by `numbers`, raw values only to be drawn.
-MEASURES = {
-    "quality": "quality",
-    "retention": "retention",
-    "cost_usd": "USD per million tasks",
-    "latency_s": "seconds per task",
-    "small_share": "small share",
-}
 
 
 def table(printed: PrintedTable) -> dict[str, Any]:
@@ -81,7 +67,7 @@ def plane(estimates: pd.DataFrame, hull: Sequence[str]) -> dict[str, Any]:
         for name in naming.in_print_order(estimates, cost.index)
         if name in quality.index
     ]
-    vertices = ["guess", *(naming.CONSTANT + name for name in hull)]
+    vertices = [naming.GUESS, *(naming.CONSTANT + name for name in hull)]
     return {"points": points, "mixture": [name for name in vertices if name in cost.index]}
 
 
@@ -151,3 +137,17 @@ def _plain(value: Any) -> float | None:
 
 def _million(value: Any) -> float | None:
     return None if pd.isna(value) else 1e6 * float(value)
+
+
+def _checksum(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode()
+
+
+def _json(data: Mapping[str, object]) -> str:
+    """Return JSON that cannot end the element it stands in: no `<` is left in it."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+def _text(words: str) -> str:
+    return words.replace("&", "&amp;").replace("<", "&lt;")

@@ -1,4 +1,7 @@
-"""Write what the paper includes, and compile it: the same inputs give the same bytes on any machine."""
+"""Write the files that the paper includes, and compile it: equal inputs give equal bytes on every machine.
+
+The source must not hold a result in digits: every number in its text comes from a generated file.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,23 @@ from slm_orchestration.report.numbers import Number
 from slm_orchestration.report.printed_tables import PrintedTable
 
 GENERATED = "generated"
+_COMMENTS = (re.compile(r"(?<!:)//[^\n]*"), re.compile(r"/\*.*?\*/", re.DOTALL))
+# Settings of the layout: no reader sees them, but for the content that they hold in brackets.
+_SETTING = re.compile(r"^#(?:set|let|show|import|include)\b[^\n]*$", re.MULTILINE)
+_CONTENT = re.compile(r"\[[^\]]*\]")
+_CALL = re.compile(r"#[A-Za-z][\w\-]*")
+# In the arguments of a call: lengths, named sizes, and the 0 that starts a counter anew.
+_ARGUMENT = re.compile(r"\b\d+(?:\.\d+)?(?:pt|em|cm|mm|in|fr)\b|[a-z\-]+: \d+(?:\.\d+)?%?|(?<=\()0(?=\))")
+_OUTSIDE_TEXT = (
+    re.compile(r"@[\w:.\-]+"),  # references and citations
+    re.compile(r"<[\w:.\-]+>"),  # labels
+    re.compile(r"`[^`\n]*=\d+`"),  # a setting of a command
+    re.compile(r"\b[A-Za-z][\w.\-]*"),  # a digit in a word that begins with a letter: SmolLM2, Qwen2.5-Coder, p50
+)
+# Formulas need small whole numbers; a result in a formula is still found.
+_FORMULA = re.compile(r"\$[^$]*\$")
+_SMALL = re.compile(r"(?<![\d.])[0-2](?![\d.])")
+_DIGITS = re.compile(r"\d[\d.,]*")
 
 
 def write_generated(printed: Iterable[PrintedTable], named: dict[str, Number], folder: Path) -> list[Path]:
@@ -41,7 +61,7 @@ def compile_paper(source: Path, output: Path, *, generated: Path, figures: Path)
     }
     with replacing(output) as temporary:
         try:
-            # Fonts of the machine and the present time would make the same paper differ from place to place.
+            # System fonts and the present time would make the bytes differ between machines.
             # Typst 0.15 fails to build the tags of a document with this many floats across columns; it goes without.
             pdf = typst.compile(
                 str(source),
@@ -54,26 +74,6 @@ def compile_paper(source: Path, output: Path, *, generated: Path, figures: Path)
         except typst.TypstError as error:
             raise ValueError(f"{source.name} does not compile: {str(error).splitlines()[0]}") from error
         temporary.write_bytes(pdf)
-
-
-# ========== The paper's source must not hold a result in digits: every number in its text comes from a generated file.
-_COMMENTS = (re.compile(r"(?<!:)//[^\n]*"), re.compile(r"/\*.*?\*/", re.DOTALL))
-# Settings of the layout: no reader sees them, but for the content that they hold in brackets.
-_SETTING = re.compile(r"^#(?:set|let|show|import|include)\b[^\n]*$", re.MULTILINE)
-_CONTENT = re.compile(r"\[[^\]]*\]")
-_CALL = re.compile(r"#[A-Za-z][\w\-]*")
-# In the arguments of a call: lengths, named sizes, and the 0 that starts a counter anew.
-_ARGUMENT = re.compile(r"\b\d+(?:\.\d+)?(?:pt|em|cm|mm|in|fr)\b|[a-z\-]+: \d+(?:\.\d+)?%?|(?<=\()0(?=\))")
-_OUTSIDE_TEXT = (
-    re.compile(r"@[\w:.\-]+"),  # references and citations
-    re.compile(r"<[\w:.\-]+>"),  # labels
-    re.compile(r"`[^`\n]*=\d+`"),  # a setting of a command
-    re.compile(r"\b[A-Za-z][\w.\-]*"),  # a digit in a word that begins with a letter: SmolLM2, Qwen2.5-Coder, p50
-)
-# Formulas need small whole numbers; a result in a formula is still found.
-_FORMULA = re.compile(r"\$[^$]*\$")
-_SMALL = re.compile(r"(?<![\d.])[0-2](?![\d.])")
-_DIGITS = re.compile(r"\d[\d.,]*")
 
 
 def typed_numbers(source: str) -> list[tuple[int, str]]:

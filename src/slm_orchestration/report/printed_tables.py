@@ -1,4 +1,4 @@
-"""The printed tables: which numbers stand in which row. Cells are texts of `numbers`; nothing is computed here."""
+"""The printed tables. Cells are texts of `numbers`; nothing is computed here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PrintedTable:
 
 
 def summary(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTable:
-    """Return what each strategy keeps and saves: contenders by gain, then the constants, then the other references."""
+    """Return retention, savings and gain of each strategy: contenders by gain, constants, references."""
     names = naming.in_print_order(estimates, estimates["strategy"].unique())
     groups = [_group(name) for name in names]
     rows = tuple(
@@ -54,7 +54,7 @@ def summary(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTa
 
 
 def models(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTable:
-    """Return the pool: what each model gives and takes alone."""
+    """Return quality, cost and latency of each model of the pool."""
     rows = tuple(
         (
             naming.label(name),
@@ -126,7 +126,7 @@ def claims(numbers: Mapping[str, Number], evaluated: pd.DataFrame) -> PrintedTab
 
 
 def validation(simulated: pd.DataFrame) -> PrintedTable:
-    """Return the simulated rates of intervals and tests, a statistic per row, in percent; ! marks those off their band.
+    """Return the simulated rates of intervals and tests in percent, a statistic per row; ! marks rates outside their band.
 
     Columns are the populations; a rate of samples in which the statistic was defined.
     """

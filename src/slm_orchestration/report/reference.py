@@ -1,4 +1,4 @@
-"""Is a result the committed one? Numbers within a tolerance, choices one by one, platforms by what computes."""
+"""Compare results with the committed reference: numbers within a tolerance, choices one by one, files by bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from slm_orchestration import artifacts
 
 # Two numbers are equal within a relative 1e-9; near 0, where sums of rounded terms cancel, within 1e-12.
 RTOL, ATOL = 1e-9, 1e-12
-# Another version of one of these may round, draw or write otherwise.
+# Packages whose version may change rounding, drawing or file formats.
 COMPUTING = ("matplotlib", "numpy", "pandas", "pingouin", "pyarrow", "scikit-learn", "scipy", "statsmodels", "typst")
 
 

@@ -108,7 +108,7 @@ def absolute_pivots(ratios: Ratios, weights: Floats, design: Design) -> Floats:
     `weights` is groups × resamples, as resampling.Draws gives them. A stratum of fewer than 4 groups is centred at the
     sample's mean.
     """
-    # Residuals from the sample's ratio are exactly 0 where numerator and denominator agree; sums of squares would round.
+    # Residuals from the sample's ratio are exactly 0 where both sums agree; sums of squares would round.
     residuals, denominator = _residuals(ratios), ratios.denominator
     share = weights.T @ denominator
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -14,8 +14,8 @@ BINS = 10
 def expected_calibration_error(predicted: Floats, quality: Floats, *, bins: int = BINS) -> float:
     """Return the mean absolute difference of predicted and graded quality over bins of equal width, weighted by tasks.
 
-    Bins of [0, 1] are closed on the left, the last on both sides (Guo et al. 2017); empty bins have no weight. Raises ValueError
-    where a value lies outside [0, 1] or the arrays differ in size.
+    Bins of [0, 1] are closed on the left, the last on both sides (Guo et al. 2017); empty bins have no weight.
+    Raises ValueError where a value lies outside [0, 1] or the arrays differ in size.
     """
     curve = reliability(predicted, quality, bins=bins)
     return float(np.average((curve["predicted"] - curve["quality"]).abs(), weights=curve["tasks"]))

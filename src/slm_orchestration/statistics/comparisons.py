@@ -1,4 +1,4 @@
-"""Comparisons: every strategy against the most expensive model and against the mixture at the strategy's own mean cost."""
+"""Comparisons of every strategy with the most expensive model and with the mixture at the strategy's own mean cost."""
 
 from __future__ import annotations
 
@@ -31,14 +31,16 @@ def compare(
 ) -> pd.DataFrame:
     """Return COMPARISONS of every strategy with both baselines, overall and per domain.
 
-    The primary test is paired_t; the others stand beside it. Against the most expensive model, intervals and the bootstrap
-    test are studentised; against the mixture, whose gain is no mean, BCa and centred. Each row carries one effect
-    size: paired_t Cohen's d_z, permutation d_av, bootstrap Hedges' g, mcnemar_exact Cohen's g. non_inferiority tests,
-    one-sided, that the mean of quality less `margin` times the most expensive model's is above 0; its metric is
-    quality_above_margin, and it is not made where the most expensive model is not shown to be better than guess (than an
-    empty answer, where no guess is known). equivalence, two one-sided tests, shows that quality lies between `margin`
-    and 2 - `margin` times the most expensive model's. Columns that were not measured are not compared,
-    nor is anything within a domain whose tasks are all of one group.
+    The primary test is paired_t; permutation, bootstrap and, for right/wrong quality, mcnemar_exact are reported too.
+    Against the most expensive model, intervals and the bootstrap test are bootstrap-t; against the mixture, whose gain
+    is not a mean, they are BCa and centred. Effect sizes: paired_t Cohen's d_z, permutation d_av, bootstrap Hedges' g,
+    mcnemar_exact Cohen's g.
+
+    non_inferiority tests one-sided that the mean of quality less `margin` times the most expensive model's is above 0
+    (metric quality_above_margin). It is null where that model is not shown to be better than guess, or than an empty
+    answer where no guess is known. equivalence consists of two one-sided tests that quality lies between `margin` and
+    2 - `margin` times the most expensive model's. Columns that were not measured are not compared, nor are domains
+    whose tasks are all of one group.
     """
     frames, unmeasured = [], matrix.references.unmeasured
     for name, part in parts.items():
@@ -72,7 +74,7 @@ def adjust(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def holm(p: Floats) -> Floats:
-    """Return p-values that keep the family error (Holm 1979); as statsmodels, which collects garbage at each call."""
+    """Return Holm's step-down adjusted p-values (Holm 1979); equal to statsmodels' multipletests, and faster."""
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate((p.size - np.arange(p.size)) * p[order])
     adjusted = np.empty(p.size)
@@ -102,7 +104,7 @@ def _against_most_expensive(
 
 
 def _studentise(rows: list[pd.DataFrame], made: Studentised, columns: list[int], level: float) -> list[pd.DataFrame]:
-    """Replace the intervals and the bootstrap's p by studentised ones, wherever the resamples support them."""
+    """Replace intervals and the bootstrap test by bootstrap-t ones, where those are defined."""
     found = [studentised_interval(made, index, level=level) for index in columns]
     kept = np.array([one is not None for one in found])
     ends = np.array([one[:2] if one is not None else (np.nan, np.nan) for one in found])
@@ -141,7 +143,7 @@ def _above_margin(matrix: StrategyMatrix, part: ResampledMeans, margin: float, *
     statistic, p = paired_tests.one_sided_t(differences, design)
     above_guess = values[:, [most_expensive]] - (0.0 if guess is None else values[:, [matrix.column(guess)]])
     if not paired_tests.one_sided_t(above_guess, design)[1][0] < (1 - level) / 2:
-        # Keeping most of a quality that is no better than guessing would mean nothing.
+        # Retention of a quality that is no better than guessing is meaningless.
         statistic, p = np.full_like(p, np.nan), np.full_like(p, np.nan)
     row = _intervals(part, gaps, level).assign(
         test="non_inferiority",
@@ -183,7 +185,7 @@ def _tests(
     seed: int,
     level: float,
 ) -> list[pd.DataFrame]:
-    """One frame per test, strategies as rows. `differences` have the mean `gaps[0]` and its first-order spread."""
+    """Return a frame per test, with strategies as rows; `differences` per task have the mean `gaps[0]`."""
     design, resamples = part.domain.design, len(gaps[1])
     ends = _intervals(part, gaps, level).assign(detectable=power.detectable(differences, design, alpha=1 - level))
     statistic, p = paired_tests.paired_t(differences, design)

@@ -1,7 +1,11 @@
-"""Metrics of whole curves: of quality over the share of calls to the most expensive model, and of quality over cost.
+"""Metrics of whole curves, quality over the share of calls or over cost, and their bootstrap.
 
-Their names and definitions are other projects'; where a published code computes something else than its paper says,
-both stand here. All take plain arrays and refuse, in words, what they cannot answer.
+Names and definitions are those of the cited projects; where a published code differs from its paper, both are here.
+All functions take arrays and raise UndefinedStatistic where the input does not determine the metric.
+
+In the bootstrap, tasks are sorted once. A resample only changes their weights, and its curve is a cumulative sum of
+weighted changes. Resamples are measured in blocks that fit the processor's cache; threads would not help, because
+numpy's cumulative sums hold the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -17,16 +21,23 @@ from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.resampling import Design
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Measure = Callable[[Floats], Floats]
+
+# Resamples drawn from one generator, so that any chunk can be drawn again without the others.
+_CHUNK = 250
+# Resamples × tasks measured at a time: a quarter of a megabyte.
+_BLOCK_CELLS = 2**15
 
 # RouterArena's range of dollars per 1,000 tasks, and the weight of cost against accuracy.
 ARENA_COSTS, ARENA_BETA = (0.0044, 200.0), 0.1
 
 
 def deferral_curve(score: Floats, cheap: Floats, expensive: Floats) -> tuple[Floats, Floats]:
-    """Return share of calls to the expensive model and mean quality, from none to all, at every distinct breakpoint.
+    """Return the share of calls to the expensive model and the mean quality at every breakpoint, from no call to all.
 
-    Tasks of the highest `score` go to the expensive model first; tasks of equal score go together, so that a straight line
-    joins the points before and after them. `cheap` and `expensive` are the qualities of both models on each task.
+    Tasks of the highest `score` go to the expensive model first; tasks of equal score go together, and a straight
+    line joins the points before and after them. `cheap` and `expensive` are the qualities of both models on each task.
     """
     if not score.size == cheap.size == expensive.size > 0:
         raise ValueError(
@@ -48,7 +59,7 @@ def pgr(quality: Floats, cheap: float, expensive: float) -> Floats:
 
 def apgr(share: Floats, quality: Floats) -> float:
     """Return the exact area of PGR over the share of calls, of a curve from no call to all (`deferral_curve`)."""
-    _check_whole(share)
+    _check_full_range(share)
     return float(np.trapezoid(pgr(quality, quality[0], quality[-1]), share))
 
 
@@ -57,7 +68,7 @@ def apgr_of_ten(share: Floats, quality: Floats) -> float:
 
     The paper does not name the ten shares; with these, random routing scores the 0.5 that it reports.
     """
-    _check_whole(share)
+    _check_full_range(share)
     at = np.interp(np.linspace(0, 1, 10), share, quality)
     return float(np.mean(pgr(at, quality[0], quality[-1])))
 
@@ -78,8 +89,8 @@ def apgr_of_quantiles(score: Floats, cheap: Floats, expensive: Floats, *, bins: 
 
 
 def cpt(share: Floats, quality: Floats, recovered: float) -> float:
-    """Return the smallest share of calls at which PGR reaches `recovered`: the call-performance threshold, exactly."""
-    _check_whole(share)
+    """Return the call-performance threshold, exactly: the smallest share of calls whose PGR reaches `recovered`."""
+    _check_full_range(share)
     gap = pgr(quality, quality[0], quality[-1]) - recovered
     reached = np.flatnonzero(gap >= -ROUNDING)
     if not reached.size:
@@ -93,7 +104,7 @@ def cpt(share: Floats, quality: Floats, recovered: float) -> float:
 
 def cpt_interpolated(share: Floats, quality: Floats, recovered: float) -> float:
     """Return RouteLLM's CPT: the share interpolated in quality, right only where quality never falls with the share."""
-    _check_whole(share)
+    _check_full_range(share)
     return float(np.interp(quality[0] + recovered * (quality[-1] - quality[0]), quality, share))
 
 
@@ -112,7 +123,7 @@ def upper_hull(cost: Floats, quality: Floats) -> list[int]:
 def aiq(cost: Floats, quality: Floats, *, largest_cost: float) -> float:
     """Return the average improvement in quality (Hu et al. 2024, RouterBench): the hull's area over the largest cost.
 
-    As in the published code (evaluation/AIQ.py) the area begins at the hull's cheapest vertex, ends flat at the
+    As in the published code (evaluation/AIQ.py), the area begins at the hull's cheapest vertex, ends flat at the
     largest cost of all routers compared, and is divided by that cost, not by the range. Vertices are chosen on
     calibration: the hull over every threshold of the reported tasks is biased upwards.
     """
@@ -124,10 +135,10 @@ def aiq(cost: Floats, quality: Floats, *, largest_cost: float) -> float:
 
 
 def routing_auc(cost: Floats, quality: Floats, *, costs: tuple[float, float], lowest_quality: float) -> float:
-    """Return the mean quality of a cost-quality curve between the cheapest and most expensive model's mean cost, `costs`.
+    """Return a curve's mean quality over cost between the cheapest and the most expensive model's mean cost, `costs`.
 
-    The right end is flat; on the left the line starts at the cheapest cost and the lowest model quality; beyond the
-    most expensive cost the curve is cut (Dekoninck et al. 2024, cascade routing; selection/utils.py, auc_all).
+    To the right of the curve it is flat; to its left the line starts at the cheapest cost and the lowest model quality;
+    beyond the largest cost it is cut (Dekoninck et al. 2024, cascade routing; selection/utils.py, auc_all).
     """
     low, high = costs
     if not low < high:
@@ -153,9 +164,9 @@ def arena_score(accuracy: float, cost_usd: float) -> float:
         raise UndefinedStatistic(
             f"{per_thousand:g} USD per 1,000 tasks lies outside {cheapest:g} to {most_expensive:g}"
         )
-    thrift = (np.log2(most_expensive) - np.log2(per_thousand)) / (np.log2(most_expensive) - np.log2(cheapest))
-    weighted = ARENA_BETA * accuracy + thrift
-    return float((1 + ARENA_BETA) * accuracy * thrift / weighted) if weighted > 0 else 0.0
+    cost_score = (np.log2(most_expensive) - np.log2(per_thousand)) / (np.log2(most_expensive) - np.log2(cheapest))
+    weighted = ARENA_BETA * accuracy + cost_score
+    return float((1 + ARENA_BETA) * accuracy * cost_score / weighted) if weighted > 0 else 0.0
 
 
 def ibc_lift(routed: tuple[float, float], cheap: tuple[float, float], expensive: tuple[float, float]) -> float:
@@ -167,7 +178,7 @@ def ibc_lift(routed: tuple[float, float], cheap: tuple[float, float], expensive:
         raise UndefinedStatistic("a slope over no difference in cost is undefined")
     base = (expensive[0] - cheap[0]) / (expensive[1] - cheap[1])
     if base == 0:
-        raise UndefinedStatistic("the expensive model is no better than the cheap one, so there is no slope to lift")
+        raise UndefinedStatistic("both models are equally good, so the slope between them is 0")
     return ((routed[0] - cheap[0]) / (routed[1] - cheap[1]) - base) / base
 
 
@@ -181,35 +192,13 @@ def qnc(cost: Floats, quality: Floats, *, best_quality: float, best_cost: float)
     return float(cost[enough].min() / best_cost)
 
 
-def _right_turn(a: int, b: int, c: int, cost: Floats, quality: Floats) -> bool:
-    return bool((cost[b] - cost[a]) * (quality[c] - quality[a]) < (quality[b] - quality[a]) * (cost[c] - cost[a]))
-
-
-def _check_whole(share: Floats) -> None:
-    if share[0] != 0 or share[-1] != 1 or np.any(np.diff(share) < 0):
-        raise UndefinedStatistic("the curve must run from no call of the most expensive model to all of them")
-
-
-# ========== Bootstrap of whole curves: one resample is a row of weights, and its curve a cumulative sum of weighted changes.
-#
-# Tasks are sorted once; a resample only changes how much each of them weighs. Rows are measured a few at a time: together
-# they stay in the processor's cache, and of few tasks many share one call of numpy. Threads would not help: numpy counts
-# and sums cumulatively under the interpreter's lock.
-#
-Indices = NDArray[np.intp]
-Measure = Callable[[Floats], Floats]
-
-_CHUNK = 250  # resamples drawn from one generator: any part of them can be drawn again without the others
-_BLOCK_CELLS = 2**15  # resamples × tasks measured at a time: a quarter of a megabyte
-
-
 def resample_measures(measure: Measure, design: Design, *, resamples: int, seed: int) -> Floats:
-    """Return resamples × measures: `measure` is handed some resamples' weights at a time, resamples × tasks.
+    """Return resamples × measures: `measure` takes the weights of a block, resamples × tasks.
 
     Groups are drawn within strata, one fewer than there are, and weighted up by n / (n - 1), as in
     statistics.resampling. Equal seeds give equal values.
     """
-    draw = _drawing(design)
+    draw = _weight_sampler(design)
     height = max(1, _BLOCK_CELLS // design.group.size)
 
     def rows(start: int) -> Floats:
@@ -221,10 +210,10 @@ def resample_measures(measure: Measure, design: Design, *, resamples: int, seed:
 
 @dataclass(frozen=True)
 class PairCurve:
-    """Quality over the share of calls to the expensive of two models; the highest scores are passed on first.
+    """Quality over the share of calls to the expensive of two models; the highest scores are escalated first.
 
-    `order` sorts tasks by falling score, `last` are the last places of equal scores, `gain` is expensive less cheap in that
-    order.
+    `order` sorts tasks by falling score, `last` holds the last position of each run of equal scores, `gain` is the
+    difference in quality, expensive minus cheap, in that order.
     """
 
     order: Indices
@@ -237,15 +226,15 @@ class PairCurve:
         weight = weights.take(self.order, axis=1)
         gained = weight * self.gain
         height = np.cumsum(gained, axis=1)
-        if self.last.size < self.order.size:  # ties go together
+        if self.last.size < self.order.size:  # equal scores escalate together
             height, below = height.take(self.last, axis=1), np.cumsum(weight, axis=1).take(self.last, axis=1)
             weight, gained = (np.diff(values, axis=1, prepend=0.0) for values in (below, height))
         total, gap = weight.sum(axis=1), height[:, -1].copy()
-        for values in (height, gained):  # what is recovered of a gap is the same upside down
+        for values in (height, gained):  # a negative gap is recovered like a positive one
             values[gap < 0] *= -1
         gap = np.where(gap == 0, np.nan, np.abs(gap))
         row, found = np.arange(len(weight)), np.empty((len(weight), 1 + len(self.recovered)))
-        found[:, 0] = (_dots(weight, height) - 0.5 * _dots(weight, gained)) / (total * gap)
+        found[:, 0] = (_row_products(weight, height) - 0.5 * _row_products(weight, gained)) / (total * gap)
         for place, wanted in enumerate(self.recovered, start=1):
             first = (height >= (wanted * gap - ROUNDING * total)[:, None]).argmax(axis=1)
             missing = wanted * gap - (height[row, first] - gained[row, first])
@@ -256,7 +245,7 @@ class PairCurve:
 
 
 def pair_curve(score: Floats, cheap: Floats, expensive: Floats) -> PairCurve:
-    """Return the curve of a router's `score` (higher: rather the expensive model) and the qualities of both models."""
+    """Return the curve of a router's `score` (higher: call the expensive model) from the qualities of both models."""
     order = np.argsort(-score, kind="stable")
     last = np.append(np.flatnonzero(np.diff(score[order])), score.size - 1)
     return PairCurve(order, last, (expensive - cheap)[order])
@@ -266,9 +255,10 @@ def pair_curve(score: Floats, cheap: Floats, expensive: Floats) -> PairCurve:
 class CostCurve:
     """Quality over cost along the thresholds, from the most expensive point to the cheapest.
 
-    `start` (tasks × 3) holds each task's quality, cost and calls of the most expensive model at threshold 0; `added` what each
-    change adds to those of `task`, sorted by threshold; `last` the last places of equal thresholds. `cheapest` and
-    `most_expensive` hold quality and cost of these models, `lowest` the quality of the worst (tasks × 2, tasks × 2, tasks).
+    `start` (tasks × 3) holds each task's quality, cost and calls of the most expensive model at threshold 0; `added`
+    (changes × 3) what each change adds to those of its `task`, sorted by threshold; `last` the last position of each
+    run of equal thresholds. `cheapest` and `most_expensive` (tasks × 2) hold quality and cost of these models, `lowest`
+    (tasks) the quality of the model of lowest mean quality.
     """
 
     start: Floats
@@ -295,14 +285,14 @@ class CostCurve:
         return np.column_stack([(ends[1] / width - cheap) / gap, *reached, ends[0] / width])
 
     def points(self, share: Floats) -> list[Floats]:
-        """Return quality, cost and calls of the most expensive model, each resamples × points, the most expensive point first."""
+        """Return quality, cost and calls of the most expensive model, each resamples × points, costs falling."""
         first = share @ self.start
         if not self.task.size:
             return [column[:, None] for column in first.T]
         moving, found = share.take(self.task, axis=1), []
         for begin, added in zip(first.T, self.added.T, strict=True):
             column = np.cumsum(np.column_stack([begin, moving * added]), axis=1)
-            # Equal thresholds go together.
+            # Changes at equal thresholds make one point.
             found.append(
                 column.take(np.append(0, self.last + 1), axis=1) if self.last.size < self.task.size else column
             )
@@ -312,23 +302,23 @@ class CostCurve:
 def area_over_cost(cost: Floats, quality: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
     """Return the area under each curve from the most expensive point to the cheapest, between costs `low` and `high`.
 
-    Curves are resamples × points. Beyond the most expensive point they go on flat. Second comes the width left of the cheapest
-    point, which the caller fills.
+    Curves are resamples × points. Beyond the most expensive point they are flat. The second value is the width to the
+    left of the cheapest point, whose area the caller adds.
     """
     clipped = np.clip(cost, low[:, None], np.maximum(low, high)[:, None])
     width, step, rise = -np.diff(clipped), np.diff(cost), np.diff(quality)
     # Halfway between where a step enters and leaves the range; a step without width adds nothing.
     middle = (clipped[:, :-1] + clipped[:, 1:]) / 2 - cost[:, :-1]
     mean = quality[:, :-1] + np.divide(middle * rise, step, out=np.zeros_like(step), where=width != 0)
-    return _dots(width, mean) + quality[:, 0] * (high - clipped[:, 0]), clipped[:, -1] - low
+    return _row_products(width, mean) + quality[:, 0] * (high - clipped[:, 0]), clipped[:, -1] - low
 
 
-def _dots(one: Floats, other: Floats) -> Floats:
+def _row_products(one: Floats, other: Floats) -> Floats:
     """Return the inner products of rows."""
     return np.einsum("ij,ij->i", one, other)
 
 
-def _drawing(design: Design) -> Callable[[np.random.Generator, int], Floats]:
+def _weight_sampler(design: Design) -> Callable[[np.random.Generator, int], Floats]:
     """Return a function that draws the weights of some resamples, resamples × tasks."""
     sizes = design.stratum_sizes
     members = np.argsort(design.stratum, kind="stable")
@@ -336,7 +326,9 @@ def _drawing(design: Design) -> Callable[[np.random.Generator, int], Floats]:
     width = np.repeat(sizes, sizes - 1).astype(float)
     offset = np.repeat(first, sizes - 1)
     rescaling = design.rescaling
-    alone = design.group.size == design.stratum.size and bool((design.group == np.arange(design.group.size)).all())
+    one_task_per_group = design.group.size == design.stratum.size and bool(
+        (design.group == np.arange(design.group.size)).all()
+    )
     ordered = bool((members == np.arange(members.size)).all())
 
     def draw(rng: np.random.Generator, rows: int) -> Floats:
@@ -350,6 +342,15 @@ def _drawing(design: Design) -> Callable[[np.random.Generator, int], Floats]:
             places += offset
             places = members.take(places) + row
         counts = np.bincount(places.ravel(), minlength=rows * members.size).reshape(rows, members.size) * rescaling
-        return counts if alone else counts.take(design.group, axis=1)
+        return counts if one_task_per_group else counts.take(design.group, axis=1)
 
     return draw
+
+
+def _right_turn(a: int, b: int, c: int, cost: Floats, quality: Floats) -> bool:
+    return bool((cost[b] - cost[a]) * (quality[c] - quality[a]) < (quality[b] - quality[a]) * (cost[c] - cost[a]))
+
+
+def _check_full_range(share: Floats) -> None:
+    if share[0] != 0 or share[-1] != 1 or np.any(np.diff(share) < 0):
+        raise UndefinedStatistic("the curve must run from no call of the most expensive model to all of them")

@@ -1,4 +1,4 @@
-"""Estimates: each metric of each strategy at its operating point, with its interval and how that was made."""
+"""Estimates of every metric of every strategy at its operating point, with interval and method."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from slm_orchestration.statistics.metrics import METRICS
 Floats = NDArray[np.float64]
 Row = dict[str, object]
 
-# Below this many groups the simulated coverage of statistics.simulation leaves 93.5 to 96.5 %; the method then says so.
+# Below this many groups the simulated coverage of statistics.validation leaves 93.5 to 96.5 %; the method then says so.
 FEWEST_GROUPS = 100
 _UNDEFINED = {
     "retention": "undefined: the most expensive model is never right",
     "cost_saving": "undefined: the strategy costs nothing",
-    "device_seconds_saved": "undefined: the device seconds of the strategy or the most expensive model are not recorded",
+    "device_seconds_saved": "undefined: device seconds of the strategy or the most expensive model are not recorded",
     "latency_reduction": "undefined: the strategy takes no time",
     "latency_reduction_p50": "undefined: the strategy's median task takes no time",
-    "gain_over_mixture": "undefined: the mixture's models do not get more expensive in their order on these tasks",
+    "gain_over_mixture": "undefined: the mixture's models do not increase in cost, in their order, on these tasks",
 }
 _UNMEASURED = {"cost_usd": "no dollars are recorded", "latency_s": "no seconds are recorded"}
-# Ratios of means that are skewed: which studentised ratio each is, is the inverse of, or is what is left of.
-_SKEWED = {
+# Skewed metrics: the kind and column of the ratio that each is, or is computed from.
+_BOOTSTRAP_T = {
     "cost_usd": (MEAN, "cost_usd"),
     "latency_s": (MEAN, "latency_s"),
     "retention": (RATIO_TO_MOST_EXPENSIVE, "quality"),
@@ -82,16 +82,25 @@ def _rows(part: ResampledMeans, metric: str, level: float) -> list[Row]:
             low, high, method = _studentised(part, metric, index, level) or bootstrap_interval(
                 estimate, resampled[index], influence[index], level=level
             )
-            rows.append(_row(part, index, metric, estimate, (low, high), method + _few(part) + _counted(part, metric)))
+            rows.append(
+                _row(
+                    part,
+                    index,
+                    metric,
+                    estimate,
+                    (low, high),
+                    method + _small_sample_note(part) + _cost_note(part, metric),
+                )
+            )
         except UndefinedStatistic as reason:
             rows.append(_without_spread(part, index, metric, estimate, level=level, reason=str(reason)))
     return rows
 
 
 def _studentised(part: ResampledMeans, metric: str, index: int, level: float) -> tuple[float, float, str] | None:
-    if metric not in _SKEWED:
+    if metric not in _BOOTSTRAP_T:
         return None
-    kind, column = _SKEWED[metric]
+    kind, column = _BOOTSTRAP_T[metric]
     made = studentised_interval(part.studentised[kind][column], index, level=level)
     if made is None or kind == MEAN or metric == "retention":
         return made
@@ -105,7 +114,7 @@ def _without_spread(
     part: ResampledMeans, index: int, metric: str, estimate: float, *, level: float, reason: str
 ) -> Row:
     if metric == "quality" and estimate in (0.0, 1.0):
-        # All right or all wrong: resampling cannot see what further tasks could, a share's interval can.
+        # All right or all wrong: the bootstrap has no variance, but a share has an interval.
         ends = intervals.wilson(estimate, part.domain.nonempty_groups, level=level)
         return _row(
             part, index, metric, estimate, ends, f"Wilson score, {part.domain.nonempty_groups} groups all alike"
@@ -126,10 +135,10 @@ def _ratio_rows(part: ResampledMeans, metric: str, level: float) -> list[Row]:
         floor, bootstrapped = {}, _rows(part, metric, level)
     else:
         floor = {str(references.guess) if metric == "retention_corrected" else references.cheapest: -1.0}
-    gap = _less(references.most_expensive, floor)
+    gap = _minus(references.most_expensive, floor)
     rows = []
     for index, strategy in enumerate(part.observed.strategies):
-        above = _less(strategy, floor)
+        above = _minus(strategy, floor)
         ratio = part.quality(above), part.quality(gap)
         try:
             ends = intervals.fieller(*ratio, part.covariance(above, gap), degrees=part.domain.degrees, level=level)
@@ -140,25 +149,24 @@ def _ratio_rows(part: ResampledMeans, metric: str, level: float) -> list[Row]:
         if metric == "retention":
             rows.append(bootstrapped[index])
         elif ends[1] - ends[0] <= 1e-9:
-            # The strategy answers every task as the most expensive model does, or as the floor: nothing is left to vary.
+            # On every task the strategy equals the most expensive model, or the floor: the ratio does not vary.
             rows.append(
                 _row(part, index, metric, ratio[0] / ratio[1], method="no interval: the same in every resample")
             )
         else:
-            rows.append(_row(part, index, metric, ratio[0] / ratio[1], ends, "Fieller" + _few(part)))
+            rows.append(_row(part, index, metric, ratio[0] / ratio[1], ends, "Fieller" + _small_sample_note(part)))
     return rows
 
 
 def _share_rows(part: ResampledMeans, level: float) -> list[Row]:
-    """Small shares by Wilson, and the ceiling that they set on the saving of cost, 1 / (1 - small_share)."""
+    """Small shares by Wilson, and the ceiling of the cost saving, 1 / (1 - small_share)."""
     observed, resampled, _ = part.values(METRICS["small_share"])
     rows = []
     tasks = part.domain.tasks
     for index, share in enumerate(observed):
         share = float(np.clip(share, 0.0, 1.0))
         variance = float(np.var(resampled[index]))
-        # Tasks that hang together tell less than their number: as many independent ones would spread as the resamples
-        # do.
+        # The effective number of tasks: as many independent ones would have the variance of the resamples.
         trials = (
             min(share * (1 - share) / variance, tasks)
             if variance > 0 and 0 < share < 1
@@ -182,7 +190,7 @@ def _share_rows(part: ResampledMeans, level: float) -> list[Row]:
 
 
 def _median_rows(part: ResampledMeans, level: float) -> list[Row]:
-    """The most expensive model's median latency over the strategy's; medians are not smooth, so percentile intervals."""
+    """The most expensive model's median latency over the strategy's, with percentile intervals."""
     metric = "latency_reduction_p50"
     most_expensive = part.observed.strategies.index(part.observed.references.most_expensive)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -194,14 +202,14 @@ def _median_rows(part: ResampledMeans, level: float) -> list[Row]:
             continue
         try:
             ends = intervals.percentile(ratios[1:, index], level=level)
-            rows.append(_row(part, index, metric, estimate, ends, "percentile bootstrap" + _few(part)))
+            rows.append(_row(part, index, metric, estimate, ends, "percentile bootstrap" + _small_sample_note(part)))
         except UndefinedStatistic as reason:
             rows.append(_row(part, index, metric, estimate, method=f"no interval: {reason}"))
     return rows
 
 
-def _less(strategy: str, floor: dict[str, float]) -> dict[str, float]:
-    """The combination `strategy` less `floor`; the floor itself comes out as zero."""
+def _minus(strategy: str, floor: dict[str, float]) -> dict[str, float]:
+    """Return the combination `strategy` minus `floor`, which is 0 for the floor itself."""
     return {**floor, strategy: 1.0 + floor.get(strategy, 0.0)}
 
 
@@ -212,12 +220,12 @@ def _undefined(part: ResampledMeans, metric: str) -> str:
     return _UNDEFINED[metric]
 
 
-def _counted(part: ResampledMeans, metric: str) -> str:
+def _cost_note(part: ResampledMeans, metric: str) -> str:
     in_calls = metric == "gain_over_mixture" and "cost_usd" in part.observed.references.unmeasured
     return ", at the same share of calls to models that are not small" if in_calls else ""
 
 
-def _few(part: ResampledMeans) -> str:
+def _small_sample_note(part: ResampledMeans) -> str:
     return (
         f", fewer than {FEWEST_GROUPS} groups: may cover less than its level"
         if part.domain.nonempty_groups < FEWEST_GROUPS

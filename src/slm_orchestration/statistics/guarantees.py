@@ -15,8 +15,8 @@ _LARGEST_BET = 0.75  # of the bet at which one worst outcome would lose everythi
 def betting_p_values(values: NDArray[np.float64], mean: float, *, bounds: tuple[float, float]) -> NDArray[np.float64]:
     """Return, per row, a p-value of "the true mean is at least `mean`" for values within `bounds`.
 
-    `values` is tests × tasks, the tasks in an exchangeable order. A bettor who doubts the hypothesis stakes, before
-    each value, an amount that follows from the earlier ones; under the hypothesis the capital exceeds 1/p with a
+    `values` is tests × tasks, the tasks in an exchangeable order. Before each value, the test stakes an amount that
+    depends on the earlier values only; under the hypothesis the capital exceeds 1/p with a
     probability of at most p (Ville), so p = 1 / largest capital. Raises ValueError if a value or `mean` lies outside
     `bounds`.
     """

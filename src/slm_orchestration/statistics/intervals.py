@@ -1,4 +1,10 @@
-"""Intervals: BCa, percentile, Fieller, Wilson. Each refuses, in words, what its input cannot support."""
+"""Intervals (BCa, percentile, Fieller, Wilson) and simultaneous bands; each raises UndefinedStatistic with a reason.
+
+A pointwise interval of 95 % misses somewhere on a curve of 41 thresholds in far more than 5 % of studies. A
+simultaneous band covers every point at once: it is as many standard errors wide as the largest deviation of a resampled
+curve, over all its points, in 95 % of the resamples (max-t bootstrap; Montiel Olea & Plagborg-Møller 2019, Journal of
+Applied Econometrics 34).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 class UndefinedStatistic(ValueError):
-    """The input cannot support the statistic; the message says why."""
+    """The input does not determine the statistic; the message gives the reason."""
 
 
 def percentile(resampled: Floats, *, level: float) -> tuple[float, float]:
@@ -30,7 +36,7 @@ def bca(resampled: Floats, estimate: float, influence: Floats, *, level: float) 
     `influence` is each group's influence on the estimate, as `jackknife_influence` returns it.
     """
     _check_resampled(resampled, level)
-    # Of right/wrong quality many resamples equal the estimate but for rounding, which differs between machines.
+    # With right/wrong quality many resamples equal the estimate up to rounding, which differs between machines.
     slack = ROUNDING * max(abs(estimate), float(np.max(np.abs(resampled))))
     ties = np.count_nonzero(np.abs(resampled - estimate) <= slack)
     below = (np.count_nonzero(resampled < estimate - slack) + ties / 2) / resampled.size
@@ -89,35 +95,14 @@ def wilson(share: float, trials: float, *, level: float) -> tuple[float, float]:
     square = special.ndtri((1 + level) / 2) ** 2
     centre = (share + square / (2 * trials)) / (1 + square / trials)
     spread = np.sqrt(square * (share * (1 - share) / trials + square / (4 * trials**2))) / (1 + square / trials)
-    # Rounding must not push the ends of 0 of n and n of n past the estimate.
+    # Rounding must not move an end past the estimate where the share is 0 or 1.
     return float(max(min(centre - spread, share), 0.0)), float(min(max(centre + spread, share), 1.0))
 
 
-def _check_resampled(resampled: Floats, level: float) -> None:
-    _check_level(level)
-    if resampled.size < 2:
-        raise UndefinedStatistic(f"an interval needs at least 2 resamples, got {resampled.size}")
-    if undefined := np.count_nonzero(~np.isfinite(resampled)):
-        raise UndefinedStatistic(f"undefined in {undefined} of {resampled.size} resamples")
-    if np.ptp(resampled) <= ROUNDING * np.max(np.abs(resampled)):
-        raise UndefinedStatistic("the same in every resample")
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"a level lies between 0 and 1, got {level}")
-
-
-# ========== Simultaneous bands: intervals that hold at every point of a curve at once, so that a reader may look for the best.
-#
-# A pointwise interval of 95 % misses somewhere on a curve of 41 thresholds far more often than in 5 % of studies. The
-# band is as many standard errors wide as the largest deviation of a resampled curve, over all its points, has at most in
-# 95 % of the resamples (max-t bootstrap; Montiel Olea & Plagborg-Møller 2019, Journal of Applied Econometrics 34).
-#
 def simultaneous_band(observed: Floats, resampled: Floats, *, level: float) -> tuple[Floats, Floats]:
-    """Return the ends of the band around `observed` (points) that `resampled` (resamples × points) gives.
+    """Return the ends of the band around `observed` (points) from `resampled` (resamples × points).
 
-    A point that is the same in every resample gets a band of no width. Raises UndefinedStatistic where nothing varies.
+    A point that is the same in every resample has a band of width 0. Raises UndefinedStatistic where nothing varies.
     """
     if not 0 < level < 1:
         raise ValueError(f"a level lies between 0 and 1, got {level}")
@@ -137,9 +122,8 @@ def simultaneous_band(observed: Floats, resampled: Floats, *, level: float) -> t
 def threshold_bands(curves: dict[str, Floats], most_expensive: Floats, draws: Draws, *, level: float) -> pd.DataFrame:
     """Return strategy, point, metric, estimate, low, high of quality and retention along each strategy's curve.
 
-    `curves` holds tasks × points of quality per strategy, `most_expensive` the most expensive model's quality per task. One walk
-    through the draws serves all strategies. A curve that never varies has no band: its ends are nan. The tasks'
-    order is that of the draws' design.
+    `curves` holds tasks × points of quality per strategy, `most_expensive` that model's quality per task; tasks are in
+    the order of the design of `draws`, which all strategies share. A curve that never varies has nan as ends.
     """
     names = list(curves)
     ends = np.cumsum([curves[name].shape[1] for name in names])
@@ -169,3 +153,18 @@ def _band(observed: Floats, resampled: Floats, level: float) -> pd.DataFrame:
 def _ratio(above: Floats, below: Floats) -> Floats:
     above, below = np.broadcast_arrays(above, below)
     return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+
+
+def _check_resampled(resampled: Floats, level: float) -> None:
+    _check_level(level)
+    if resampled.size < 2:
+        raise UndefinedStatistic(f"an interval needs at least 2 resamples, got {resampled.size}")
+    if undefined := np.count_nonzero(~np.isfinite(resampled)):
+        raise UndefinedStatistic(f"undefined in {undefined} of {resampled.size} resamples")
+    if np.ptp(resampled) <= ROUNDING * np.max(np.abs(resampled)):
+        raise UndefinedStatistic("the same in every resample")
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"a level lies between 0 and 1, got {level}")

@@ -1,8 +1,7 @@
-"""Tests and effect sizes of paired differences, over groups of tasks; vectorised over strategies.
+"""Tests and effect sizes of paired differences over groups of tasks, vectorised over strategies.
 
-Where every group is one task they are the textbook's: Student's paired t, the exact McNemar test, the sign-flip
-permutation test. Where tasks hang together the group is the unit, so that their number is not taken for more than it
-is.
+Where every group is one task they are Student's paired t-test, the exact McNemar test and the sign-flip permutation
+test. Where tasks are clustered, the group is the unit, so that correlated tasks do not count as independent.
 """
 
 from __future__ import annotations
@@ -50,9 +49,9 @@ def standard_error(differences: Floats, design: Design) -> tuple[Floats, int]:
 
 
 def equivalence(below: Floats, above: Floats, design: Design) -> tuple[Floats, Floats]:
-    """Return the smaller t and the p of two one-sided tests (Schuirmann 1987): the mean of both columns is above 0.
+    """Return the smaller t and the larger p of two one-sided tests (Schuirmann 1987) that both means are above 0.
 
-    `below` is what lies above the lower margin and `above` what is left to the upper one, tasks × strategies.
+    `below` is the distance to the lower margin and `above` the distance to the upper one, tasks × strategies.
     """
     (low, low_p), (high, high_p) = one_sided_t(below, design), one_sided_t(above, design)
     return np.minimum(low, high), np.maximum(low_p, high_p)
@@ -75,7 +74,7 @@ def sign_flips(differences: Floats, design: Design, *, flips: int, seed: int) ->
 def mcnemar_exact(differences: Floats, design: Design) -> tuple[Floats, Floats, Floats]:
     """Return groups won, exact two-sided p and Cohen's g of each column of differences in right/wrong quality.
 
-    A group is won where the strategy is right on more of its tasks; tied groups tell nothing. The null: wins are as
+    A group is won where the strategy is right on more of its tasks; tied groups are left out. The null: wins are as
     likely as losses (McNemar 1947; exact binomial). Cohen's g is the share won less one half. nan where all groups
     tie.
     """
@@ -90,10 +89,10 @@ def mcnemar_exact(differences: Floats, design: Design) -> tuple[Floats, Floats, 
 
 
 def centred_bootstrap(observed: Floats, resampled: Floats) -> Floats:
-    """Return the two-sided p of each row of `resampled`: how often a resample strays as far as 0 lies away."""
+    """Return two-sided p-values of rows of `resampled`: the share of resamples as far from the estimate as 0 is."""
     distance = np.abs(observed)[:, None] * _SLACK
-    pivots = np.count_nonzero(np.abs(resampled - observed[:, None]) >= distance, axis=1)
-    p = (1 + pivots) / (1 + resampled.shape[1])
+    as_far = np.count_nonzero(np.abs(resampled - observed[:, None]) >= distance, axis=1)
+    p = (1 + as_far) / (1 + resampled.shape[1])
     varies = np.ptp(resampled, axis=1) > 1e-12 * np.max(np.abs(resampled), axis=1)
     return np.where(varies, p, np.nan)
 

@@ -86,7 +86,7 @@ class PairedQualities:
     design: Design
 
     def spread(self, retention: float) -> tuple[float, float]:
-        """Return the standard deviation over groups of q_r - retention · q_L, and the mean number of tasks per group."""
+        """Return the standard deviation over groups of q_r - retention · q_L, and the mean tasks per group."""
         error, groups = standard_error((self.strategy - retention * self.most_expensive)[:, None], self.design)
         if not error[0] > 0:
             raise UndefinedStatistic("qualities that do not vary do not determine how many tasks are needed")

@@ -1,4 +1,4 @@
-"""Which tasks are drawn again, and the weighted means of every draw.
+"""Resampling weights of groups within strata, and the weighted means of every resample.
 
 Almost every statistic of this project is a function of means over tasks. So a resample is a row of weights, all draws
 of all strategies are one matrix product, and a paired comparison is paired because both sides see the same weights.
@@ -26,7 +26,7 @@ _BLOCK_CELLS = 2_000_000
 
 @dataclass(frozen=True)
 class Design:
-    """How tasks hang together: `group` of each task, and `stratum` of each group (its dataset), as codes from 0."""
+    """Clusters and strata: `group` of each task and `stratum` (dataset) of each group, as codes from 0."""
 
     group: Indices
     stratum: Indices
@@ -45,7 +45,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Draws:
-    """Resamples of a design that can be walked through any number of times; equal seeds give equal weights."""
+    """Resamples of a design, which can be iterated any number of times; equal seeds give equal weights."""
 
     design: Design
     resamples: int
@@ -71,7 +71,7 @@ class Draws:
 def design(tasks: pd.DataFrame) -> Design:
     """Return the design of a task table with the columns domain, dataset and group.
 
-    A group that spans datasets belongs to the first of them. A dataset with one group has no spread of its own: such
+    A group that spans datasets belongs to the first of them. A dataset with one group has no variance of its own: such
     datasets are joined within their domain, or with the domain's largest dataset, or, if the domain holds nothing
     else, across domains. Raises ValueError where there are fewer than 2 groups.
     """
@@ -87,11 +87,11 @@ def design(tasks: pd.DataFrame) -> Design:
         raise ValueError(f"resampling needs at least 2 groups of tasks, got {len(groups)}")
     stratum = groups["domain"].astype(str) + "\n" + groups["dataset"].astype(str)
     for wider in (groups["domain"].astype(str), pd.Series("", index=groups.index)):
-        if not _alone(stratum).any():
+        if not _singleton(stratum).any():
             break
-        stratum = stratum.mask(_alone(stratum), wider)
+        stratum = stratum.mask(_singleton(stratum), wider)
         largest = stratum.groupby(wider).transform(lambda names: names.value_counts().sort_index().idxmax())
-        stratum = stratum.mask(_alone(stratum), largest)
+        stratum = stratum.mask(_singleton(stratum), largest)
     return Design(np.asarray(codes, dtype=np.int64), np.asarray(pd.factorize(stratum, sort=True)[0], dtype=np.int64))
 
 
@@ -147,7 +147,7 @@ def _medians_within(values: Floats, group: Indices, weights: Floats, window: tup
     low, high = window
     counts = np.stack([np.bincount(part, minlength=len(weights)) for part in (group, group[:low])])
     total, below = counts.astype(float) @ weights
-    # A little slack, because sums of rescaled weights miss an exact half by rounding.
+    # Relative slack, because sums of rescaled weights miss an exact half by rounding.
     half = total / 2 * (1 - 1e-12)
     reached = np.cumsum(weights[group[low:high]], axis=0) >= half - below
     inside = reached[-1] & ((below < half) | (low == 0))
@@ -173,7 +173,7 @@ def _sums_by(code: Indices, table: Floats, codes: int) -> Floats:
     return totals
 
 
-def _alone(stratum: pd.Series) -> pd.Series:
+def _singleton(stratum: pd.Series) -> pd.Series:
     return stratum.map(stratum.value_counts()) == 1
 
 

@@ -1,4 +1,8 @@
-"""The same results seen again: other datasets, a mixed-effects model, between domains, ranks, a winner without luck."""
+"""Sensitivity analyses: datasets as a sample, mixed-effects model, between domains, ranks, winner, refits.
+
+Rank intervals and the corrected winner account for the choice of the best strategy among several. Refits are fits on
+other random splits of the same tasks; they overlap, so that their variance alone is too small.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +25,10 @@ from slm_orchestration.statistics.estimates import summarise
 from slm_orchestration.statistics.grid import ROUNDING
 from slm_orchestration.statistics.intervals import UndefinedStatistic, simultaneous_band
 from slm_orchestration.statistics.metrics import METRICS
-from slm_orchestration.statistics.strategy_matrix import StrategyMatrix
+from slm_orchestration.statistics.strategy_matrix import OVERALL, StrategyMatrix
 
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
 Row = dict[str, object]
 
 PRIMARY = "gain_over_mixture"
@@ -34,12 +40,12 @@ def robustness(
     matrix: StrategyMatrix, parts: dict[str, ResampledMeans], *, ranked: list[str], seed: int, level: float
 ) -> pd.DataFrame:
     """Return ROBUSTNESS of every strategy; `ranked` are those that compete for the best rank."""
-    resamples = len(parts["overall"].resampled.quality)
+    resamples = len(parts[OVERALL].resampled.quality)
     rows = [
         *_datasets_resampled(matrix, resamples=resamples, seed=seed, level=level),
         *_mixed_models(matrix, level=level),
         *_between_domains(matrix, parts, permutations=resamples - 1, seed=seed),
-        *_ranks(parts["overall"], ranked, level=level),
+        *_ranks(parts[OVERALL], ranked, level=level),
     ]
     frame = pd.DataFrame(rows).sort_values(["view", "strategy", "metric"], ignore_index=True)
     return tables.conform(frame, tables.ROBUSTNESS)
@@ -50,8 +56,187 @@ def with_datasets_as_units(matrix: StrategyMatrix) -> StrategyMatrix:
     return replace(matrix, tasks=matrix.tasks.assign(group=matrix.tasks["dataset"], dataset="all", domain="all"))
 
 
+@dataclass(frozen=True)
+class Effect:
+    """An effect with its interval, its p-value, and how many units (datasets, domains, refits) it rests on."""
+
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+    units: int
+
+
+def mixed_effects(differences: Floats, dataset: Codes, *, level: float) -> Effect:
+    """Return the effect of strategy in quality ~ strategy + (strategy | dataset) + (1 | task), by REML.
+
+    With both strategies on every task, the task's random effect cancels in the differences, and the model is that of
+    a random effect of dataset on them (statsmodels MixedLM). Normal interval, so few datasets make it too short.
+    """
+    datasets = np.unique(dataset).size
+    if datasets < 2:
+        raise UndefinedStatistic(f"a random effect of dataset needs at least 2 datasets, got {datasets}")
+    if np.ptp(differences) <= 1e-12 * np.max(np.abs(differences), initial=0.0):
+        raise UndefinedStatistic("differences that do not vary have no mixed model")
+    scale = differences.std()
+    with warnings.catch_warnings():
+        # A variance of 0 between datasets is on the boundary of the parameter space, and a valid optimum.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)
+        try:
+            model = MixedLM(differences / scale, np.ones((differences.size, 1)), groups=dataset)
+            # The second fit starts at the first one's optimum: one alone stops 1e-9 apart on different machines.
+            fitted = model.fit(reml=True, start_params=model.fit(reml=True).params_object, method="bfgs", gtol=1e-9)
+        except np.linalg.LinAlgError as error:
+            raise UndefinedStatistic("the mixed model is singular") from error
+        spread = float(fitted.bse_fe[0]) * scale
+    estimate = float(fitted.fe_params[0]) * scale
+    if not spread > 0:
+        raise UndefinedStatistic("the mixed model did not converge")
+    quantile = special.ndtri((1 + level) / 2)
+    p = 2 * special.ndtr(-abs(estimate / spread))
+    return Effect(estimate, estimate - quantile * spread, estimate + quantile * spread, float(p), datasets)
+
+
+def between_domains(effects: Floats, variances: Floats) -> tuple[float, float]:
+    """Return tau, the deviation of the true effects over domains (DerSimonian & Laird 1986), and I² in [0, 1].
+
+    Domains whose variance is 0 are left out. Raises UndefinedStatistic below 2 domains.
+    """
+    known = np.isfinite(effects) & (variances > 1e-12 * np.max(variances, initial=0.0))
+    if np.count_nonzero(known) < 2:
+        raise UndefinedStatistic(f"heterogeneity needs 2 domains whose effect varies, got {np.count_nonzero(known)}")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # statsmodels warns where tau² is negative; only tau2 and i2 are used.
+        combined = combine_effects(effects[known], variances[known], method_re="dl")
+    return math.sqrt(max(combined.tau2, 0.0)), float(np.clip(combined.i2, 0.0, 1.0))
+
+
+def domain_permutation(differences: Floats, domain: Codes, *, permutations: int, seed: int) -> Floats:
+    """Return, per column of `differences` (tasks × strategies), the p of "the domain makes no difference to it".
+
+    Domains are permuted over tasks; the statistic is the sum of squares between domains. p = (1 + b) / (1 + n);
+    nan where the differences do not vary.
+    """
+    order = np.argsort(domain, kind="stable")
+    values = differences[order] - differences.mean(axis=0)
+    starts = np.unique(domain[order], return_index=True)[1]
+    if starts.size < 2:
+        raise UndefinedStatistic(f"heterogeneity needs at least 2 domains, got {starts.size}")
+    sizes = np.diff(np.append(starts, len(values)))[:, None]
+
+    def between(table: Floats) -> Floats:
+        return np.sum(np.add.reduceat(table, starts, axis=0) ** 2 / sizes, axis=0)
+
+    observed = between(values) * (1 - 1e-12)
+    rng = np.random.default_rng(seed)
+    as_large = np.zeros(values.shape[1])
+    for _ in range(permutations):
+        as_large += between(values[rng.permutation(len(values))]) >= observed
+    varies = np.ptp(values, axis=0) > 1e-12 * np.max(np.abs(differences), axis=0, initial=0.0)
+    return np.where(varies, (1 + as_large) / (1 + permutations), np.nan)
+
+
+def over_refits(values: Floats, *, test_over_training: float, level: float) -> Effect:
+    """Return the mean over refits, with the interval of Nadeau & Bengio 2003 (Machine Learning 52).
+
+    Refits share most of their tasks, so the plain standard error is too small: their variance is multiplied by
+    1/refits + test_over_training, the ratio of the tasks reported on to those fitted on.
+    """
+    if values.size < 2:
+        raise UndefinedStatistic(f"variation over refits needs at least 2 refits, got {values.size}")
+    if not np.isfinite(values).all():
+        raise UndefinedStatistic("variation over refits needs values that are defined in every refit")
+    mean, variance = float(values.mean()), float(values.var(ddof=1))
+    error = _overlap_corrected_error(variance, values.size, test_over_training)
+    quantile = float(special.stdtrit(values.size - 1, (1 + level) / 2))
+    p = 2 * float(special.stdtr(values.size - 1, -abs(mean / error))) if error > 0 else np.nan
+    return Effect(mean, mean - quantile * error, mean + quantile * error, p, values.size)
+
+
+def group_means(differences: Floats, group: Codes, other: pd.Series) -> tuple[Floats, Codes]:
+    """Return the mean of each column of `differences` per group, and the code of `other` of each group's first task."""
+    frame = pd.DataFrame(differences).groupby(group).mean()
+    codes = pd.factorize(other, sort=True)[0]
+    first = pd.Series(codes).groupby(group).first()
+    return frame.to_numpy(float), first.to_numpy(np.int64)
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best of several estimates: `position`, the estimate without selection's bias, and an interval."""
+
+    position: int
+    naive: float
+    corrected: float
+    low: float
+    high: float
+
+
+def rank_intervals(observed: Floats, resampled: Floats, *, level: float) -> tuple[NDArray, NDArray, NDArray]:
+    """Return rank (1 is largest), and the best and the worst rank, of each of `observed`, all holding at once.
+
+    `resampled` is resamples × strategies. A strategy ranks behind those that lie above it in a simultaneous band over
+    all pairwise differences (Mogstad, Romano, Shaikh & Wilhelm 2024, Review of Economic Studies 91). Equal ones share a
+    rank.
+    """
+    _check(observed, resampled)
+    first, second = np.triu_indices(observed.size, k=1)
+    try:
+        low, high = simultaneous_band(
+            observed[first] - observed[second], resampled[:, first] - resampled[:, second], level=level
+        )
+    except UndefinedStatistic as reason:
+        raise UndefinedStatistic(f"ranks are undefined: differences of the strategies are {reason}") from None
+    above = np.zeros((observed.size, observed.size), dtype=bool)
+    above[first, second], above[second, first] = low > 0, high < 0
+    rank = 1 + (observed[None, :] > observed[:, None] + ROUNDING).sum(axis=1)
+    return rank, 1 + above.sum(axis=0), observed.size - above.sum(axis=1)
+
+
+def winner(observed: Floats, resampled: Floats, *, level: float) -> Winner:
+    """Return the largest of `observed`, corrected for the bias of selecting the largest.
+
+    The bootstrap's own winners exceed what they were drawn from by the bias that is taken off (Efron & Tibshirani
+    1993, chapter 10). The interval is the simultaneous band's, which holds whichever strategy is selected.
+    """
+    _check(observed, resampled)
+    # Strategies that decide alike have gains that differ by rounding alone; the first of them is named.
+    best = int((observed >= observed.max() - ROUNDING).argmax())
+    of_draws = (resampled >= resampled.max(axis=1, keepdims=True) - ROUNDING).argmax(axis=1)
+    bias = float(np.mean(resampled[np.arange(len(resampled)), of_draws] - observed[of_draws]))
+    low, high = simultaneous_band(observed, resampled, level=level)
+    return Winner(best, float(observed[best]), float(observed[best]) - bias, float(low[best]), float(high[best]))
+
+
+def overlap_corrected(values: NDArray[np.float64], *, fitted: int, tested: int, level: float) -> tuple[float, float]:
+    """Return the interval of a mean over splits, corrected for their overlap; nan where a value is.
+
+    The variance of the mean is (1 / J + tested / fitted) times that over the J splits, with J - 1 degrees of freedom
+    (Nadeau & Bengio 2003, "Inference for the generalization error"). Raises ValueError below two splits.
+    """
+    if values.size < 2:
+        raise ValueError(f"variation over splits needs at least 2 of them, got {values.size}")
+    error = _overlap_corrected_error(float(values.var(ddof=1)), values.size, tested / fitted)
+    half_width = special.stdtrit(values.size - 1, (1 + level) / 2) * error
+    return float(values.mean() - half_width), float(values.mean() + half_width)
+
+
+def _overlap_corrected_error(variance: float, splits: int, test_over_training: float) -> float:
+    """Return the standard error of a mean over overlapping splits (Nadeau & Bengio 2003, Machine Learning 52)."""
+    return math.sqrt(variance * (1 / splits + test_over_training))
+
+
+def _check(observed: Floats, resampled: Floats) -> None:
+    if observed.size < 2:
+        raise UndefinedStatistic(f"ranks need at least 2 strategies, got {observed.size}")
+    if not np.isfinite(observed).all() or resampled.shape[1:] != observed.shape:
+        raise ValueError("ranks need one finite estimate per strategy, and resamples of the same strategies")
+
+
 def _datasets_resampled(matrix: StrategyMatrix, *, resamples: int, seed: int, level: float) -> Iterator[Row]:
-    """Inference to datasets like these: whole datasets are drawn, so that the interval is wider and says so."""
+    """Inference to a population of datasets: whole datasets are resampled, which makes the intervals wider."""
     view, datasets = "datasets_resampled", matrix.tasks["dataset"].nunique()
     if datasets < 2:
         why = f"undefined: resampling datasets needs at least 2, got {datasets}"
@@ -59,7 +244,7 @@ def _datasets_resampled(matrix: StrategyMatrix, *, resamples: int, seed: int, le
         return
     parts = resample(with_datasets_as_units(matrix), resamples=resamples, seed=seed, per_domain=False)
     estimates = summarise(parts, level=level)
-    for row in estimates[estimates["domain"] == "overall"].to_dict("records"):
+    for row in estimates[estimates["domain"] == OVERALL].to_dict("records"):
         found = {key: row[key] for key in ("strategy", "metric", "estimate", "low", "high", "method")}
         yield _BLANK | {"view": view, "units": datasets} | {str(key): value for key, value in found.items()}
 
@@ -84,7 +269,7 @@ def _between_domains(
 ) -> Iterator[Row]:
     """tau, the deviation of the difference in quality over domains, and a permutation test that it is 0."""
     differences, others = _differences(matrix)
-    names = [name for name in parts if name != "overall"]
+    names = [name for name in parts if name != OVERALL]
     if len(names) < 2:
         return
     means, domain = group_means(differences, matrix.design().group, matrix.tasks["domain"])
@@ -107,7 +292,7 @@ def _between_domains(
 
 
 def _ranks(part: ResampledMeans, ranked: list[str], *, level: float) -> Iterator[Row]:
-    """Ranks by the primary metric, and the best strategy's gain without the luck of having been selected."""
+    """Ranks by the primary metric, and the best strategy's gain corrected for selection bias."""
     gain = METRICS[PRIMARY]
     columns = [part.observed.strategies.index(name) for name in ranked]
     observed, resampled = gain(part.observed)[0, columns], gain(part.resampled)[:, columns]
@@ -143,184 +328,3 @@ def _differences(matrix: StrategyMatrix) -> tuple[np.ndarray, list[str]]:
 
 def _row(view: str, strategy: str, metric: str, *, units: int, method: str) -> Row:
     return _BLANK | {"view": view, "strategy": strategy, "metric": metric, "units": units, "method": method}
-
-
-# ========== Does a difference depend on where it is measured? Mixed-effects model, spread over domains, refits.
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Effect:
-    """An effect with its interval, its p-value, and how many units (datasets, domains, refits) it rests on."""
-
-    estimate: float
-    low: float
-    high: float
-    p_value: float
-    units: int
-
-
-def mixed_effects(differences: Floats, dataset: Codes, *, level: float) -> Effect:
-    """Return the effect of strategy in quality ~ strategy + (strategy | dataset) + (1 | task), by REML.
-
-    With both strategies on every task, the task's random effect cancels in the differences, and the model is that of
-    a random effect of dataset on them (statsmodels MixedLM). Normal interval, so few datasets make it too short.
-    """
-    datasets = np.unique(dataset).size
-    if datasets < 2:
-        raise UndefinedStatistic(f"a random effect of dataset needs at least 2 datasets, got {datasets}")
-    if np.ptp(differences) <= 1e-12 * np.max(np.abs(differences), initial=0.0):
-        raise UndefinedStatistic("differences that do not vary have no mixed model")
-    scale = differences.std()
-    with warnings.catch_warnings():
-        # At no variance between datasets, the edge of what is possible, the optimum is a boundary: that is an answer.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        warnings.simplefilter("ignore", RuntimeWarning)
-        try:
-            model = MixedLM(differences / scale, np.ones((differences.size, 1)), groups=dataset)
-            # The second fit starts at the first one's optimum: one alone stops 1e-9 apart on different machines.
-            fitted = model.fit(reml=True, start_params=model.fit(reml=True).params_object, method="bfgs", gtol=1e-9)
-        except np.linalg.LinAlgError as error:
-            raise UndefinedStatistic("the mixed model is singular") from error
-        spread = float(fitted.bse_fe[0]) * scale
-    estimate = float(fitted.fe_params[0]) * scale
-    if not spread > 0:
-        raise UndefinedStatistic("the mixed model did not converge")
-    quantile = special.ndtri((1 + level) / 2)
-    p = 2 * special.ndtr(-abs(estimate / spread))
-    return Effect(estimate, estimate - quantile * spread, estimate + quantile * spread, float(p), datasets)
-
-
-def between_domains(effects: Floats, variances: Floats) -> tuple[float, float]:
-    """Return tau, the deviation of the true effects over domains (DerSimonian & Laird 1986), and I² in [0, 1].
-
-    Domains whose variance is 0 tell nothing about it and are left out. Raises UndefinedStatistic below 2 domains.
-    """
-    known = np.isfinite(effects) & (variances > 1e-12 * np.max(variances, initial=0.0))
-    if np.count_nonzero(known) < 2:
-        raise UndefinedStatistic(f"heterogeneity needs 2 domains whose effect varies, got {np.count_nonzero(known)}")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # What statsmodels makes of a negative tau² in its other results is not used.
-        combined = combine_effects(effects[known], variances[known], method_re="dl")
-    return math.sqrt(max(combined.tau2, 0.0)), float(np.clip(combined.i2, 0.0, 1.0))
-
-
-def domain_permutation(differences: Floats, domain: Codes, *, permutations: int, seed: int) -> Floats:
-    """Return, per column of `differences` (tasks × strategies), the p of "the domain makes no difference to it".
-
-    Domains are dealt out anew at random; the statistic is the sum of squares between domains. p = (1 + b) / (1 + n);
-    nan where the differences do not vary.
-    """
-    order = np.argsort(domain, kind="stable")
-    values = differences[order] - differences.mean(axis=0)
-    starts = np.unique(domain[order], return_index=True)[1]
-    if starts.size < 2:
-        raise UndefinedStatistic(f"heterogeneity needs at least 2 domains, got {starts.size}")
-    sizes = np.diff(np.append(starts, len(values)))[:, None]
-
-    def between(table: Floats) -> Floats:
-        return np.sum(np.add.reduceat(table, starts, axis=0) ** 2 / sizes, axis=0)
-
-    observed = between(values) * (1 - 1e-12)
-    rng = np.random.default_rng(seed)
-    as_large = np.zeros(values.shape[1])
-    for _ in range(permutations):
-        as_large += between(values[rng.permutation(len(values))]) >= observed
-    varies = np.ptp(values, axis=0) > 1e-12 * np.max(np.abs(differences), axis=0, initial=0.0)
-    return np.where(varies, (1 + as_large) / (1 + permutations), np.nan)
-
-
-def over_refits(values: Floats, *, test_over_training: float, level: float) -> Effect:
-    """Return the mean over refits, with the interval of Nadeau & Bengio 2003 (Machine Learning 52).
-
-    Refits share most of their tasks, so the plain standard error is too small: their variance is multiplied by
-    1/refits + test_over_training, the ratio of the tasks reported on to those fitted on.
-    """
-    if values.size < 2:
-        raise UndefinedStatistic(f"variation over refits needs at least 2 refits, got {values.size}")
-    if not np.isfinite(values).all():
-        raise UndefinedStatistic("variation over refits needs values that are defined in every refit")
-    mean, variance = float(values.mean()), float(values.var(ddof=1))
-    error = math.sqrt(variance * (1 / values.size + test_over_training))
-    quantile = float(special.stdtrit(values.size - 1, (1 + level) / 2))
-    p = 2 * float(special.stdtr(values.size - 1, -abs(mean / error))) if error > 0 else np.nan
-    return Effect(mean, mean - quantile * error, mean + quantile * error, p, values.size)
-
-
-def group_means(differences: Floats, group: Codes, other: pd.Series) -> tuple[Floats, Codes]:
-    """Return the mean of each column of `differences` per group, and the code of `other` of each group's first task."""
-    frame = pd.DataFrame(differences).groupby(group).mean()
-    codes = pd.factorize(other, sort=True)[0]
-    first = pd.Series(codes).groupby(group).first()
-    return frame.to_numpy(float), first.to_numpy(np.int64)
-
-
-# ========== Which strategy is best, said with what is uncertain about it: rank intervals, and a winner without its luck.
-@dataclass(frozen=True)
-class Winner:
-    """The best of several estimates: `position`, the estimate without selection's bias, and an interval."""
-
-    position: int
-    naive: float
-    corrected: float
-    low: float
-    high: float
-
-
-def rank_intervals(observed: Floats, resampled: Floats, *, level: float) -> tuple[NDArray, NDArray, NDArray]:
-    """Return rank (1 is largest), and the best and the worst rank, of each of `observed`, all holding at once.
-
-    `resampled` is resamples × strategies. A strategy ranks behind those that lie above it in a simultaneous band over all
-    pairwise differences (Mogstad, Romano, Shaikh & Wilhelm 2024, Review of Economic Studies 91). Equal ones share a
-    rank.
-    """
-    _check(observed, resampled)
-    first, second = np.triu_indices(observed.size, k=1)
-    try:
-        low, high = simultaneous_band(
-            observed[first] - observed[second], resampled[:, first] - resampled[:, second], level=level
-        )
-    except UndefinedStatistic as reason:
-        raise UndefinedStatistic(f"ranks are undefined: differences of the strategies are {reason}") from None
-    above = np.zeros((observed.size, observed.size), dtype=bool)
-    above[first, second], above[second, first] = low > 0, high < 0
-    rank = 1 + (observed[None, :] > observed[:, None] + ROUNDING).sum(axis=1)
-    return rank, 1 + above.sum(axis=0), observed.size - above.sum(axis=1)
-
-
-def winner(observed: Floats, resampled: Floats, *, level: float) -> Winner:
-    """Return the largest of `observed` without the luck that made it the largest.
-
-    The bootstrap's own winners exceed what they were drawn from by the bias that is taken off (Efron & Tibshirani
-    1993, chapter 10). The interval is the simultaneous band's, which holds whichever strategy is selected.
-    """
-    _check(observed, resampled)
-    # Strategies that decide alike have gains that differ by rounding alone; the first of them is named.
-    best = int((observed >= observed.max() - ROUNDING).argmax())
-    of_draws = (resampled >= resampled.max(axis=1, keepdims=True) - ROUNDING).argmax(axis=1)
-    bias = float(np.mean(resampled[np.arange(len(resampled)), of_draws] - observed[of_draws]))
-    low, high = simultaneous_band(observed, resampled, level=level)
-    return Winner(best, float(observed[best]), float(observed[best]) - bias, float(low[best]), float(high[best]))
-
-
-def _check(observed: Floats, resampled: Floats) -> None:
-    if observed.size < 2:
-        raise UndefinedStatistic(f"ranks need at least 2 strategies, got {observed.size}")
-    if not np.isfinite(observed).all() or resampled.shape[1:] != observed.shape:
-        raise ValueError("ranks need one finite estimate per strategy, and resamples of the same strategies")
-
-
-# ========== Variation over refits: many random splits of the same tasks overlap, and their spread alone would be too small.
-def overlap_corrected(values: NDArray[np.float64], *, fitted: int, tested: int, level: float) -> tuple[float, float]:
-    """Return the interval of a mean over splits, corrected for their overlap; nan where a value is.
-
-    The variance of the mean is (1 / J + tested / fitted) times that over the J splits, with J - 1 degrees of freedom
-    (Nadeau & Bengio 2003, "Inference for the generalization error"). Raises ValueError below two splits.
-    """
-    if values.size < 2:
-        raise ValueError(f"variation over splits needs at least 2 of them, got {values.size}")
-    error = np.sqrt(values.var(ddof=1) * (1 / values.size + tested / fitted))
-    reach = special.stdtrit(values.size - 1, (1 + level) / 2) * error
-    return float(values.mean() - reach), float(values.mean() + reach)

@@ -48,7 +48,7 @@ class References:
 
 @dataclass(frozen=True)
 class StrategyMatrix:
-    """Decisions as matrices: `values[column]` is tasks × strategies, `tasks` (task_id, domain, dataset, group) its rows."""
+    """`values[column]` is tasks × strategies; `tasks` (task_id, domain, dataset, group) describes its rows."""
 
     tasks: pd.DataFrame
     strategies: list[str]

@@ -1,4 +1,9 @@
-"""How often intervals hold the truth and tests reject it: the real code, on samples of a known population."""
+"""Coverage of the intervals and level of the tests: the real code on samples of a known population.
+
+The population has datasets that differ, clusters of tasks that share their difficulty, skewed costs and latencies,
+right/wrong quality, a router of some skill, and a twin of the most expensive model. Each group is in it twice, the
+second time with model and twin exchanged, so that the two differ in no mean although they differ on most tasks.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +33,20 @@ from slm_orchestration.statistics.intervals import simultaneous_band
 from slm_orchestration.statistics.metrics import METRICS, Means
 from slm_orchestration.statistics.resampling import Design, Draws, group_sums
 from slm_orchestration.statistics.sensitivity import rank_intervals
-from slm_orchestration.statistics.strategy_matrix import COLUMNS, References, StrategyMatrix, references
+from slm_orchestration.statistics.strategy_matrix import COLUMNS, OVERALL, References, StrategyMatrix, references
 
 Floats = NDArray[np.float64]
 Found = dict[tuple[str, str], bool | None]
 
+DATASETS, GROUPS_PER_DATASET = 4, 4000
+MODELS = ["small", "large"]
+STRATEGIES = ["always_large", "always_small", "guess", "router", "twin"]
+# Shares of tasks that the curve's strategy sends to the large model, the same tasks and more at each.
+SHARES = np.linspace(0.1, 0.9, 9)
+
 LEVEL, ALPHA = 0.95, 0.05
 COVERAGE, REJECTION, FAMILY = "coverage", "rejection", "family error"
-# What rates should lie in. Exact and equivalence tests may reject less, sets that hold all at once may hold more often.
+# Bands of the rates. Exact and equivalence tests may reject less often; simultaneous sets may hold more often.
 BANDS = {COVERAGE: (0.935, 0.965), REJECTION: (0.04, 0.06), FAMILY: (0.0, 0.06)}
 _MAY_REJECT_LESS = ("permutation", "mcnemar_exact", "equivalence")
 _MAY_HOLD_MORE = ("simultaneous", "ranks")
@@ -48,7 +59,7 @@ def one_sample(whole: Population, groups: int, number: int, *, resamples: int, s
     Equal seeds and numbers give equal samples, in any order and on any number of processes.
     """
     matrix, curve = sample(whole, groups, np.random.default_rng([seed, groups, number]))
-    part = resample(_without_twin(matrix), resamples=resamples, seed=seed + number, per_domain=False)["overall"]
+    part = resample(_without_twin(matrix), resamples=resamples, seed=seed + number, per_domain=False)[OVERALL]
     found: Found = dict(_metrics_held(whole, part))
     found[COVERAGE, "simultaneous band of 9 thresholds"] = _band_held(
         whole, curve, Draws(part.domain.design, resamples, seed + number)
@@ -69,10 +80,10 @@ def family_errors(numbers: Iterable[int], *, strategies: int, tasks: int, resamp
     for number in numbers:
         skewed = np.random.default_rng([seed, number]).standard_exponential((tasks, strategies)) - 1
         ratios = Ratios(skewed, np.ones_like(skewed), logarithmic=False)
-        resampled = [
+        pivots = [
             absolute_pivots(ratios, weights, design) for _, weights in Draws(design, resamples, seed + number).blocks()
         ]
-        made = Studentised(ratios.observed, standard_errors(ratios, design), np.concatenate(resampled), False)
+        made = Studentised(ratios.observed, standard_errors(ratios, design), np.concatenate(pivots), False)
         tests = {"paired_t": paired_tests.paired_t(skewed, design)[1], "bootstrap": made.p_values()}
         found.append(
             {
@@ -93,88 +104,6 @@ def rates(found: Iterable[Found]) -> pd.DataFrame:
     made = table.reset_index().assign(simulations=frame.shape[1])
     made.insert(3, "band", [_side(*row) for row in made[["rate_of", "statistic", "rate"]].itertuples(index=False)])
     return made
-
-
-def _side(rate_of: str, statistic: str, rate: float) -> str:
-    low, high = BANDS[rate_of]
-    if rate < low and not (rate_of == REJECTION and statistic.startswith(_MAY_REJECT_LESS)):
-        return "below"
-    return "above" if rate > high and not statistic.startswith(_MAY_HOLD_MORE) else "inside"
-
-
-def _without_twin(matrix: StrategyMatrix) -> StrategyMatrix:
-    """Return the strategy matrix without the last strategy, which only the tests look at."""
-    return replace(
-        matrix, strategies=STRATEGIES[:-1], values={name: part[:, :-1] for name, part in matrix.values.items()}
-    )
-
-
-def _metrics_held(whole: Population, part: ResampledMeans) -> Iterator[tuple[tuple[str, str], bool | None]]:
-    estimates = summarise({"overall": part}, level=LEVEL)
-    rows = estimates[estimates["strategy"] == "router"].set_index("metric")
-    ends = dict(zip(rows.index, rows[["low", "high"]].to_numpy(float).tolist(), strict=True))
-    for metric, truth in whole.truth.items():
-        yield (COVERAGE, metric), _holds(ends[metric], truth)
-    router, large = STRATEGIES.index("router"), STRATEGIES.index("always_large")
-    for column, made in part.studentised[DIFFERENCE_FROM_MOST_EXPENSIVE].items():
-        values = whole.values[column]
-        low, high, _ = studentised_interval(made, router, level=LEVEL) or (np.nan, np.nan, "")
-        truth = float(values[:, router].mean() - values[:, large].mean())
-        yield (COVERAGE, f"difference in {column}"), _holds((low, high), truth)
-
-
-def _holds(ends: Sequence[float], truth: float) -> bool | None:
-    low, high = ends
-    return None if np.isnan(low) or np.isnan(high) else bool(low <= truth <= high)
-
-
-def _band_held(whole: Population, curve: Floats, draws: Draws) -> bool:
-    sizes = np.bincount(draws.design.group).astype(float)
-    resampled = draws.means(group_sums(curve, draws.design), sizes)
-    low, high = simultaneous_band(curve.mean(axis=0), resampled, level=LEVEL)
-    return bool(((low <= whole.true_curve) & (whole.true_curve <= high)).all())
-
-
-def _ranks_held(whole: Population, part: ResampledMeans) -> bool:
-    columns = [STRATEGIES.index(name) for name in _RANKED]
-    _, best, worst = rank_intervals(part.observed.quality[0, columns], part.resampled.quality[:, columns], level=LEVEL)
-    truth = whole.true_quality[columns]
-    rank = 1 + (truth[None, :] > truth[:, None]).sum(axis=1)
-    return bool(((best <= rank) & (rank <= worst)).all())
-
-
-def _null_tests(
-    whole: Population, matrix: StrategyMatrix, design: Design, *, flips: int, seed: int
-) -> Iterator[tuple[str, float]]:
-    """Tests of the twin, which equals the large model in every mean, and of a margin that the router just meets."""
-    twin, large, router = (matrix.column(name) for name in ("twin", "always_large", "router"))
-    for metric in ("quality", "cost_usd"):
-        differences = matrix.values[metric][:, [twin]] - matrix.values[metric][:, [large]]
-        yield f"paired_t, {metric}", float(paired_tests.paired_t(differences, design)[1][0])
-        yield f"permutation, {metric}", float(paired_tests.sign_flips(differences, design, flips=flips, seed=seed)[0])
-        if metric == "quality":
-            yield f"mcnemar_exact, {metric}", float(paired_tests.mcnemar_exact(differences, design)[1][0])
-            means, dataset = sensitivity.group_means(differences, design.group, matrix.tasks["dataset"])
-            p = sensitivity.domain_permutation(means, dataset, permutations=199, seed=seed)
-            yield "permutation of domains", float(p[0])
-    quality, margin = matrix.values["quality"], whole.truth["retention"]
-    below = quality[:, [router]] - margin * quality[:, [large]]
-    above = (2 - margin) * quality[:, [large]] - quality[:, [router]]
-    yield "non_inferiority, at its margin", float(paired_tests.one_sided_t(below, design)[1][0])
-    yield "equivalence, at its margin", float(paired_tests.equivalence(below, above, design)[1][0])
-
-
-# ========== Do the intervals cover and the tests hold their level? The real code, run on samples of a population that is known.
-#
-# The population has datasets that differ, tasks that hang together in groups, skewed costs and latencies, right/wrong
-# quality, a router that knows a little, and a twin of the most expensive model: each group stands in it twice, the second time
-# with model and twin exchanged, so that they differ in no mean although they differ on most tasks.
-#
-DATASETS, GROUPS_PER_DATASET = 4, 4000
-MODELS = ["small", "large"]
-STRATEGIES = ["always_large", "always_small", "guess", "router", "twin"]
-# Shares of tasks that the curve's strategy sends to the large model, the same tasks and more at each.
-SHARES = np.linspace(0.1, 0.9, 9)
 
 
 @dataclass(frozen=True)
@@ -253,6 +182,75 @@ def sample(whole: Population, groups: int, rng: np.random.Generator) -> tuple[St
     )
     values = {name: whole.values[name][rows] for name in COLUMNS}
     return StrategyMatrix(tasks, STRATEGIES, values, whole.references), whole.curve[rows]
+
+
+def _side(rate_of: str, statistic: str, rate: float) -> str:
+    low, high = BANDS[rate_of]
+    if rate < low and not (rate_of == REJECTION and statistic.startswith(_MAY_REJECT_LESS)):
+        return "below"
+    return "above" if rate > high and not statistic.startswith(_MAY_HOLD_MORE) else "inside"
+
+
+def _without_twin(matrix: StrategyMatrix) -> StrategyMatrix:
+    """Return the strategy matrix without the last strategy, which only the tests look at."""
+    return replace(
+        matrix, strategies=STRATEGIES[:-1], values={name: part[:, :-1] for name, part in matrix.values.items()}
+    )
+
+
+def _metrics_held(whole: Population, part: ResampledMeans) -> Iterator[tuple[tuple[str, str], bool | None]]:
+    estimates = summarise({OVERALL: part}, level=LEVEL)
+    rows = estimates[estimates["strategy"] == "router"].set_index("metric")
+    ends = dict(zip(rows.index, rows[["low", "high"]].to_numpy(float).tolist(), strict=True))
+    for metric, truth in whole.truth.items():
+        yield (COVERAGE, metric), _holds(ends[metric], truth)
+    router, large = STRATEGIES.index("router"), STRATEGIES.index("always_large")
+    for column, made in part.studentised[DIFFERENCE_FROM_MOST_EXPENSIVE].items():
+        values = whole.values[column]
+        low, high, _ = studentised_interval(made, router, level=LEVEL) or (np.nan, np.nan, "")
+        truth = float(values[:, router].mean() - values[:, large].mean())
+        yield (COVERAGE, f"difference in {column}"), _holds((low, high), truth)
+
+
+def _holds(ends: Sequence[float], truth: float) -> bool | None:
+    low, high = ends
+    return None if np.isnan(low) or np.isnan(high) else bool(low <= truth <= high)
+
+
+def _band_held(whole: Population, curve: Floats, draws: Draws) -> bool:
+    sizes = np.bincount(draws.design.group).astype(float)
+    resampled = draws.means(group_sums(curve, draws.design), sizes)
+    low, high = simultaneous_band(curve.mean(axis=0), resampled, level=LEVEL)
+    return bool(((low <= whole.true_curve) & (whole.true_curve <= high)).all())
+
+
+def _ranks_held(whole: Population, part: ResampledMeans) -> bool:
+    columns = [STRATEGIES.index(name) for name in _RANKED]
+    _, best, worst = rank_intervals(part.observed.quality[0, columns], part.resampled.quality[:, columns], level=LEVEL)
+    truth = whole.true_quality[columns]
+    rank = 1 + (truth[None, :] > truth[:, None]).sum(axis=1)
+    return bool(((best <= rank) & (rank <= worst)).all())
+
+
+def _null_tests(
+    whole: Population, matrix: StrategyMatrix, design: Design, *, flips: int, seed: int
+) -> Iterator[tuple[str, float]]:
+    """Tests of the twin, which equals the large model in every mean, and of a margin that the router just meets."""
+    twin, large, router = (matrix.column(name) for name in ("twin", "always_large", "router"))
+    for metric in ("quality", "cost_usd"):
+        differences = matrix.values[metric][:, [twin]] - matrix.values[metric][:, [large]]
+        yield f"paired_t, {metric}", float(paired_tests.paired_t(differences, design)[1][0])
+        yield f"permutation, {metric}", float(paired_tests.sign_flips(differences, design, flips=flips, seed=seed)[0])
+        if metric == "quality":
+            yield f"mcnemar_exact, {metric}", float(paired_tests.mcnemar_exact(differences, design)[1][0])
+            means, dataset = sensitivity.group_means(differences, design.group, matrix.tasks["dataset"])
+            p = sensitivity.domain_permutation(means, dataset, permutations=199, seed=seed)
+            yield "permutation of domains", float(p[0])
+    quality, margin = matrix.values["quality"], whole.truth["retention"]
+    below = quality[:, [router]] - margin * quality[:, [large]]
+    above = (2 - margin) * quality[:, [large]] - quality[:, [router]]
+    yield "non_inferiority, at its margin", float(paired_tests.one_sided_t(below, design)[1][0])
+    yield "equivalence, at its margin", float(paired_tests.equivalence(below, above, design)[1][0])
 
 
 def _answers(ease: Floats, rng: np.random.Generator) -> dict[str, Floats]:

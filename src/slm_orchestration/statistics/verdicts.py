@@ -46,7 +46,7 @@ def against_mixture(low: float | None, high: float | None, p_adjusted: float | N
 
 
 def quality_kept(comparisons: pd.DataFrame, *, margin: float, level: float) -> str:
-    """Return which strategies keep `margin` of the most expensive model's quality (non-inferiority, Holm), in one sentence.
+    """Return a sentence on which strategies keep `margin` of the most expensive model's quality (non-inferiority).
 
     One-sided at (1 - level) / 2. The sentence says where random routing passes too, since kept quality is then no
     merit of routing, and where nothing was tested because the most expensive model is not shown to beat guess.
@@ -57,14 +57,14 @@ def quality_kept(comparisons: pd.DataFrame, *, margin: float, level: float) -> s
         return f"{stated}: not tested, as the most expensive model is not shown to be better than guess"
     passing = _passing(rows, "p_adjusted", level)
     if not passing:
-        return f"{stated}: shown for none; {_detectable(rows)} below the margin is the smallest difference that could have been shown"
+        return f"{stated}: shown for none; smallest detectable difference {_detectable(rows)}"
     # Random is judged by its uncorrected p-value, the more lenient one.
     too = "; random passes too" if RANDOM in _passing(rows, "p_value", level) else "; random does not"
     return f"{stated}: {', '.join(name for name in passing if name != RANDOM) or 'none'}{too}"
 
 
 def quality_equivalent(comparisons: pd.DataFrame, *, margin: float, level: float) -> str:
-    """Return which strategies are equivalent to the most expensive model in quality (two one-sided tests), in one sentence."""
+    """Return a sentence on which strategies equal the most expensive model in quality (two one-sided tests, Holm)."""
     rows = _overall(comparisons, "equivalence")
     passing = _passing(rows, "p_adjusted", level)
     stated = f"equivalent in quality (within ± {1 - margin:.0%}, two one-sided tests, Holm)"
