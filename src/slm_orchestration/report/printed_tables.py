@@ -126,7 +126,7 @@ def claims(numbers: Mapping[str, Number], evaluated: pd.DataFrame) -> PrintedTab
 
 
 def validation(simulated: pd.DataFrame) -> PrintedTable:
-    """Return the simulated rates of intervals and tests in percent, a statistic per row; ! marks rates outside their band.
+    """Return simulated rates of intervals and tests in percent, a statistic per row; ! marks rates outside their band.
 
     Columns are the populations; a rate of samples in which the statistic was defined.
     """
