@@ -45,7 +45,9 @@ def main(cfg: DictConfig) -> None:
         return
     found, rows = _differences(cfg)
     if found:
-        raise ValueError(_verdict(cfg, expected, found))
+        first, *lines = _verdict(cfg, expected, found)
+        print("\n".join(lines))
+        raise ValueError(first)
     print(f"reproduced: every number of {rows:,} rows agrees within {reference.RTOL:g} with {path.parent}")
     here = reference.this_platform()
     others = [name for name in expected["platform"] if here.get(name) != expected["platform"][name]]
@@ -88,7 +90,7 @@ def _differences(cfg: DictConfig) -> tuple[dict[str, list[Difference]], int]:
     return found, rows
 
 
-def _verdict(cfg: DictConfig, expected: dict, found: dict[str, list[Difference]]) -> str:
+def _verdict(cfg: DictConfig, expected: dict, found: dict[str, list[Difference]]) -> list[str]:
     before = tables.read(Path(cfg.paths.expected) / "choices.parquet", tables.CHOICES)
     chosen = reference.different_choices(_choices(cfg), before)
     lines = [f"not reproduced: {len(found)} of {before['strategy'].nunique()} strategies differ"]
@@ -97,8 +99,8 @@ def _verdict(cfg: DictConfig, expected: dict, found: dict[str, list[Difference]]
         largest = max(parts, key=lambda part: -1.0 if np.isnan(part.largest) else part.largest)
         width = f"at most {largest.largest:.2g} of an interval ({largest.where})" if largest.where else "no interval"
         numbers = sum(part.numbers for part in parts)
-        lines.append(f"  {strategy}: {changed:,} of {of:,} choices and {numbers:,} numbers differ, {width}")
-    return "\n".join([*lines, *_causes(cfg, expected)])
+        lines.append(f"  {strategy}: {changed:,} of {of:,} choices and {numbers:,} cells differ, {width}")
+    return [*lines, *_causes(cfg, expected)]
 
 
 def _causes(cfg: DictConfig, expected: dict) -> list[str]:
