@@ -11,6 +11,7 @@ platform it also says which files have other bytes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -70,7 +71,7 @@ def accept(cfg: DictConfig) -> None:
     made = {
         "asked": _settings(cfg),
         "platform": reference.this_platform(),
-        "code": _code(),
+        "code": _code(cfg),
         "inputs": _inputs(cfg),
         "files": _files(cfg),
     }
@@ -118,7 +119,7 @@ def _causes(cfg: DictConfig, expected: dict) -> list[str]:
         causes.append(f"other inputs than the reference's ({_list(read)}); restore them, or run `make expected`")
     if versions:
         causes.append(f"other versions than requirements.lock ({_list(versions)}); `make setup` installs the lock")
-    if expected["code"] != _code():
+    if expected["code"] != _code(cfg):
         causes.append("the code has changed since; if the change is meant, `make expected` records the new results")
     if machine:
         causes.append(
@@ -136,8 +137,11 @@ def _choices(cfg: DictConfig) -> pd.DataFrame:
     return reference.choices_of(pd.concat(parts, ignore_index=True))
 
 
-def _code() -> str:
-    return code_sha256(["experiments.run", "experiments.analyze"])
+def _code(cfg: DictConfig) -> str:
+    """Return one checksum of the code of the analysis and of every run, its router's included."""
+    made_by = [OmegaConf.load(folder / "config.yaml") for folder in run_folders(Path(cfg.paths.results))]
+    runs = {str(OmegaConf.select(saved, "code")) for saved in made_by}
+    return hashlib.sha256(" ".join([code_sha256(["experiments.analyze"]), *sorted(runs)]).encode()).hexdigest()
 
 
 def _inputs(cfg: DictConfig) -> dict[str, str]:

@@ -103,3 +103,11 @@ def test_permuting_tasks_permutes_decisions():
     grid = np.linspace(0, 1, 11)
     straight = fitted.choose(OUTCOMES, grid)["c"].served[:, order]
     assert (straight == fitted.choose(OUTCOMES.take(order), grid)["c"].served).all()
+
+
+@pytest.mark.parametrize("quality", [1.0001, -1e-6, float("nan")])
+def test_a_prediction_outside_0_to_1_is_refused_before_it_is_put_on_the_grid(quality):
+    router = Spy(lambda prompts, answers: None)
+    router.predict_quality = lambda prompts, answers: np.full((len(prompts), 3), quality)
+    with pytest.raises(ValueError, match="Spy must predict tasks × models"):
+        guarded(router, OUTCOMES)(())

@@ -91,13 +91,13 @@ def guarded(router: Router, outcomes: OutcomeMatrix) -> Predict:
     def predict(called: Called) -> NDArray[np.float64]:
         paid = frozenset(called) & readable
         if paid not in predictions:
-            quality = on_grid(router.predict_quality(prompts.copy(), _answers(router, outcomes, paid)))
+            quality = np.asarray(router.predict_quality(prompts.copy(), _answers(router, outcomes, paid)), dtype=float)
             if quality.shape != (len(outcomes), width) or not ((quality >= 0) & (quality <= 1)).all():
                 raise ValueError(
                     f"{type(router).__name__} must predict tasks × models = {(len(outcomes), width)} in [0, 1], "
                     f"got shape {quality.shape}"
                 )
-            predictions[paid] = quality
+            predictions[paid] = on_grid(quality)
         return predictions[paid]
 
     return predict

@@ -218,8 +218,7 @@ def _key(pool: Pool, where: Records, settings: OrchestratorSettings) -> str:
         *(outcomes_path(where.outcomes, n) for n in pool.names),
         *(where.outcomes / "samples" / f"{n}.parquet" for n in pool.names),
     ]
-    package = Path(slm_orchestration.__file__).parent
-    code = [path for part in ("routing", "outcomes", "serving") for path in sorted((package / part).rglob("*.py"))]
+    code = sorted(Path(slm_orchestration.__file__).parent.rglob("*.py"))
     code.append(REPOSITORY / "conf" / "routing" / f"{settings.routing_strategy}.yaml")
     for path in (*tables_read, *code):
         digest.update(artifacts.sha256(path).encode() if path.is_file() else b"none")

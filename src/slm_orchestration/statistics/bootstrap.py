@@ -79,7 +79,8 @@ class Studentised:
         return float(estimate - width), float(estimate + width)
 
     def p_values(self) -> Floats:
-        """Return the two-sided p of each ratio being 0: how often a resample strays as far; nan without a spread."""
+        """Return the two-sided p of each ratio being 0: the share of resamples at least as far from the
+        estimate as 0 is, in standard errors; nan where nothing varies."""
         with np.errstate(invalid="ignore", divide="ignore"):
             distance = np.abs(self.estimate) / self.error * (1 - ROUNDING)
         p = (1 + np.count_nonzero(self.pivots >= distance, axis=0)) / (1 + len(self.pivots))

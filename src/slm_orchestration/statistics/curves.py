@@ -40,9 +40,7 @@ def deferral_curve(score: Floats, cheap: Floats, expensive: Floats) -> tuple[Flo
     line joins the points before and after them. `cheap` and `expensive` are the qualities of both models on each task.
     """
     if not score.size == cheap.size == expensive.size > 0:
-        raise ValueError(
-            f"score, cheap and expensive need the same tasks, got {score.size}, {cheap.size} and {expensive.size}"
-        )
+        raise ValueError(f"all three need the same tasks, got {score.size}, {cheap.size} and {expensive.size}")
     order = np.argsort(-score, kind="stable")
     last_of_tie = np.append(np.flatnonzero(np.diff(score[order])), score.size - 1)
     gains = np.cumsum((expensive - cheap)[order])[last_of_tie]
@@ -158,13 +156,11 @@ def arena_score(accuracy: float, cost_usd: float) -> float:
     A weighted harmonic mean of accuracy and of cost on a log scale, cost per 1,000 tasks between 0.0044 and 200
     dollars. Not comparable with the public leaderboard, whose tasks are others.
     """
-    cheapest, most_expensive = ARENA_COSTS
+    low, high = ARENA_COSTS
     per_thousand = 1000 * cost_usd
-    if not cheapest <= per_thousand <= most_expensive:
-        raise UndefinedStatistic(
-            f"{per_thousand:g} USD per 1,000 tasks lies outside {cheapest:g} to {most_expensive:g}"
-        )
-    cost_score = (np.log2(most_expensive) - np.log2(per_thousand)) / (np.log2(most_expensive) - np.log2(cheapest))
+    if not low <= per_thousand <= high:
+        raise UndefinedStatistic(f"{per_thousand:g} USD per 1,000 tasks lies outside {low:g} to {high:g}")
+    cost_score = (np.log2(high) - np.log2(per_thousand)) / (np.log2(high) - np.log2(low))
     weighted = ARENA_BETA * accuracy + cost_score
     return float((1 + ARENA_BETA) * accuracy * cost_score / weighted) if weighted > 0 else 0.0
 
@@ -334,13 +330,10 @@ def _weight_sampler(design: Design) -> Callable[[np.random.Generator, int], Floa
     def draw(rng: np.random.Generator, rows: int) -> Floats:
         chosen = rng.random((rows, width.size))
         chosen *= width
-        places = chosen.astype(np.intp)
-        row = np.arange(rows)[:, None] * members.size
-        if ordered:
-            places += offset + row
-        else:
-            places += offset
-            places = members.take(places) + row
+        places = chosen.astype(np.intp) + offset
+        if not ordered:
+            places = members.take(places)
+        places += np.arange(rows)[:, None] * members.size
         counts = np.bincount(places.ravel(), minlength=rows * members.size).reshape(rows, members.size) * rescaling
         return counts if one_task_per_group else counts.take(design.group, axis=1)
 

@@ -74,7 +74,10 @@ class MatrixFactorizationRouter:
                 self._loss(parameters + move, *data)[1] - self._loss(parameters - move, *data)[1] for move in moves
             ]
             hessian, gradient = np.array(slopes) / (2 * _DIFFERENCE), self._loss(parameters, *data)[1]
-            parameters = parameters - np.linalg.lstsq(hessian, gradient, rcond=1e-6)[0]
+            refined = parameters - np.linalg.lstsq(hessian, gradient, rcond=1e-6)[0]
+            if np.abs(self._loss(refined, *data)[1]).max() > np.abs(gradient).max():
+                break  # far from an optimum a Newton step may lead away from it
+            parameters = refined
         return parameters
 
     def _split(self, parameters: NDArray) -> list[NDArray[np.float64]]:
