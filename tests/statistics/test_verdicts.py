@@ -39,3 +39,11 @@ def test_only_an_interval_wholly_above_zero_beats_the_mixture():
     assert against_mixture(-0.2, -0.01, None) == "falls short of it"
     assert against_mixture(None, None, None) == "no interval"
     assert against_mixture(float("nan"), 0.2, None) == "no interval"
+
+
+def test_a_gain_is_shown_only_where_the_interval_and_the_corrected_test_agree():
+    assert against_mixture(0.01, 0.2, 0.01) == "beats the mixture"
+    assert against_mixture(0.01, 0.2, 0.06) == "not shown to beat it"
+    assert against_mixture(-0.01, 0.2, 0.01) == "not shown to beat it"
+    assert against_mixture(-0.2, -0.01, 0.06) == "not shown to beat it"
+    assert against_mixture(-0.2, -0.01, 0.01) == "falls short of it"
