@@ -13,15 +13,15 @@ def test_a_sweep_depends_on_statistics_schemas_and_every_router():
 
 
 def test_the_code_of_a_router_of_ones_own_counts(tmp_path, monkeypatch):
-    package = tmp_path / "mine"
+    package = tmp_path / "my_routers"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "router.py").write_text("from mine.inner import x")
+    (package / "router.py").write_text("from my_routers.inner import x")
     (package / "inner.py").write_text("x = 1")
     monkeypatch.syspath_prepend(tmp_path)
-    cfg = load_config("routing=knn", "routing.strategy.router._target_=mine.router.Mine").routing
-    assert "mine.inner" in imported_modules(("mine.router",))
+    cfg = load_config("routing=knn", "routing.strategy.router._target_=my_routers.router.Mine").routing
+    assert "my_routers.inner" in imported_modules(("my_routers.router",))
     before = code_sha256(["experiments.run"], cfg)
     (package / "inner.py").write_text("x = 2")
     assert code_sha256(["experiments.run"], cfg) != before
-    assert "mine" not in sys.modules
+    assert "my_routers" not in sys.modules
