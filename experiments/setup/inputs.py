@@ -101,7 +101,11 @@ def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
         return imported.load(cfg)
     path = _tasks_path(cfg)
     models = [model.name for model in cfg.pool.models]
-    outcomes = calibrate_confidence(read_outcomes(Path(cfg.paths.outcomes), models))
+    recorded = read_outcomes(Path(cfg.paths.outcomes), models)
+    if cfg.profile != cfg.inference.profile:  # the tables hold seconds and dollars of the latter
+        _check_measured(Path(cfg.paths.profile))
+        recorded = priced_outcomes(cfg, recorded)
+    outcomes = calibrate_confidence(recorded)
     rows = _tasks_with_guess(path, artifacts.sha256(path))
     return outcome_matrix(outcomes, rows, models, small=list(cfg.pool.small))
 
@@ -161,6 +165,8 @@ def fingerprint(cfg: DictConfig) -> str:
     asked = OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True)
     assert isinstance(asked, dict)
     read = imported.files_read(cfg) if imported.is_asked(cfg) else recorded_files(cfg)
+    if cfg.profile != cfg.inference.profile:
+        read = [*read, Path(cfg.paths.profile), Path(cfg.pool.prices)]
     asked["inputs"] = {str(path): artifacts.sha256(path) if path.exists() else None for path in read}
     asked["overhead"] = _overhead_row(Path(cfg.paths.overhead), OmegaConf.select(cfg, "routing.strategy.name"))
     asked["code"] = code_sha256(["experiments.run"], cfg.routing)
@@ -227,6 +233,15 @@ def _tasks_with_guess(path: Path, sha256: str) -> pd.DataFrame:
     return tasks[["task_id", "domain", "dataset", "group", "split", "question"]].assign(
         guess_quality=guess_quality(from_table(tasks))
     )
+
+
+def _check_measured(profile: Path) -> None:
+    if not profile.exists():
+        measured = ", ".join(sorted(path.stem for path in profile.parent.glob("*.csv")))
+        raise ValueError(
+            f"{profile}: no such latency profile; measured are {measured}. On the machine that you want, "
+            f"`python -m experiments.collect inference=live profile={profile.stem}` measures one into data/live/profiles"
+        )
 
 
 def _priced(cfg: DictConfig, answers: pd.DataFrame) -> pd.DataFrame:

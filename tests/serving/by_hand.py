@@ -32,7 +32,7 @@ def write_records(folder: Path) -> None:
         for name in NAMES
         for concurrency, share in (("one", 1.0), ("saturated", 0.1))
     ]
-    write_profile(pd.DataFrame(rows), folder / "latency_profile.csv")
+    write_profile(pd.DataFrame(rows), folder / "profiles" / "this_machine.csv")
 
 
 def scripted(**options: Any) -> dict[str, ScriptedModel]:

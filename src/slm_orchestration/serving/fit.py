@@ -81,12 +81,13 @@ class Records:
 
 
 def records(outcomes: Path | None, tasks: Path | None) -> Records:
-    """Return the paths of the recorded tables; by default those of the committed outcomes of the medium suite.
+    """Return the paths of the recorded tables; by default those of the committed outcomes of the standard suite.
 
-    The profiles lie beside the folder of outcomes. The tasks of a packaged suite are built if their table does not
+    The profiles lie beside the folder of outcomes; seconds and dollars are those of this machine if it was measured
+    there, else of the one that the packaged pool was measured on. The tasks of a packaged suite are built if their table does not
     exist yet. Raises ValueError naming what is missing otherwise.
     """
-    folder = Path(outcomes) if outcomes is not None else REPOSITORY / "data" / "outcomes" / "medium"
+    folder = Path(outcomes) if outcomes is not None else REPOSITORY / "data" / "outcomes" / "standard"
     path = Path(tasks) if tasks is not None else REPOSITORY / "data" / "tasks" / f"{folder.name}.parquet"
     if not folder.is_dir():
         raise ValueError(
@@ -94,8 +95,9 @@ def records(outcomes: Path | None, tasks: Path | None) -> Records:
         )
     if not path.is_file():
         _build_tasks(path, folder.name, packaged=outcomes is None and tasks is None)
-    beside = folder.parent / "latency_profile.csv", folder.parent / "router_overhead.csv"
-    return Records(folder, path, *beside, REPOSITORY / "data" / "prices.csv")
+    measured = folder.parent / "profiles" / "this_machine.csv"
+    profile = measured if measured.is_file() else measured.with_name("cpu_2vcpu.csv")
+    return Records(folder, path, profile, folder.parent / "router_overhead.csv", REPOSITORY / "data" / "prices.csv")
 
 
 def load_or_fit(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRouting:

@@ -47,7 +47,8 @@ class Corpus:
 class Suite:
     """How tasks are selected; None for `tasks_per_domain` or `longest` (characters of a prompt) sets no limit.
 
-    `first_size` tasks per domain come from the core datasets. Datasets that the pilot table at the path `selected_by`
+    `first_size` tasks per domain come from the core datasets. With `every_choice` the suite holds all choice tasks, of
+    any length, beside the tasks that are selected without it. Datasets that the pilot table at the path `selected_by`
     rejects are left out. With `pilot_per_dataset` the suite holds only pilot tasks: that many per dataset, or the
     number wanted by that table. `checksum` is that of the tasks for which outcomes were recorded, if any.
     """
@@ -59,6 +60,7 @@ class Suite:
     checksum: str | None = None
     selected_by: str | None = None
     pilot_per_dataset: int | None = None
+    every_choice: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,11 @@ def suite_tasks(corpus: Corpus, datasets: Datasets, suite: Suite, pilot_table: p
     tasks: list[Task] = []
     for domain in dict.fromkeys(domain for domain, _ in datasets):
         in_domain = {name: dataset for (where, name), dataset in datasets.items() if where == domain}
-        members = [task for task in corpus.tasks if task.domain == domain and (domain, task.dataset) not in left_out]
-        if suite.longest is not None:
-            members = [task for task in members if _characters(task) <= suite.longest]
+        of_any_length = [t for t in corpus.tasks if t.domain == domain and (domain, t.dataset) not in left_out]
+        members = [task for task in of_any_length if suite.longest is None or _characters(task) <= suite.longest]
         if suite.pilot_per_dataset is None:
-            tasks += select_tasks(members, _domain_plan(suite, in_domain))
+            selected = select_tasks(members, _domain_plan(suite, in_domain))
+            tasks += _with_every_choice(selected, of_any_length) if suite.every_choice else selected
         else:
             sizes = {name: wanted.get((domain, name), suite.pilot_per_dataset) for name in in_domain}
             tasks += pilot_tasks(members, sizes)
@@ -261,6 +263,11 @@ def _domain_plan(suite: Suite, datasets: Mapping[str, Dataset]) -> DomainPlan:
         core=frozenset(name for name, dataset in datasets.items() if dataset.core),
         generated=frozenset(name for name, dataset in datasets.items() if dataset.generated),
     )
+
+
+def _with_every_choice(selected: Sequence[Task], tasks: Sequence[Task]) -> list[Task]:
+    choices = [task for task in tasks if task.choices is not None and task.split in SHARES]
+    return sorted({task.task_id: task for task in [*selected, *choices]}.values(), key=lambda task: task.task_id)
 
 
 def _characters(task: Task) -> int:
