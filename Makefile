@@ -1,5 +1,5 @@
 # `make help` lists the targets. Works with any make, Python >= 3.11, and with or without uv and a C compiler.
-SUITE = medium
+SUITE = standard
 INFERENCE = recorded
 STAGE = sweep
 ARGS =
@@ -36,7 +36,7 @@ endef
 .PHONY: help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries mlflow-ui watch notebooks validate-statistics lock clean
 
 help:  ## this list
-	@echo "make TARGET [SUITE=quick|medium|standard|full] [INFERENCE=recorded|live] [ARGS='key=value ...']"
+	@echo "make TARGET [SUITE=quick|medium|standard|wide] [INFERENCE=recorded|live] [ARGS='key=value ...']"
 	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/  \1:\2/p' Makefile | awk -F: '{printf "%-22s %s\n", $$1, $$2}'
 
 # Every stage runs, also where the results differ or the audit fails; then the exit code says so.

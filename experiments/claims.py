@@ -23,7 +23,7 @@ from slm_orchestration.report import printed_tables as printed
 from slm_orchestration.report.numbers import Source
 
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "claims.md"
-START, END = "<!-- claims: python -m experiments.claims -->", "<!-- end of claims -->"
+COMMAND = "python -m experiments.claims"
 # The README shows these claims, in this order.
 HEADLINES = ("small_share", "latency", "cost", "quality_relative", "throughput")
 
@@ -33,14 +33,14 @@ def main(cfg: DictConfig) -> None:
     for page, named in ((README, HEADLINES), (PAGE, ())):
         table = claims_table(cfg, named)
         before = page.read_text(encoding="utf-8")
-        after = with_table(before, table)
+        after = printed.with_table(before, table, COMMAND)
         if after != before:
             artifacts.write_text(page, after)
-        print(f"{table}\n{page.name}: {'written' if after != before else 'has this table'}")
+        print(f"{printed.markdown(table)}\n{page.name}: {'written' if after != before else 'has this table'}")
 
 
-def claims_table(cfg: DictConfig, named: Sequence[str] = ()) -> str:
-    """Return the claims, or those that are named, tested on the committed reference results, as a Markdown table."""
+def claims_table(cfg: DictConfig, named: Sequence[str] = ()) -> printed.PrintedTable:
+    """Return the claims, or those that are named, tested on the committed reference results."""
     folder = Path(cfg.paths.expected)
     if not (folder / "estimates.parquet").exists():
         raise ValueError(f"{folder}: no reference results of this suite and pool; `make expected` keeps them there")
@@ -49,15 +49,7 @@ def claims_table(cfg: DictConfig, named: Sequence[str] = ()) -> str:
     evaluated = claims.evaluate(published_claims(), pd.concat([estimates, measured(cfg)]), comparisons)
     shown = evaluated.set_index("claim", drop=False).loc[list(named)] if named else evaluated
     table = printed.claims(facts.claim_facts(evaluated, Source("claims", "")), shown)
-    return printed.markdown(_without(table, {"ceiling", "why"}) if named else table)
-
-
-def with_table(readme: str, table: str) -> str:
-    """Return the page `readme` with `table` between the markers. Raises ValueError where it lacks them."""
-    if readme.count(START) != 1 or readme.count(END) != 1:
-        raise ValueError(f"the page needs the line {START!r} and, below it, {END!r}")
-    before, rest = readme.split(START)
-    return f"{before}{START}\n{table}\n{END}{rest.split(END)[1]}"
+    return _without(table, {"ceiling", "why"}) if named else table
 
 
 def _without(table: printed.PrintedTable, headers: set[str]) -> printed.PrintedTable:

@@ -31,6 +31,7 @@ from slm_orchestration.outcomes.collect import CollectionSettings, collect
 from slm_orchestration.outcomes.latency import fit_profile, measure_calls, read_profile, write_profile
 from slm_orchestration.outcomes.side_tables import (
     SampleSettings,
+    StateSettings,
     collect_samples,
     collect_states,
     in_task_order,
@@ -93,7 +94,8 @@ def record_side_tables(cfg: DictConfig, model: Model, tasks: list[Task]) -> None
         return inputs.priced_samples(cfg, collect_samples(model, chunk, settings, grade=score, batch_tokens=budget))
 
     if cfg.inference.states:
-        _record(cfg, "states", model, tasks, {}, lambda chunk: collect_states(model, chunk))
+        layer = StateSettings(cfg.inference.state_layer, cfg.inference.state_pooling)
+        _record(cfg, "states", model, tasks, asdict(layer), lambda chunk: collect_states(model, chunk, layer))
     if cfg.inference.samples:
         _record(cfg, "samples", model, [task for task in tasks if task.choices is None], asdict(settings), samples)
 

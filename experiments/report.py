@@ -56,6 +56,7 @@ PAPER = ROOT / "paper"
 VALIDATION = Path("data/validation.csv")
 # Written by experiments.load, experiments.faults and benchmarks.replay_speed --csv.
 LOAD, FAULTS = ROOT / "data/outcomes/load.csv", ROOT / "data/outcomes/faults.csv"
+AGREEMENT = ROOT / "data/outcomes/agreement.csv"  # written by experiments.agreement
 REPLAY_SPEED = ROOT / "data/replay_speed.csv"
 _TRACE = "trace"
 
@@ -101,7 +102,7 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
     """Return every number and word of the paper by name, and the printed tables, the summary first."""
     estimates, comparisons = results.estimates, results.comparisons
     source = Source("estimates.parquet", results.configuration)
-    simulated = pd.read_csv(ROOT / VALIDATION)
+    simulated, recordings = pd.read_csv(ROOT / VALIDATION), pd.read_csv(AGREEMENT)
     evaluated = claims.evaluate(published_claims(), pd.concat([estimates, results.measured]), comparisons)
     named = (
         numbers.from_estimates(estimates, source)
@@ -111,6 +112,7 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         | facts.model_names(estimates, source)
         | facts.claim_facts(evaluated, Source("conf/claims.yaml and estimates.parquet", results.configuration))
         | facts.design(_design(cfg, results), Source("configuration", results.configuration))
+        | facts.recordings(recordings, Source(str(AGREEMENT.relative_to(ROOT)), ""))
         | facts.design({"simulations": int(simulated["simulations"].max())}, Source(str(VALIDATION), ""))
     )
     for alias, strategy in (
@@ -126,6 +128,7 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         printed.comparisons(named, comparisons, estimates),
         printed.claims(named, evaluated),
         printed.validation(simulated),
+        printed.agreement(recordings),
     ]
     return named, shown
 

@@ -30,6 +30,7 @@ from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy
 from slm_orchestration.statistics.curves import upper_hull
+from slm_orchestration.statistics.strategy_matrix import OVERALL
 from slm_orchestration.studies.curve_metrics import (
     Resampling,
     SweptStrategy,
@@ -71,7 +72,7 @@ def main(cfg: DictConfig) -> int:
     log_sweep(cfg, curves, {**paths, "config": folder / "config.yaml"}, _tags(folder))
     _print_curves(curves, points)
     print(f"tables: {folder}")
-    return 0 if complete else int((curves["domain"] == replay.OVERALL).sum() + curves["strategy"].nunique())
+    return 0 if complete else int((curves["domain"] == OVERALL).sum() + curves["strategy"].nunique())
 
 
 def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
@@ -147,9 +148,7 @@ def _write_hull(path: Path, calibration: OutcomeMatrix) -> None:
 
 def _print_curves(curves: pd.DataFrame, points: pd.DataFrame) -> None:
     """Print each strategy's curve over thresholds, overall, and mark the operating point with a star."""
-    overall = curves[curves["domain"] == replay.OVERALL].merge(
-        points[["strategy", "threshold"]].assign(at="*"), how="left"
-    )
+    overall = curves[curves["domain"] == OVERALL].merge(points[["strategy", "threshold"]].assign(at="*"), how="left")
     for strategy, curve in overall.groupby("strategy", sort=False):
         print(f"\n{strategy}, {int(curve['tasks'].iloc[0])} evaluation tasks")
         print(_text(curve).to_string(index=False))

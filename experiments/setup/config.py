@@ -94,6 +94,8 @@ ALLOWED: dict[str, Number | Choice] = {
     "inference.deterministic": Choice((True, False)),
     "inference.audit_may_skip": Choice((True, False)),
     "inference.states": Choice((True, False)),
+    "inference.state_layer": Number(1, whole=True, null=True),
+    "inference.state_pooling": Choice(("mean", "last")),
     "inference.samples": Choice((True, False)),
     "inference.sample_count": _COUNT,
     "inference.sample_temperature": Number(0, 10, exclusive=True),

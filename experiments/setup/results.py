@@ -18,7 +18,7 @@ from experiments.setup.config import CONF
 from slm_orchestration import tables
 from slm_orchestration.figures import naming
 from slm_orchestration.outcomes.confidence import calibrate_confidence
-from slm_orchestration.outcomes.store import read_outcomes
+from slm_orchestration.outcomes.store import read_manifest, read_outcomes
 from slm_orchestration.report import claims, facts
 
 # experiments.load and experiments.faults write these tables beside the recorded outcomes.
@@ -127,7 +127,19 @@ def _counted(cfg: DictConfig) -> pd.DataFrame:
         answers = matrix.tasks[["task_id", "domain"]].merge(pd.DataFrame({"model": matrix.models}), how="cross")
         return facts.pool_counts(answers.assign(quality=0.0), list(matrix.models))
     models = [str(model["name"]) for model in cfg.pool.models]
-    return facts.pool_counts(read_outcomes(Path(cfg.paths.outcomes), models), models)
+    return facts.pool_counts(read_outcomes(_largest_suite(cfg, models), models), models)
+
+
+def _largest_suite(cfg: DictConfig, models: list[str]) -> Path:
+    """Return the folder beside the suite's, or its own, in which all models answered the most tasks."""
+    asked = Path(cfg.paths.outcomes)
+    manifests = {folder: read_manifest(folder) for folder in [asked, *sorted(asked.parent.glob("*/"))]}
+    answered = {
+        folder: min(entries[model]["rows"] for model in models)
+        for folder, entries in manifests.items()
+        if all(model in entries for model in models)
+    }
+    return max(answered, key=answered.__getitem__, default=asked)
 
 
 def _all(runs: list[Path], name: str, schema: object) -> pd.DataFrame:

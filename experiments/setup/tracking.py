@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from slm_orchestration import tables
 from slm_orchestration.artifacts import write_text
+from slm_orchestration.statistics.strategy_matrix import OVERALL
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -143,7 +144,7 @@ def _log_strategy(client: MlflowClient, experiment_id: str, strategy: str, curve
         child = client.create_run(experiment_id, tags=child_tags, run_name=f"{strategy} at {label}").info.run_id
         _log_values(client, child, point, {"strategy": strategy, "threshold": label})
         client.set_terminated(child)
-    _log_values(client, parent, curve[curve["domain"] == "overall"], {**sweep.params, "strategy": strategy})
+    _log_values(client, parent, curve[curve["domain"] == OVERALL], {**sweep.params, "strategy": strategy})
     client.log_text(parent, sweep.resolved, "resolved_configuration.yaml")
     for path in sweep.files.values():
         client.log_artifact(parent, str(path))
@@ -163,7 +164,7 @@ def _log_values(client: MlflowClient, run: str, rows: pd.DataFrame, params: Mapp
     """Log rows of CURVES: overall metrics by their name, a domain's as domain/metric; the step is 1000 × threshold."""
     points = []
     for row in rows.to_dict("records"):
-        prefix = "" if row["domain"] == "overall" else f"{row['domain']}/"
+        prefix = "" if row["domain"] == OVERALL else f"{row['domain']}/"
         step = 0 if pd.isna(row["threshold"]) else round(1000 * row["threshold"])
         points += [(prefix + name, row[name], step) for name in METRICS if pd.notna(row[name])]
     _log_points(client, run, points, params)

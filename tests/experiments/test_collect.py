@@ -11,9 +11,10 @@ from omegaconf import open_dict
 from experiments import collect
 from experiments.setup.config import load_config
 from slm_orchestration.models.scripted import ScriptedModel
-from slm_orchestration.outcomes.side_tables import collect_states, read_side_table
+from slm_orchestration.outcomes.side_tables import StateSettings, collect_states, read_side_table
 from tests.models.local.test_model import TASKS
 
+SETTINGS = StateSettings(None, "mean")
 TASKS = [replace(task, reference='["A"]') for task in TASKS]
 
 
@@ -43,10 +44,12 @@ def test_collect_records_side_tables_once_and_more_when_tasks_are_added(cfg, sma
     before = (folder / "states" / f"{smallest.name}.parquet").stat().st_mtime_ns
     collect.record_side_tables(cfg, smallest, TASKS[:2])
     assert (folder / "states" / f"{smallest.name}.parquet").stat().st_mtime_ns == before
-    assert np.allclose(np.stack(collect_states(smallest, TASKS[:3])["state"].tolist())[:2], states, atol=0.05)
+    assert np.allclose(np.stack(collect_states(smallest, TASKS[:3], SETTINGS)["state"].tolist())[:2], states, atol=0.05)
     asked = []
     monkeypatch.setattr(
-        collect, "collect_states", lambda model, chunk: asked.append(chunk) or collect_states(model, chunk)
+        collect,
+        "collect_states",
+        lambda model, chunk, settings: asked.append(chunk) or collect_states(model, chunk, settings),
     )
     collect.record_side_tables(cfg, smallest, TASKS[:3])
     assert asked == [TASKS[2:3]]

@@ -35,7 +35,7 @@ class RecordedModel(ScriptedModel):
         self.recorded = samples[samples["model"] == name].set_index(["task_id", "repeat"])
         self.drawn = 0
 
-    def states(self, tasks):
+    def states(self, tasks, *, layer, pooling):
         raise AssertionError("samples are read here, no states")
 
     def complete(self, tasks, *, seed):

@@ -57,8 +57,7 @@ def _cells(estimates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _domains(cells: pd.DataFrame) -> list[str]:
-    names = sorted(set(cells.index.get_level_values("domain")) - {naming.OVERALL})
-    return [naming.OVERALL, *names]
+    return [naming.OVERALL, *naming.domains(cells.index.get_level_values("domain"))]
 
 
 def _columns(estimates: pd.DataFrame) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from slm_orchestration.statistics.strategy_matrix import CONSTANT, GUESS, MIXTURE, OVERALL, RANDOM
+from slm_orchestration.statistics.strategy_matrix import CONSTANT, GUESS, MACRO, MIXTURE, OVERALL, RANDOM
 
 # Reference strategies: shown beside every result, never ranked.
 REFERENCES = (MIXTURE, RANDOM, GUESS, "domain_table_given", "oracle", "oracle_permuted")
@@ -38,6 +38,11 @@ def is_contender(strategy: str) -> bool:
 def overall(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows over all domains."""
     return frame[frame["domain"] == OVERALL]
+
+
+def domains(names: Iterable[str]) -> list[str]:
+    """Return the single domains among the names of a `domain` column, sorted."""
+    return sorted({str(name) for name in names} - {OVERALL, MACRO})
 
 
 def metric(estimates: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -93,8 +93,13 @@ class TokenStreaming(Model, Protocol):
 class WhiteBox(Model, Protocol):
     """A model whose hidden states can be read and whose answers can be sampled with given seeds."""
 
-    def states(self, tasks: Sequence[Task]) -> Iterator[list[tuple[int, list[float]]]]:
-        """Yield indices into `tasks` with the final hidden state at the prompt's last token."""
+    def states(
+        self, tasks: Sequence[Task], *, layer: int | None, pooling: str
+    ) -> Iterator[list[tuple[int, list[float]]]]:
+        """Yield indices into `tasks` with the hidden state of the prompt after `layer` (None: two thirds of the depth).
+
+        `pooling` is "mean", over the prompt's tokens, or "last", at its last token.
+        """
         ...
 
     def samples(

@@ -9,6 +9,10 @@ from scipy.stats import hypergeom
 
 from slm_orchestration.statistics.intervals import wilson
 
+AGREEMENT_COLUMNS = [
+    *("model", "answers", "tasks", "same_answer", "same_quality", "low", "high", "quality", "other_quality"),
+]
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -37,6 +41,32 @@ def agreement(recorded: pd.DataFrame, again: pd.DataFrame) -> Agreement:
     qualities = (recorded["quality"] == again["quality"]).mean()
     low, high = wilson(float(qualities), len(recorded), level=0.95)
     return Agreement(len(recorded), float(answers), float(qualities), low, high)
+
+
+def agreement_of_recordings(recorded: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
+    """Return how often two OUTCOMES tables of the same models agree, on the tasks that both answered.
+
+    One row per model and kind of answers (all, choice, free): model, answers, tasks, same_answer, same_quality with its
+    95 % Wilson interval (low, high), and the mean quality of each table. Raises ValueError where they share no task.
+    """
+    rows = []
+    for model in recorded["model"].unique():
+        both = recorded[recorded["model"] == model].merge(
+            again[again["model"] == model], on="task_id", suffixes=("", "_again")
+        )
+        both = both[both["quality"].notna() & both["quality_again"].notna()]
+        if both.empty:
+            raise ValueError(f"the two recordings share no task that {model} answered")
+        choice = both["finish_reason"] == "choice"
+        for answers, part in (("all", both), ("choice", both[choice]), ("free", both[~choice])):
+            if part.empty:
+                continue
+            mean = {name: float(part[name].mean()) for name in ("quality", "quality_again")}
+            same_answer = float((part["answer"] == part["answer_again"]).mean())
+            same_quality = float((part["quality"] == part["quality_again"]).mean())
+            low, high = wilson(same_quality, len(part), level=0.95)
+            rows.append((model, answers, len(part), same_answer, same_quality, low, high, *mean.values()))
+    return pd.DataFrame(rows, columns=AGREEMENT_COLUMNS)
 
 
 def tasks_with_changed_quality(recorded: pd.DataFrame, again: pd.DataFrame) -> list[str]:

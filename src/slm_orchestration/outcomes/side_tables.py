@@ -1,6 +1,6 @@
 """Side tables, which some routers read beside the outcomes: hidden states and sampled answers of a model.
 
-<folder>/states/<model>.parquet holds STATES (the final hidden state at the prompt's last token),
+<folder>/states/<model>.parquet holds STATES (the hidden state of the prompt after one layer),
 <folder>/samples/<model>.parquet holds SAMPLES; each of the two folders has a manifest with sha256 checksums.
 """
 
@@ -72,11 +72,22 @@ class SampleSettings:
         return [(self.seed, repeat, zlib.crc32(task_id.encode())) for repeat in range(1, self.count + 1)]
 
 
-def collect_states(model: WhiteBox, tasks: Sequence[Task]) -> pd.DataFrame:
+@dataclass(frozen=True)
+class StateSettings:
+    """The decoder layer whose output is recorded, counted from 1 (None: at two thirds of the depth), and the pooling.
+
+    `pooling` is "mean", over the prompt's tokens, or "last", at its last token.
+    """
+
+    layer: int | None
+    pooling: str
+
+
+def collect_states(model: WhiteBox, tasks: Sequence[Task], settings: StateSettings) -> pd.DataFrame:
     """Return the STATES of one model, in the order of `tasks`."""
     states: dict[int, np.ndarray] = {}
     with tqdm(total=len(tasks), desc=f"states of {model.name}", disable=None) as bar:
-        for found in model.states(tasks):
+        for found in model.states(tasks, layer=settings.layer, pooling=settings.pooling):
             states |= {index: np.asarray(state, np.float16) for index, state in found}
             bar.update(len(found))
     rows = [(task.task_id, model.name, states[index]) for index, task in enumerate(tasks)]

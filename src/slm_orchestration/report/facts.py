@@ -73,7 +73,7 @@ def counts(estimates: pd.DataFrame, source: Source) -> Facts:
     for domain, count in tasks.items():
         name = "count.tasks" if domain == OVERALL else f"count.tasks.{domain}"
         _put_cell(facts, name, decimal(count, 0), source, (most_expensive, str(domain), "quality", "tasks"))
-    parts = set(estimates["domain"]) - {OVERALL}
+    parts = naming.domains(estimates["domain"])
     _put(facts, "count.domains", decimal(len(parts), 0), source, "distinct domains")
     _put(facts, "count.models", decimal(len(naming.constants(estimates)), 0), source, "constant strategies")
     _put(facts, "count.contenders", decimal(len(naming.contenders(estimates)), 0), source, "competing strategies")
@@ -117,6 +117,17 @@ def model_names(estimates: pd.DataFrame, source: Source) -> Facts:
     if ranked:
         _put(facts, "leader", naming.label(ranked[0]), source, "greatest estimate of gain_over_mixture")
         _put(facts, "leader.strategy", ranked[0], source, "greatest estimate of gain_over_mixture")
+    return facts
+
+
+def recordings(agreement: pd.DataFrame, source: Source) -> Facts:
+    """Return how many tasks two recordings share, and over the models the least and greatest share that agree."""
+    facts: Facts = {}
+    overall = agreement[agreement["answers"] == "all"]
+    _put(facts, "agreement.tasks", decimal(int(overall["tasks"].max()), 0), source, "answers=all: tasks")
+    for name in ("same_quality", "same_answer"):
+        for end, value in (("least", overall[name].min()), ("greatest", overall[name].max())):
+            _put(facts, f"agreement.{name}.{end}", percent(float(value)), source, f"answers=all: {name}")
     return facts
 
 

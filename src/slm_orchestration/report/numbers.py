@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from slm_orchestration.statistics.strategy_matrix import OVERALL
+
 UNDEFINED = "undefined"
 
 
@@ -107,7 +109,7 @@ def from_estimates(estimates: pd.DataFrame, source: Source) -> dict[str, Number]
     """Return `<strategy>.<metric>` and `<strategy>.<metric>.interval`; of a domain `<strategy>.<domain>.<metric>`."""
     numbers: dict[str, Number] = {}
     for row in estimates.to_dict("records"):
-        where = row["strategy"] if row["domain"] == "overall" else f"{row['strategy']}.{row['domain']}"
+        where = row["strategy"] if row["domain"] == OVERALL else f"{row['strategy']}.{row['domain']}"
         key = f"strategy={row['strategy']}, domain={row['domain']}, metric={row['metric']}"
         name = f"{where}.{row['metric']}"
         text = {end: format_metric(row["metric"], row[end]) for end in ("estimate", "low", "high")}
@@ -132,7 +134,7 @@ _COMPARISON_FORMATS = {"statistic": lambda value: decimal(value, 2), "p_value": 
 def from_comparisons(comparisons: pd.DataFrame, source: Source) -> dict[str, Number]:
     """Return `<strategy>.against.<baseline>.<metric>.<test>.<column>` of the comparisons over all domains."""
     numbers: dict[str, Number] = {}
-    for row in comparisons[comparisons["domain"] == "overall"].to_dict("records"):
+    for row in comparisons[comparisons["domain"] == OVERALL].to_dict("records"):
         stem = f"{row['strategy']}.against.{row['baseline']}.{row['metric']}.{row['test'].replace(' ', '_')}"
         pair = (row["strategy"], row["baseline"])
         key = ", ".join(f"{column}={row[column]}" for column in ("strategy", "baseline", "domain", "metric", "test"))

@@ -82,7 +82,7 @@ def _curve(rows: pd.DataFrame, chosen: Mapping[Any, Any]) -> dict[str, Any]:
     overall = naming.overall(rows)
     thresholds = overall["threshold"].tolist()
     at = 0 if pd.isna(chosen["threshold"]) else thresholds.index(chosen["threshold"])
-    domains = [naming.OVERALL, *sorted(set(rows["domain"]) - {naming.OVERALL})]
+    domains = [naming.OVERALL, *naming.domains(rows["domain"])]
     return {
         "thresholds": [None if pd.isna(value) else f"{value:g}" for value in thresholds],
         "at": at,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from slm_orchestration.figures import naming
-from slm_orchestration.report.numbers import UNDEFINED, Number, decimal, interval, times
+from slm_orchestration.report.numbers import UNDEFINED, Number, decimal, interval, percent, times
 
 Row = tuple[str, ...]
 
@@ -70,7 +70,7 @@ def models(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTab
 def domains(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTable:
     """Return the mean quality of each model in each domain, with the number of tasks."""
     constants = naming.constants(estimates)
-    names = sorted(set(estimates["domain"]) - {naming.OVERALL})
+    names = naming.domains(estimates["domain"])
     rows = tuple(
         (
             name.replace("_", " "),
@@ -172,6 +172,33 @@ def markdown(table: PrintedTable) -> str:
     rules = tuple({"l": "---", "r": "---:"}[side] for side in table.align)
     lines = [table.header, rules, *table.rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+
+
+def with_table(page: str, table: PrintedTable, command: str) -> str:
+    """Return a Markdown page with `table` between the two lines that mark the place of `command`'s table.
+
+    Raises ValueError where the page lacks them.
+    """
+    start, end = f"<!-- {command} -->", f"<!-- end of {command} -->"
+    if page.count(start) != 1 or page.count(end) != 1:
+        raise ValueError(f"the page needs the line {start!r} and, below it, {end!r}")
+    before, rest = page.split(start)
+    return f"{before}{start}\n{markdown(table)}\n{end}{rest.split(end)[1]}"
+
+
+def agreement(frame: pd.DataFrame) -> PrintedTable:
+    """Return how often two recordings of the same tasks agree, a row per model and kind of answer."""
+    rows: list[Row] = []
+    rules: list[int] = []
+    for row in frame.to_dict("records"):
+        if rows and row["model"] != frame["model"].iloc[len(rows) - 1]:
+            rules.append(len(rows))
+        same_quality = f"{percent(row['same_quality'])} {interval(percent(row['low']), percent(row['high']))}"
+        qualities = (decimal(row["quality"]), decimal(row["other_quality"]))
+        counted = (decimal(row["tasks"], 0), percent(row["same_answer"]))
+        rows.append((row["model"], row["answers"], *counted, same_quality, *qualities))
+    header = ("model", "answers", "tasks", "same words", "same quality", "mean quality", "of the second")
+    return PrintedTable("agreement", header, "llrrrrr", tuple(rows), tuple(rules))
 
 
 def _words(reading: str) -> str:

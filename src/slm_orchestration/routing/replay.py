@@ -22,8 +22,8 @@ from slm_orchestration.routing.access import PROMPT, STATE, Called, guarded, par
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.router import Router
 from slm_orchestration.routing.rules import GUESS, Choices
+from slm_orchestration.statistics.strategy_matrix import OVERALL
 
-OVERALL = "overall"
 OVERHEAD_COLUMNS = [
     "strategy",
     "single_p50_s",

@@ -84,8 +84,8 @@ def records(outcomes: Path | None, tasks: Path | None) -> Records:
     """Return the paths of the recorded tables; by default those of the committed outcomes of the standard suite.
 
     The profiles lie beside the folder of outcomes; seconds and dollars are those of this machine if it was measured
-    there, else of the one that the packaged pool was measured on. The tasks of a packaged suite are built if their table does not
-    exist yet. Raises ValueError naming what is missing otherwise.
+    there, else of the one that the packaged pool was measured on. The tasks of a packaged suite are built if their
+    table does not exist yet. Raises ValueError naming what is missing otherwise.
     """
     folder = Path(outcomes) if outcomes is not None else REPOSITORY / "data" / "outcomes" / "standard"
     path = Path(tasks) if tasks is not None else REPOSITORY / "data" / "tasks" / f"{folder.name}.parquet"

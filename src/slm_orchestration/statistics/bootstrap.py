@@ -27,7 +27,7 @@ from slm_orchestration.statistics.resampling import (
     restrict,
     weighted_medians,
 )
-from slm_orchestration.statistics.strategy_matrix import COLUMNS, OVERALL, StrategyMatrix
+from slm_orchestration.statistics.strategy_matrix import COLUMNS, MACRO, OVERALL, StrategyMatrix
 
 Floats = NDArray[np.float64]
 
@@ -180,7 +180,10 @@ _STUDENTISED = {
 
 @dataclass(frozen=True)
 class Domain:
-    """Tasks of one domain or of all: `rows` in the matrix, `groups` in its design, `sums` and `sizes` per group."""
+    """Tasks of one domain or of all: `rows` in the matrix, `groups` in its design, `sums` and `sizes` per group.
+
+    In MACRO, where a task has the weight of its domain, `sums` and `sizes` are of weighted tasks.
+    """
 
     name: str
     rows: NDArray[np.bool_]
@@ -193,7 +196,7 @@ class Domain:
     @property
     def tasks(self) -> int:
         """How many tasks."""
-        return int(self.sizes.sum())
+        return round(float(self.sizes.sum()))
 
     @property
     def nonempty_groups(self) -> int:
@@ -258,10 +261,15 @@ class ResampledMeans:
 def resample(
     matrix: StrategyMatrix, *, resamples: int, seed: int, per_domain: bool = True
 ) -> dict[str, ResampledMeans]:
-    """Return the resampled means of OVERALL and of each domain; all strategies and domains share the draws."""
+    """Return the resampled means of OVERALL and of each domain, and of several domains also MACRO.
+
+    All strategies and domains share the draws.
+    """
     design = matrix.design()
     wanted = matrix.domains() if per_domain else {OVERALL: matrix.domains()[OVERALL]}
     domains = [_domain(matrix, design, name, rows) for name, rows in wanted.items()]
+    if len(domains) > 2:
+        domains.append(_domain(matrix, design, MACRO, wanted[OVERALL], matrix.equal_domain_weights()))
     width = len(COLUMNS) * len(matrix.strategies)
     resampled = {domain.name: np.empty((resamples, width)) for domain in domains}
     medians = {domain.name: np.empty((1 + resamples, len(matrix.strategies))) for domain in domains}
@@ -295,10 +303,14 @@ def resample(
     }
 
 
-def _domain(matrix: StrategyMatrix, design: Design, name: str, rows: NDArray[np.bool_]) -> Domain:
+def _domain(
+    matrix: StrategyMatrix, design: Design, name: str, rows: NDArray[np.bool_], weights: Floats | None = None
+) -> Domain:
     within, groups = restrict(design, rows)
     values = np.hstack([matrix.values[column][rows] for column in COLUMNS])
-    sizes = np.bincount(within.group, minlength=within.stratum.size).astype(float)
+    sizes = np.bincount(within.group, weights, minlength=within.stratum.size).astype(float)
+    if weights is not None:
+        values = values * weights[:, None]
     return Domain(name, rows, groups, within, group_sums(values, within), sizes, matrix.values["latency_s"][rows])
 
 

@@ -18,7 +18,7 @@ from slm_orchestration.statistics.bootstrap import (
 from slm_orchestration.statistics.estimates import bootstrap_interval
 from slm_orchestration.statistics.intervals import UndefinedStatistic, jackknife_influence
 from slm_orchestration.statistics.metrics import mixture_mean, mixture_per_task, without_rounding
-from slm_orchestration.statistics.strategy_matrix import MIXTURE, OVERALL, StrategyMatrix
+from slm_orchestration.statistics.strategy_matrix import MACRO, MIXTURE, OVERALL, StrategyMatrix
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ def compare(
     """
     frames, unmeasured = [], matrix.references.unmeasured
     for name, part in parts.items():
-        if name != OVERALL and part.domain.nonempty_groups < 2:
+        if name == MACRO or (name != OVERALL and part.domain.nonempty_groups < 2):
             continue
         frames += [
             _against_most_expensive(matrix, part, metric, seed=seed, level=level)

@@ -11,6 +11,7 @@ from slm_orchestration.statistics import intervals
 from slm_orchestration.statistics.bootstrap import MEAN, RATIO_TO_MOST_EXPENSIVE, ResampledMeans, studentised_interval
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.metrics import METRICS
+from slm_orchestration.statistics.strategy_matrix import MACRO
 
 Floats = NDArray[np.float64]
 Row = dict[str, object]
@@ -56,7 +57,8 @@ def summarise(parts: dict[str, ResampledMeans], *, level: float) -> pd.DataFrame
                 rows += _ratio_rows(part, metric, level)
             else:
                 rows += _rows(part, metric, level)
-        rows += _median_rows(part, level)
+        if part.domain.name != MACRO:  # a median is of tasks, not of domains
+            rows += _median_rows(part, level)
     frame = pd.DataFrame(rows).assign(level=level)
     return tables.conform(frame.sort_values(["strategy", "domain", "metric"], ignore_index=True), tables.ESTIMATES)
 

@@ -25,7 +25,7 @@ from slm_orchestration.statistics.estimates import summarise
 from slm_orchestration.statistics.grid import ROUNDING
 from slm_orchestration.statistics.intervals import UndefinedStatistic, simultaneous_band
 from slm_orchestration.statistics.metrics import METRICS
-from slm_orchestration.statistics.strategy_matrix import OVERALL, StrategyMatrix
+from slm_orchestration.statistics.strategy_matrix import MACRO, OVERALL, StrategyMatrix
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -269,7 +269,7 @@ def _between_domains(
 ) -> Iterator[Row]:
     """tau, the deviation of the difference in quality over domains, and a permutation test that it is 0."""
     differences, others = _differences(matrix)
-    names = [name for name in parts if name != OVERALL]
+    names = [name for name in parts if name not in (OVERALL, MACRO)]
     if len(names) < 2:
         return
     means, domain = group_means(differences, matrix.design().group, matrix.tasks["domain"])

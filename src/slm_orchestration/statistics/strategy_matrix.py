@@ -17,8 +17,8 @@ from slm_orchestration.statistics.resampling import Design, design
 Floats = NDArray[np.float64]
 
 COLUMNS = ("quality", "cost_usd", "latency_s", "small_share", "device_s")
-# The value of `domain` in rows over all domains.
-OVERALL = "overall"
+# The value of `domain` in rows over all domains: of all tasks, and of the domains' means, each counted equally.
+OVERALL, MACRO = "overall", "macro"
 # Names of reference strategies; a constant strategy is named by this prefix and its model.
 CONSTANT, GUESS, MIXTURE, RANDOM = "always_", "guess", "mixture", "random"
 
@@ -63,6 +63,11 @@ class StrategyMatrix:
         """Which tasks belong to OVERALL (all of them) and to each domain, as Boolean masks."""
         domain = self.tasks["domain"].to_numpy()
         return {OVERALL: np.ones(domain.size, dtype=bool)} | {name: domain == name for name in sorted(set(domain))}
+
+    def equal_domain_weights(self) -> Floats:
+        """The weight of each task in MACRO: the domains' weights are equal, and all weights sum to the tasks."""
+        _, domain, sizes = np.unique(self.tasks["domain"].to_numpy(str), return_inverse=True, return_counts=True)
+        return (domain.size / sizes.size / sizes)[domain]
 
     def column(self, strategy: str) -> int:
         """The column index of a strategy."""

@@ -37,7 +37,7 @@ from slm_orchestration.statistics.estimates import summarise
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.metrics import mixture_per_task
 from slm_orchestration.statistics.power import detectable_difference, pairs_needed
-from slm_orchestration.statistics.strategy_matrix import MIXTURE, constant, references, strategy_matrix
+from slm_orchestration.statistics.strategy_matrix import MIXTURE, OVERALL, constant, references, strategy_matrix
 
 THRESHOLDS = np.linspace(0, 1, 41)
 WORTHWHILE_GAIN = 0.01  # a gain in quality that is worth detecting, for the number of tasks needed
@@ -223,7 +223,7 @@ def _estimated(
     decisions = pd.concat(parts, ignore_index=True)
     matrix = strategy_matrix(decisions, evaluation.tasks, references(outcomes.models, vertices, guess=False))
     drawn = resample(matrix, resamples=settings.resamples, seed=settings.seed, per_domain=False)
-    mixed, name = mixture_per_task(matrix, drawn["overall"].domain.rows, "quality"), next(iter(strategies))
+    mixed, name = mixture_per_task(matrix, drawn[OVERALL].domain.rows, "quality"), next(iter(strategies))
     column = matrix.column(name)
     differences = matrix.values["quality"] - mixed.expected - mixed.cost_term
     return summarise(drawn, level=0.95), float(differences[:, column].std(ddof=1))

@@ -18,13 +18,14 @@ from slm_orchestration import tables
 from slm_orchestration.routing import sweep
 from slm_orchestration.routing.access import guarded
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.routing.replay import OVERALL, Replayed
+from slm_orchestration.routing.replay import Replayed
 from slm_orchestration.routing.strategy import FittedRoutedStrategy
 from slm_orchestration.routing.sweep import Changes
 from slm_orchestration.statistics import curves, intervals, paired_tests
 from slm_orchestration.statistics.curves import CostCurve, pair_curve, resample_measures
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.resampling import design
+from slm_orchestration.statistics.strategy_matrix import OVERALL
 
 Floats = NDArray[np.float64]
 Row = dict[str, object]

@@ -29,6 +29,7 @@ from slm_orchestration.routing.routers.knn import NearestTasksRouter
 from slm_orchestration.routing.routers.matrix_factorization import MatrixFactorizationRouter
 from slm_orchestration.routing.routers.regression import RegressionRouter
 from slm_orchestration.statistics.sensitivity import overlap_corrected
+from slm_orchestration.studies.refits import SHARES, resplit
 from slm_orchestration.tables import LEARNED
 
 Floats = NDArray[np.float64]
@@ -257,11 +258,11 @@ def _predicted(
 def _parts(
     pair: OutcomeMatrix, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    codes, names = pd.factorize(pair.tasks["group"], sort=True)
-    place = rng.permutation(len(names))[codes] / len(names)
-    order = rng.permutation(len(codes))
-    place = place[order]
-    return order[place < 0.3], order[(place >= 0.3) & (place < 0.5)], order[place >= 0.5]
+    """Return the rows of fit, calibration and evaluation tasks of a random split of groups, in random order."""
+    split = resplit(pair, rng).tasks["split"].to_numpy()
+    order = rng.permutation(len(pair))
+    fit, calibration, evaluation = (order[split[order] == name] for name in SHARES)
+    return fit, calibration, evaluation
 
 
 def _summary(frame: pd.DataFrame, sizes: tuple[int, int], *, datasets: int) -> pd.DataFrame:

@@ -23,9 +23,9 @@ MeasureOverhead = Callable[[FittedStrategy, OutcomeMatrix], Overhead]
 def resplit(outcomes: OutcomeMatrix, rng: np.random.Generator) -> OutcomeMatrix:
     """Return the outcomes with whole groups assigned at random to fit, calibration and evaluation by `SHARES`."""
     groups, code = np.unique(outcomes.tasks["group"].to_numpy(str), return_inverse=True)
-    position = (rng.permutation(groups.size) + 0.5) / groups.size
-    bounds = np.cumsum(list(SHARES.values()))[:-1]
-    split = np.array(list(SHARES))[np.searchsorted(bounds, position)]
+    position = rng.permutation(groups.size) / groups.size
+    ends = np.cumsum(list(SHARES.values()))[:-1]
+    split = np.array(list(SHARES))[np.searchsorted(ends, position, side="right")]
     return replace(outcomes, tasks=outcomes.tasks.assign(split=split[code]))
 
 

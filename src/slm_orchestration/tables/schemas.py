@@ -84,7 +84,7 @@ STATES = schema(
     [
         column("task_id", TEXT, "as in TASKS"),
         column("model", TEXT, "model that processed the prompt"),
-        column("state", pa.list_(pa.float16()), "last layer's hidden state at the last prompt token"),
+        column("state", pa.list_(pa.float16()), "hidden state of the prompt after one layer"),
     ],
 )
 

@@ -70,15 +70,6 @@ def label_probabilities(
 
 
 @torch.inference_mode()
-def final_states(
-    network: Any, prompts: Sequence[Prompt], limits: BatchLimits
-) -> Iterator[list[tuple[int, list[float]]]]:
-    """Yield, per prefill batch, the index of a prompt and the final hidden state at its last token."""
-    for batch, result in _prefill_all(network, prompts, limits):
-        yield list(zip(batch.indices, result.states.float().tolist(), strict=True))
-
-
-@torch.inference_mode()
 def generate(
     network: Any,
     prompts: Sequence[Prompt],

@@ -28,11 +28,11 @@ from slm_orchestration.models.local.decode import (
     Prompt,
     Sampling,
     end_tokens_of,
-    final_states,
     generate,
     label_probabilities,
     stream_tokens,
 )
+from slm_orchestration.models.local.states import default_layer, hidden_states
 from slm_orchestration.models.model import CallError, Completion, TaskError, token_signals
 from slm_orchestration.models.weights import Weights
 from slm_orchestration.tasks.task import Task
@@ -141,11 +141,20 @@ class LocalModel:
             yield from text_chunks(answer_tokens(), partial(self._tokenizer.decode, skip_special_tokens=True))
         yield free_completion(prompt, last, end_tokens, self._tokenizer)
 
-    def states(self, tasks: Sequence[Task]) -> Iterator[list[tuple[int, list[float]]]]:
-        """Yield indices into `tasks` with the final hidden state at the prompt's last token."""
+    def states(
+        self, tasks: Sequence[Task], *, layer: int | None, pooling: str
+    ) -> Iterator[list[tuple[int, list[float]]]]:
+        """Yield indices into `tasks` with the state of the prompt after `layer`; None is two thirds of the depth."""
         self.load()
-        prompts = [Prompt(one, 1, task.dataset) for task, one in zip(tasks, self._prompts(tasks), strict=True)]
-        yield from final_states(self._network, prompts, self._limits(_NO_LIMIT))
+        limits = self._limits(_NO_LIMIT)
+        yield from hidden_states(
+            self._network,
+            self._prompts(tasks),
+            layer=default_layer(self._network) if layer is None else layer,
+            pooling=pooling,
+            max_tokens=limits.prefill_tokens,
+            max_prompts=limits.prefill_prompts,
+        )
 
     def samples(
         self, tasks: Sequence[Task], *, temperature: float, seeds: Sequence[Sequence[int]], batch_tokens: int

@@ -26,12 +26,11 @@ class PrefillBatch:
 class PrefillResult:
     """What a forward pass over the prompts of a batch gives.
 
-    `logits` (prompts × vocabulary) and final hidden `states` (prompts × width) are at the last token, `cache` holds the
-    keys and values of all tokens, and `mask` (prompts × tokens) is 0 where a token is padding.
+    `logits` (prompts × vocabulary) are at the last token, `cache` holds the keys and values of all tokens, and `mask`
+    (prompts × tokens) is 0 where a token is padding.
     """
 
     logits: torch.Tensor
-    states: torch.Tensor
     cache: DynamicCache
     mask: torch.Tensor
 
@@ -76,7 +75,7 @@ class Prefiller:
     _prefix_cache: Any = field(default=None, init=False, repr=False)
 
     def prefill(self, prompts: Sequence[list[int]], prefix_length: int) -> PrefillResult:
-        """Return logits, states and KV cache of `prompts`, whose first `prefix_length` tokens are the same."""
+        """Return logits and KV cache of `prompts`, whose first `prefix_length` tokens are the same."""
         cache = self._cache_of(prompts[0][:prefix_length], len(prompts))
         suffixes = [prompt[prefix_length:] for prompt in prompts]
         width = max(map(len, suffixes))
@@ -89,7 +88,7 @@ class Prefiller:
         position_ids = (mask.cumsum(dim=-1) - 1).clamp(min=0)[:, prefix_length:]
         states = _final_states(self.network, ids, mask, position_ids, cache)[:, -1]
         logits = self.network.get_output_embeddings()(states)
-        return PrefillResult(logits.float(), states, cache, mask)
+        return PrefillResult(logits.float(), cache, mask)
 
     def _cache_of(self, prefix: list[int], rows: int) -> DynamicCache:
         """Return a KV cache that holds `prefix` in each of `rows` rows."""
