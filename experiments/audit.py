@@ -5,8 +5,9 @@ python -m experiments.audit n=20 model=smollm2-135m   one of them
 
 python -m experiments.audit inference.audit_may_skip=true   prints a line and exits with 0 where the weights are missing
 
-Fails where fewer than inference.audit_agreement of a model's answers get the recorded quality. Another number
-type or another processor may change a few answers; forged outcomes change more.
+Another number type or another processor changes a few answers: two recordings gave inference.audit_agreement of a
+model's answers the same quality (`python -m experiments.agreement`). The audit fails where that share would give a
+sample that agrees so little in fewer than one of a thousand cases; forged outcomes agree less.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from slm_orchestration.outcomes.store import read_outcomes
 from slm_orchestration.tasks.scoring import score
 from slm_orchestration.tasks.task import Task
 
+_RARE = 0.001
+
 
 def main(cfg: DictConfig) -> None:
     may_skip = cfg.inference.audit_may_skip
@@ -43,10 +46,11 @@ def main(cfg: DictConfig) -> None:
         return
     for model, result in found.items():
         print(f"{model}: {result}")
-    limit = cfg.inference.audit_agreement
-    if failed := [model for model, result in found.items() if result.same_quality < limit]:
+    expected = cfg.inference.audit_agreement
+    if failed := [model for model, result in found.items() if result.chance(expected) < _RARE]:
         raise ValueError(
-            f"the recorded outcomes of {', '.join(failed)} are not the models' answers: less than {limit:.0%} agree"
+            f"the recorded outcomes of {', '.join(failed)} are not the models' answers: "
+            f"if {expected:.1%} agreed, a sample like this would have a chance below {_RARE}"
         )
 
 

@@ -14,6 +14,7 @@ import difflib
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -115,6 +116,8 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         | facts.recordings(recordings, Source(str(AGREEMENT.relative_to(ROOT)), ""))
         | facts.design({"simulations": int(simulated["simulations"].max())}, Source(str(VALIDATION), ""))
     )
+    smaller = _judged_on_medium(cfg, estimates)
+    named |= smaller[0]
     for alias, strategy in (
         ("leader", naming.contenders(estimates)[0]),
         ("given", "domain_table_given"),
@@ -129,8 +132,27 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         printed.claims(named, evaluated),
         printed.validation(simulated),
         printed.agreement(recordings),
+        printed.elsewhere(named, smaller[1], "medium"),
     ]
     return named, shown
+
+
+def _judged_on_medium(cfg: DictConfig, estimates: pd.DataFrame) -> tuple[dict[str, Number], pd.DataFrame]:
+    """Return numbers and estimates of the strategies that have no run here but a reference result on suite medium.
+
+    They read sampled answers or hidden states, which are recorded for that suite.
+    """
+    folder = Path(cfg.paths.expected).parent / f"medium-{cfg.pool.name}"
+    if not (folder / "estimates.parquet").exists():
+        return {}, estimates.iloc[:0]
+    there = tables.read(folder / "estimates.parquet", tables.ESTIMATES)
+    there = there[~there["strategy"].isin(estimates["strategy"]) & there["strategy"].map(naming.is_contender)]
+    source = Source(f"{folder}/estimates.parquet", "")
+    corrected = naming.corrected_p(tables.read(folder / "comparisons.parquet", tables.COMPARISONS))
+    judged = facts.verdicts(there, corrected, source)
+    kept = {name: number for name, number in judged.items() if name.endswith(".verdict")}
+    found = numbers.from_estimates(there, source) | kept
+    return {name: replace(number, strategies=()) for name, number in found.items()}, there
 
 
 def write_page(
@@ -176,6 +198,8 @@ def trace(cfg: DictConfig, name: str) -> list[tuple[str, str]]:
     about = f" (value {number.value})" if number.value is not None else ""
     links = [("number", f"{name} = {number.text or 'nothing'}{about}"), ("row", number.row)]
     table = folder / number.table
+    if not table.is_file():
+        table = Path(number.table)  # measured elsewhere: a committed table
     links.append(("table", f"{table} {_sha(table)}" if table.is_file() else number.table or "none"))
     runs = [run_of(folder, strategy) for strategy in number.strategies] or run_folders(folder)
     links.append(("configuration", f"{configuration_of(folder)}, of {len(run_folders(folder))} runs"))

@@ -25,7 +25,7 @@ def program(mark: str) -> str:
 
 @pytest.mark.real
 def test_the_replay_of_a_router_runs(medium_tasks: Path, capsys: pytest.CaptureFixture) -> None:
-    text = program("load_outcomes").replace('"suite=medium"', f'"suite=medium", "paths.tasks={medium_tasks}"')
+    text = program("load_outcomes").replace('"suite=standard"', f'"suite=medium", "paths.tasks={medium_tasks}"')
     names: dict = {}
     exec(text, names)
     assert names["replayed"].quality.shape == (41, 500)

@@ -239,8 +239,8 @@ def _check_measured(profile: Path) -> None:
     if not profile.exists():
         measured = ", ".join(sorted(path.stem for path in profile.parent.glob("*.csv")))
         raise ValueError(
-            f"{profile}: no such latency profile; measured are {measured}. On the machine that you want, "
-            f"`python -m experiments.collect inference=live profile={profile.stem}` measures one into data/live/profiles"
+            f"{profile}: no such latency profile; measured are {measured}. On that machine, "
+            f"`python -m experiments.collect inference=live profile={profile.stem}` measures one"
         )
 
 
@@ -263,8 +263,9 @@ def _states(cfg: DictConfig, outcomes: OutcomeMatrix, model: str) -> SideTable:
 
 
 def _samples(cfg: DictConfig, outcomes: OutcomeMatrix, model: str, count: int) -> SideTable:
+    recorded = _side_table(cfg, "samples", model)
     try:
-        return samples_table(_side_table(cfg, "samples", model), outcomes.tasks["task_id"], model, count)
+        return samples_table(recorded, outcomes.tasks["task_id"], model, count)
     except NotRecorded as error:
         raise NotRecorded(f"{error}; ask for fewer, or run {_command(cfg, 'samples', model)}") from error
 
@@ -272,7 +273,16 @@ def _samples(cfg: DictConfig, outcomes: OutcomeMatrix, model: str, count: int) -
 def _side_table(cfg: DictConfig, kind: str, model: str) -> pd.DataFrame:
     folder = Path(cfg.paths.outcomes)
     if not (folder / kind / f"{model}.parquet").exists():
-        raise NotRecorded(f"the {kind} of {model} are not recorded on this suite; run {_command(cfg, kind, model)}")
+        found = {
+            path.parent.parent.name: store.read_manifest(path.parent)[model]["rows"]
+            for path in folder.parent.glob(f"*/{kind}/{model}.parquet")
+        }
+        elsewhere = max(found, key=found.__getitem__, default=None)
+        judged = f"; suite={elsewhere} has them, so judge it there" if elsewhere else ""
+        raise NotRecorded(
+            f"the {kind} of {model} are not recorded on suite {cfg.suite.name}{judged}, or run "
+            f"{_command(cfg, kind, model)}"
+        )
     return read_side_table(folder, kind, model)
 
 

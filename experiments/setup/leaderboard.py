@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from experiments.setup.imported import is_asked
 from experiments.setup.inputs import check_made_from_present_inputs, models_and_tasks
 from slm_orchestration import tables
+from slm_orchestration.figures import naming
 from slm_orchestration.routing import replay
 from slm_orchestration.statistics import verdicts
 from slm_orchestration.statistics.bootstrap import resample
@@ -19,6 +20,7 @@ from slm_orchestration.statistics.comparisons import compare
 from slm_orchestration.statistics.estimates import summarise
 from slm_orchestration.statistics.strategy_matrix import (
     GUESS,
+    MACRO,
     MIXTURE,
     OVERALL,
     StrategyMatrix,
@@ -29,6 +31,7 @@ from slm_orchestration.statistics.strategy_matrix import (
 _WORDS = {verdicts.BEATS: "better", verdicts.FALLS_SHORT: "worse"}
 # References that know the outcomes or the domain of a task, which no router may know.
 PRIVILEGED = ("oracle", "oracle_permuted", "domain_table_given")
+MACRO_GAIN = "the same, domains equal"
 _NOTES = """\
 gain over mixture: mean quality above that of a random mix of constant models at the same cost, the router's
 included. better, worse: interval beyond 0 and paired t-test, Holm over strategies; undecided: with the smallest
@@ -101,9 +104,11 @@ def leaderboard(estimates: pd.DataFrame, comparisons: pd.DataFrame, overhead: Ma
     """Return one row of text per strategy, the largest gain over the mixture first.
 
     `estimates` hold metrics of operating points and of curves; `overhead` is seconds per prediction by strategy. The
-    verdict is that of `statistics.verdicts.against_mixture`: interval and paired t-test of the gain, with Holm.
+    verdict is that of `statistics.verdicts.against_mixture`: interval and paired t-test of the gain, with Holm. Where
+    domains differ in size, the gain with all domains counted equally stands beside it.
     """
-    overall = estimates[estimates["domain"] == OVERALL]
+    overall, macro = estimates[estimates["domain"] == OVERALL], estimates[estimates["domain"] == MACRO]
+    weighted = len(macro) > 0 and naming.unbalanced(estimates)
     against = comparisons.query(f"domain == '{OVERALL}' and baseline == '{MIXTURE}' and metric == 'quality'")
     rows_tested = against[against["test"] == "paired_t"].to_dict("records")
     tested = {str(row["strategy"]): row for row in rows_tested}
@@ -121,6 +126,7 @@ def leaderboard(estimates: pd.DataFrame, comparisons: pd.DataFrame, overhead: Ma
                 "latency red.": cell.estimate("latency_reduction", "{:.2f}x"),
                 "overhead ms": f"{1000 * overhead[strategy]:.1f}" if strategy in overhead else "",
                 "gain over mixture": cell.interval("gain_over_mixture", "{:+z.3f}"),
+                **({MACRO_GAIN: _Cells(macro, strategy).interval("gain_over_mixture", "{:+z.3f}")} if weighted else {}),
                 "verdict": _verdict(tested[strategy]) if strategy in tested else "",
             }
         )

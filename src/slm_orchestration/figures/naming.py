@@ -45,6 +45,12 @@ def domains(names: Iterable[str]) -> list[str]:
     return sorted({str(name) for name in names} - {OVERALL, MACRO})
 
 
+def unbalanced(estimates: pd.DataFrame) -> bool:
+    """Return whether the largest domain has more than twice the tasks of the smallest."""
+    tasks = estimates[estimates["domain"].isin(domains(estimates["domain"]))].groupby("domain")["tasks"].max()
+    return bool(len(tasks)) and int(tasks.max()) > 2 * int(tasks.min())
+
+
 def metric(estimates: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the rows of one metric over all domains, indexed by strategy: estimate, low, high, tasks."""
     rows = overall(estimates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
-from scipy.stats import hypergeom
+from scipy.stats import binom, hypergeom
 
 from slm_orchestration.statistics.intervals import wilson
 
@@ -23,6 +23,10 @@ class Agreement:
     same_quality: float
     low: float
     high: float
+
+    def chance(self, expected: float) -> float:
+        """Return the probability that at most as many tasks agree in quality, if a share `expected` of all does."""
+        return float(binom.cdf(round(self.same_quality * self.tasks), self.tasks, expected))
 
     def __str__(self) -> str:
         return (

@@ -9,6 +9,7 @@ import pandas as pd
 
 from slm_orchestration.figures import naming
 from slm_orchestration.report.numbers import UNDEFINED, Number, decimal, interval, percent, times
+from slm_orchestration.statistics.strategy_matrix import MACRO
 
 Row = tuple[str, ...]
 
@@ -25,9 +26,12 @@ class PrintedTable:
 
 
 def summary(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTable:
-    """Return retention, savings and gain of each strategy: contenders by gain, constants, references."""
+    """Return retention, savings and gain of each strategy: contenders by gain, constants, references.
+
+    Where domains differ in size, a column has the gain with all domains counted equally.
+    """
     names = naming.in_print_order(estimates, estimates["strategy"].unique())
-    groups = [_group(name) for name in names]
+    groups, weighted = [_group(name) for name in names], naming.unbalanced(estimates)
     rows = tuple(
         (
             naming.label(name),
@@ -36,6 +40,7 @@ def summary(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTa
             _text(numbers, f"{name}.cost_saving"),
             _text(numbers, f"{name}.latency_reduction"),
             _with_interval(numbers, f"{name}.gain_over_mixture"),
+            *([_text(numbers, f"{name}.{MACRO}.gain_over_mixture")] if weighted else []),
             _text(numbers, f"{name}.verdict"),
         )
         for name in names
@@ -47,10 +52,11 @@ def summary(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTa
         "cost saving",
         "latency reduction",
         "gain over the mixture",
+        *(["domains equal"] if weighted else []),
         "verdict",
     )
     rules = tuple(row for row in range(1, len(names)) if groups[row] != groups[row - 1])
-    return PrintedTable("summary", header, "lrrrrrl", rows, rules)
+    return PrintedTable("summary", header, "l" + "r" * (len(header) - 2) + "l", rows, rules)
 
 
 def models(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTable:
@@ -172,6 +178,24 @@ def markdown(table: PrintedTable) -> str:
     rules = tuple({"l": "---", "r": "---:"}[side] for side in table.align)
     lines = [table.header, rules, *table.rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+
+
+def elsewhere(numbers: Mapping[str, Number], estimates: pd.DataFrame, suite: str) -> PrintedTable:
+    """Return the results of strategies that were judged on another suite, as they read what only that one holds."""
+    rows = tuple(
+        (
+            naming.label(name),
+            suite,
+            decimal(naming.metric(estimates, "quality").loc[name, "tasks"], 0),
+            _with_interval(numbers, f"{name}.retention"),
+            _text(numbers, f"{name}.cost_saving"),
+            _with_interval(numbers, f"{name}.gain_over_mixture"),
+            _text(numbers, f"{name}.verdict"),
+        )
+        for name in naming.contenders(estimates)
+    )
+    header = ("strategy", "suite", "tasks", "retention", "cost saving", "gain over the mixture", "verdict")
+    return PrintedTable("elsewhere", header, "llrrrrl", rows)
 
 
 def with_table(page: str, table: PrintedTable, command: str) -> str:
