@@ -1,13 +1,12 @@
 """A router sees what it declares and what was paid, and nothing else."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from slm_orchestration.routing.access import guarded
-from slm_orchestration.routing.rules import Cascade, Utility
-from slm_orchestration.routing.strategy import RoutedStrategy
+from slm_orchestration.routing.access import guarded, side_table_keys
 from tests.routing.tables_by_hand import matrix
 
 OUTCOMES = matrix([[1, 1, 1], [0, 1, 1], [0, 0, 1]], confidence=[[0.9, 0.9, 0.9], [0.2, 0.8, 0.9], [0.2, 0.3, 0.9]])
@@ -76,38 +75,18 @@ def test_predictions_of_the_wrong_shape_or_range_are_refused(predicted):
         guarded(router, OUTCOMES)(())
 
 
-def test_a_dominated_model_that_no_one_chooses_changes_no_decision():
-    @dataclass
-    class Table:
-        row: list
-        reads: frozenset = frozenset({"prompt"})
-
-        def fit(self, outcomes):
-            return self
-
-        def predict_quality(self, prompts, answers):
-            return np.tile(self.row, (len(prompts), 1))
-
-    pair, three = matrix([[1, 1], [0, 1]]), matrix([[1, 0, 1], [0, 0, 1]])
-    grid = np.linspace(0, 1, 21)
-    two = RoutedStrategy("s", Table([0.4, 0.8]), Utility()).fit(pair, pair).choose(pair, grid)["s"]
-    more = RoutedStrategy("s", Table([0.4, 0.0, 0.8]), Utility()).fit(three, three).choose(three, grid)["s"]
-    assert (np.where(two.served == 1, 2, 0) == more.served).all()
-
-
-def test_permuting_tasks_permutes_decisions():
-    from slm_orchestration.routing.routers.confidence import ConfidenceRouter
-
-    order = np.array([2, 0, 1])
-    fitted = RoutedStrategy("c", ConfidenceRouter(), Cascade()).fit(OUTCOMES, OUTCOMES)
-    grid = np.linspace(0, 1, 11)
-    straight = fitted.choose(OUTCOMES, grid)["c"].served[:, order]
-    assert (straight == fitted.choose(OUTCOMES.take(order), grid)["c"].served).all()
-
-
 @pytest.mark.parametrize("quality", [1.0001, -1e-6, float("nan")])
 def test_a_prediction_outside_0_to_1_is_refused_before_it_is_put_on_the_grid(quality):
     router = Spy(lambda prompts, answers: None)
     router.predict_quality = lambda prompts, answers: np.full((len(prompts), 3), quality)
     with pytest.raises(ValueError, match="Spy must predict tasks × models"):
         guarded(router, OUTCOMES)(())
+
+
+@pytest.mark.parametrize(
+    "read", ["state:*:5", "samples:small", "samples:small:x", "state:huge", "prompt:small", "tokens:small"]
+)
+def test_a_read_that_makes_no_sense_is_refused(read):
+    router = dataclasses.make_dataclass("Odd", [("reads", frozenset)])(frozenset({read}))
+    with pytest.raises(ValueError, match="may not read"):
+        side_table_keys(router, ("small", "large"))

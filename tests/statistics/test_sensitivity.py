@@ -202,3 +202,12 @@ def test_one_strategy_has_no_rank_and_an_undefined_estimate_none_either():
         rank_intervals(np.array([1.0, np.nan]), np.zeros((5, 2)), level=0.95)
     with pytest.raises(UndefinedStatistic, match="the same in every resample"):
         rank_intervals(np.array([1.0, 2.0]), np.tile([1.0, 2.0], (5, 1)), level=0.95)
+
+
+def test_overlapping_splits_widen_the_interval():
+    values = np.array([0.0, 0.2])
+    low, high = sensitivity.overlap_corrected(values, fitted=50, tested=50, level=0.95)
+    # The variance 0.02 times (1/2 + 1), and Student's 12.706 at one degree of freedom.
+    assert (high - low) / 2 == pytest.approx(12.7062 * np.sqrt(0.02 * 1.5), rel=1e-4)
+    with pytest.raises(ValueError, match="at least 2"):
+        sensitivity.overlap_corrected(values[:1], fitted=50, tested=50, level=0.95)

@@ -1,0 +1,40 @@
+"""Drift on outcomes whose truth is known: it is there, or is not."""
+
+import pandas as pd
+
+from slm_orchestration.outcomes.imported.reader import ImportOptions, read_imported, read_new_tasks
+from slm_orchestration.studies.advice import AdviceSettings, advise
+from slm_orchestration.studies.drift import DriftTest, drift_tests, drift_text
+from tests.studies.by_hand import outcomes
+
+TARGET = AdviceSettings(resamples=300)
+
+
+def test_drift_is_significant_where_tasks_or_quality_changed_and_not_elsewhere(tmp_path):
+    advice = advise(read_imported(outcomes(tmp_path, "told", informative=True)), TARGET)
+    same = read_new_tasks(outcomes(tmp_path, "same", informative=True, tasks=300), advice.imported, ImportOptions())
+    assert [test.significant for test in drift_tests(advice, same)] == [False, False, False]
+    misled = read_new_tasks(
+        outcomes(tmp_path, "untold", informative=False, tasks=300), advice.imported, ImportOptions()
+    )
+    assert {test.what: test.significant for test in drift_tests(advice, misled)}["retention"]
+    prompts = tmp_path / "prompts.csv"
+    pd.DataFrame({"task_id": range(200), "prompt": [f"prove the theorem {n}" for n in range(200)]}).to_csv(prompts)
+    asked = read_new_tasks(prompts, advice.imported, ImportOptions())
+    tests = drift_tests(advice, asked)
+    assert {test.what: test.significant for test in tests}["predicted gain of the most expensive model"]
+    assert "CHANGED" in drift_text(tests, len(asked.tasks))
+
+
+def test_the_text_says_what_changed_with_both_means_and_what_to_do():
+    same = DriftTest("length", 12.0, 12.5, 0.4, False, "grade some")
+    fell = DriftTest("retention", 0.96, 0.8, 0.001, True, "choose the threshold again")
+    text = drift_text([same, fell], 1200)
+    assert "1,200 new tasks" in text
+    assert "no change" in text and "length: 12 before, 12.5 now, p = 0.4." in text
+    assert "CHANGED" in text and "retention: 0.96 before, 0.8 now, p = 0.001. choose the threshold again." in text
+    assert "grade some" not in text
+
+
+def test_without_a_test_there_is_nothing_to_compare():
+    assert "nothing to compare" in drift_text([], 5)
