@@ -88,7 +88,7 @@ def main(cfg: DictConfig) -> None:
 
 def draw(cfg: DictConfig, results: Results, folder: Path) -> list[Path]:
     """Draw every figure into `folder`; return the files."""
-    estimates, served, outcomes = results.estimates, results.at_operating_points(), evaluated_outcomes(cfg)
+    estimates, served, outcomes = results.estimates, results.decisions, evaluated_outcomes(cfg)
     drawn = _figures_of_results(results) | {
         "latency": latency_ecdf(served, estimates),
         "price_ratio": price_ratio(served, outcomes, estimates),
@@ -174,7 +174,7 @@ def write_page(
         "claims": page.table(by_name["claims"]),
         "plane": page.plane(results.estimates, results.hull),
         "curves": {name: curves[name] for name in order},
-        "tasks": page.tasks(outcomes, results.at_operating_points(), _wording(Path(cfg.paths.tasks))),
+        "tasks": page.tasks(outcomes, results.decisions, _wording(Path(cfg.paths.tasks))),
     }
     path = Path(cfg.paths.page)
     artifacts.write_text(path, page.render(data, f"Routing over {cfg.pool.name}, suite {cfg.suite.name}"))

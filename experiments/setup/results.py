@@ -30,7 +30,7 @@ _LIVE = {
 
 @dataclass(frozen=True)
 class Results:
-    """The tables of one results folder; `decisions` holds every strategy at every threshold."""
+    """The tables of one results folder; `decisions` holds every strategy at its operating point."""
 
     estimates: pd.DataFrame
     comparisons: pd.DataFrame
@@ -40,10 +40,6 @@ class Results:
     decisions: pd.DataFrame
     hull: list[str]
     configuration: str
-
-    def at_operating_points(self) -> pd.DataFrame:
-        """Return the decisions of each strategy at its operating point."""
-        return self.decisions.merge(self.operating_points[["strategy", "threshold"]], on=["strategy", "threshold"])
 
 
 def read_results(folder: Path) -> Results:
@@ -67,7 +63,7 @@ def read_results(folder: Path) -> Results:
         measured=_read(folder / "measured.parquet", tables.ESTIMATES, "experiments.analyze"),
         curves=_all(runs, "curves", tables.CURVES),
         operating_points=_all(runs, "operating_points", tables.OPERATING_POINTS),
-        decisions=_all(runs, "decisions", tables.DECISIONS),
+        decisions=pd.concat([_at_operating_points(run) for run in runs], ignore_index=True),
         hull=json.loads((folder / "hull.json").read_text(encoding="utf-8")),
         configuration=configuration,
     )
@@ -144,6 +140,13 @@ def _largest_suite(cfg: DictConfig, models: list[str]) -> Path:
 
 def _all(runs: list[Path], name: str, schema: object) -> pd.DataFrame:
     return pd.concat([tables.read(run / f"{name}.parquet", schema) for run in runs], ignore_index=True)
+
+
+def _at_operating_points(run: Path) -> pd.DataFrame:
+    """Return the decisions of one run at its operating points; those of all runs and thresholds would fill memory."""
+    points = tables.read(run / "operating_points.parquet", tables.OPERATING_POINTS)
+    decisions = tables.read(run / "decisions.parquet", tables.DECISIONS)
+    return decisions.merge(points[["strategy", "threshold"]], on=["strategy", "threshold"])
 
 
 def _read(path: Path, schema: object, command: str) -> pd.DataFrame:
