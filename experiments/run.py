@@ -27,10 +27,10 @@ from experiments.setup.tracking import log_sweep
 from slm_orchestration import artifacts, tables
 from slm_orchestration.routing import replay, sweep
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
+from slm_orchestration.routing.references import mixture_models
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy
-from slm_orchestration.statistics.curves import upper_hull
-from slm_orchestration.statistics.strategy_matrix import OVERALL
+from slm_orchestration.statistics.strategy_matrix import GUESS, OVERALL
 from slm_orchestration.studies.curve_metrics import (
     Resampling,
     SweptStrategy,
@@ -142,8 +142,8 @@ def _point(strategy: str, threshold: float, reason: str, tasks: int) -> pd.DataF
 
 
 def _write_hull(path: Path, calibration: OutcomeMatrix) -> None:
-    vertices = upper_hull(calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0))
-    artifacts.write_text(path, json.dumps([calibration.models[vertex] for vertex in vertices]) + "\n")
+    vertices = [calibration.models[vertex] for vertex in mixture_models(calibration)] or [GUESS]
+    artifacts.write_text(path, json.dumps(vertices) + "\n")
 
 
 def _print_curves(curves: pd.DataFrame, points: pd.DataFrame) -> None:

@@ -33,9 +33,10 @@ _WORDS = {verdicts.BEATS: "better", verdicts.FALLS_SHORT: "worse"}
 PRIVILEGED = ("oracle", "oracle_permuted", "domain_table_given")
 MACRO_GAIN = "the same, domains equal"
 _NOTES = """\
-gain over mixture: mean quality above that of a random mix of constant models at the same cost, the router's
-included. better, worse: interval beyond 0 and paired t-test, Holm over strategies; undecided: with the smallest
-difference that 80 % of such tests would find. APGR of cascades and of pools of three or more is over cost.
+gain over mixture: mean quality above that of a random mix of guess and constant models at the same cost, the
+router's included. mean gain: its mean over 20 costs, from the cheapest to the most expensive model's. better, worse:
+interval beyond 0 and paired t-test, Holm over strategies; undecided: with the smallest difference that 80 % of such
+tests would find. APGR of cascades and of pools of three or more is over cost.
 (privileged): a reference that knows what no router may know."""
 
 
@@ -125,6 +126,7 @@ def leaderboard(estimates: pd.DataFrame, comparisons: pd.DataFrame, overhead: Ma
                 "cost saving": cell.estimate("cost_saving", "{:.2f}x"),
                 "latency red.": cell.estimate("latency_reduction", "{:.2f}x"),
                 "overhead ms": f"{1000 * overhead[strategy]:.1f}" if strategy in overhead else "",
+                "mean gain": cell.estimate("mean_gain", "{:+z.3f}"),
                 "gain over mixture": cell.interval("gain_over_mixture", "{:+z.3f}"),
                 **({MACRO_GAIN: _Cells(macro, strategy).interval("gain_over_mixture", "{:+z.3f}")} if weighted else {}),
                 "verdict": _verdict(tested[strategy]) if strategy in tested else "",

@@ -182,11 +182,12 @@ def markdown(table: PrintedTable) -> str:
 
 def elsewhere(numbers: Mapping[str, Number], estimates: pd.DataFrame, suite: str) -> PrintedTable:
     """Return the results of strategies that were judged on another suite, as they read what only that one holds."""
+    tasks = naming.metric(estimates, "quality")["tasks"].to_dict()
     rows = tuple(
         (
             naming.label(name),
             suite,
-            decimal(naming.metric(estimates, "quality").loc[name, "tasks"], 0),
+            decimal(float(tasks[name]), 0),
             _with_interval(numbers, f"{name}.retention"),
             _text(numbers, f"{name}.cost_saving"),
             _with_interval(numbers, f"{name}.gain_over_mixture"),

@@ -80,6 +80,20 @@ class PermutedOracle:
         return {"oracle_permuted": replace(choices, permutation=permutation)}
 
 
+def mixture_models(calibration: OutcomeMatrix) -> list[int]:
+    """Return the models at the mixture's vertices, cheapest first: those on the upper hull of guess and all models.
+
+    A model below the line from guess to a more expensive model is no vertex, as mixing these two is better at its cost.
+    Guess costs nothing and is the first vertex, which is not listed; the list is empty where no model is better. Where
+    no answer without a model is known, or cost is counted in calls, the hull is that of the models alone.
+    """
+    cost, quality = calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0)
+    guessed = float(calibration.tasks["guess_quality"].mean(skipna=False))
+    if np.isnan(guessed) or calibration.cost_unit == "calls":
+        return upper_hull(cost, quality)
+    return [vertex - 1 for vertex in upper_hull(np.append(0.0, cost), np.append(guessed, quality)) if vertex > 0]
+
+
 @dataclass(frozen=True)
 class Mixture:
     """Random mixing along the upper hull of the constants, whose vertices and weights come from calibration tasks.
@@ -93,8 +107,8 @@ class Mixture:
     whole_hull: bool = True
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedMixture:
-        cost, quality = calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0)
-        vertices = upper_hull(cost, quality) if self.whole_hull else [0, len(cost) - 1]
+        cost = calibration.cost_usd.mean(axis=0)
+        vertices = (mixture_models(calibration) or [0]) if self.whole_hull else [0, len(cost) - 1]
         return FittedMixture(self.name, self.seed, tuple(vertices), cost[vertices])
 
 

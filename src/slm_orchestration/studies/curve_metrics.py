@@ -18,18 +18,21 @@ from slm_orchestration import tables
 from slm_orchestration.routing import sweep
 from slm_orchestration.routing.access import guarded
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.references import mixture_models
 from slm_orchestration.routing.replay import Replayed
 from slm_orchestration.routing.strategy import FittedRoutedStrategy
 from slm_orchestration.routing.sweep import Changes
 from slm_orchestration.statistics import curves, intervals, paired_tests
 from slm_orchestration.statistics.curves import CostCurve, pair_curve, resample_measures
 from slm_orchestration.statistics.intervals import UndefinedStatistic
+from slm_orchestration.statistics.metrics import mixture
 from slm_orchestration.statistics.resampling import design
 from slm_orchestration.statistics.strategy_matrix import OVERALL
 
 Floats = NDArray[np.float64]
 Row = dict[str, object]
 
+COST_TARGETS = 20
 CURVE_METRICS = ("apgr", "cpt_50", "cpt_80", "routing_auc")
 
 
@@ -171,6 +174,34 @@ def qnc(swept: SweptStrategy) -> MetricOfMeans:
     return MetricOfMeans(np.column_stack([paid, swept.evaluation.cost_usd[:, best]]), metric)
 
 
+def mean_gain(swept: SweptStrategy) -> MetricOfMeans:
+    """Return the mean gain over the mixture at 20 costs, equally spaced from the cheapest to the most expensive model.
+
+    For each, the threshold whose mean cost on calibration tasks is nearest; the gain is at its own cost on evaluation
+    tasks. One operating point of one split cannot rank strategies; this average does better.
+    """
+    calibration, evaluation = swept.calibration, swept.evaluation
+    if calibration.cost_unit != "usd":
+        raise UndefinedStatistic("no dollars are recorded")
+    tuned, cost = sweep.curve(swept.on_calibration), calibration.cost_usd.mean(axis=0)
+    nearest = np.abs(tuned["cost_usd"][:, None] - np.linspace(cost[0], cost[-1], COST_TARGETS)).argmin(axis=0)
+    at = np.stack([_at(swept.on_evaluation, threshold) for threshold in tuned.threshold[nearest]], axis=2)
+    vertices = mixture_models(calibration)
+    guess = evaluation.tasks["guess_quality"].to_numpy(float)
+    known = [] if np.isnan(guess).any() else [(np.zeros(len(guess)), guess)]
+    hull = known + [(evaluation.cost_usd[:, vertex], evaluation.quality[:, vertex]) for vertex in vertices]
+    values = np.column_stack(
+        [at.reshape(len(at), -1), *(column for pair in zip(*hull, strict=True) for column in pair)]
+    )
+
+    def metric(means: Floats) -> float:
+        quality, paid = means[: 2 * COST_TARGETS].reshape(2, -1)
+        hull_cost, hull_quality = means[2 * COST_TARGETS :].reshape(2, -1)
+        return float(np.mean(quality - mixture(paid[None], hull_cost[None], hull_quality[None])[0]))
+
+    return MetricOfMeans(values, metric)
+
+
 def arena(swept: SweptStrategy) -> MetricOfMeans:
     """Return RouterArena's score at the operating point."""
     if swept.evaluation.cost_unit != "usd":
@@ -190,6 +221,7 @@ def ibc(swept: SweptStrategy) -> MetricOfMeans:
 
 
 POINT_METRICS = {
+    "mean_gain": mean_gain,
     "aiq": aiq,
     "qnc": qnc,
     "arena_score": arena,

@@ -10,9 +10,9 @@ import numpy as np
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.operating_point import OperatingPoint
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.references import mixture_models
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.strategy import FittedStrategy, Strategy
-from slm_orchestration.statistics.curves import upper_hull
 from slm_orchestration.statistics.metrics import mixture
 
 SHARES = {"fit": 0.3, "calibration": 0.2, "evaluation": 0.5}
@@ -64,7 +64,7 @@ def refit(
 
 def _mixture(cost: float, calibration: OutcomeMatrix, evaluation: OutcomeMatrix) -> float:
     """Quality of the mixture at `cost`: vertices from calibration tasks, their means from evaluation tasks."""
-    vertices = upper_hull(calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0))
+    vertices = mixture_models(calibration)
     guessed = float(evaluation.tasks["guess_quality"].mean())
     costs = np.append(0.0, evaluation.cost_usd.mean(axis=0)[vertices])
     qualities = np.append(guessed, evaluation.quality.mean(axis=0)[vertices])
