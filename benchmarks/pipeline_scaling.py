@@ -3,8 +3,8 @@
 python -m benchmarks.pipeline_scaling                    medium, standard, wide: half an hour of two cores
 python -m benchmarks.pipeline_scaling quick medium
 
-Runs each stage as `make reproduce` does, into a temporary folder and without MLflow, and prints a Markdown table. Memory
-is the largest resident size of the stage's process. Measure while nothing else runs.
+Runs each stage as `make reproduce` does, into a temporary folder and without MLflow, and prints a Markdown table.
+Memory is the largest resident size of the stage's process. Measure while nothing else runs.
 """
 
 from __future__ import annotations

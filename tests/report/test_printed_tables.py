@@ -1,4 +1,5 @@
 import pandas as pd
+import pytest
 
 from slm_orchestration.report import facts, numbers, printed_tables
 from slm_orchestration.report.claims import Claim, evaluate
@@ -110,3 +111,12 @@ def test_cells_are_escaped_for_typst_and_latex():
 def test_the_terminal_shows_aligned_columns():
     table = PrintedTable("t", ("name", "n"), "lr", (("a", "1"), ("bcdef", "100")))
     assert printed_tables.text(table) == "name     n\na        1\nbcdef  100"
+
+
+def test_only_what_stands_between_the_markers_of_a_page_is_replaced():
+    start, end = "<!-- make it -->", "<!-- end of make it -->"
+    table = PrintedTable("t", ("a",), "l", (("1",),))
+    page = printed_tables.with_table(f"above\n{start}\nold\n{end}\nbelow", table, "make it")
+    assert page == f"above\n{start}\n| a |\n| --- |\n| 1 |\n{end}\nbelow"
+    with pytest.raises(ValueError, match="needs the line"):
+        printed_tables.with_table("no markers", table, "make it")

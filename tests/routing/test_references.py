@@ -11,6 +11,7 @@ from slm_orchestration.routing.references import (
     Mixture,
     Oracle,
     PermutedOracle,
+    mixture_models,
 )
 from slm_orchestration.routing.replay import Overhead, replay
 from slm_orchestration.routing.rules import GUESS
@@ -66,6 +67,17 @@ def test_the_hull_leaves_out_models_below_the_line_and_more_expensive_ones_that_
     assert upper_hull(cost, np.array([0.9, 0.2, 0.3, 0.4])) == [0]
 
 
+def test_a_model_below_the_line_from_guess_to_a_larger_one_is_no_vertex():
+    # Costs 1, 3, 10 (tables_by_hand); guess .3: the small model's .3 lies under the line to the middle one.
+    outcomes = matrix([[0, 1, 1]] * 5 + [[1, 1, 1]] * 3 + [[0, 0, 1], [0, 0, 0]])
+    outcomes.tasks["guess_quality"] = 0.3
+    assert mixture_models(outcomes) == [1, 2]
+    outcomes.tasks["guess_quality"] = np.nan
+    assert mixture_models(outcomes) == [0, 1, 2]
+    outcomes.tasks["guess_quality"] = 0.95
+    assert mixture_models(outcomes) == []
+
+
 @given(arrays(float, 6, elements=st.floats(0, 1)))
 def test_no_constant_lies_above_the_hull(quality):
     cost = np.arange(1.0, 7.0)
@@ -76,7 +88,8 @@ def test_no_constant_lies_above_the_hull(quality):
 def test_the_mixture_goes_from_the_most_expensive_to_the_cheapest_vertex():
     served = _served(Mixture("mixture", seed=0), "mixture")
     assert served[0] == [2, 2, 2, 2]
-    assert served[-1] == [0, 0, 0, 0]
+    # Guess is right on .25 of the tasks, like the small model, so the small model is no vertex.
+    assert served[-1] == [1, 1, 1, 1]
 
 
 def test_the_mixture_meets_its_target_cost_on_average():
@@ -90,7 +103,7 @@ def test_the_mixture_meets_its_target_cost_on_average():
 
 
 def test_equal_seeds_mix_equally_and_other_seeds_do_not():
-    outcomes = matrix([[0, 0, 1]] * 50)
+    outcomes = matrix([[0, 1, 1], [0, 0, 1]] * 25)
     one, same, other = (_served(Mixture("m", seed=s), "m", outcomes=outcomes) for s in (1, 1, 2))
     assert one == same
     assert one != other

@@ -43,7 +43,26 @@ def test_every_strategy_has_every_metric_in_every_domain(estimates):
         "gain_over_mixture", "pgr",
     }  # fmt: skip
     assert set(estimates["metric"]) == metrics
-    assert len(estimates) == 6 * 3 * len(metrics)
+    # Overall, two domains, and the domains counted equally, of which there is no median.
+    assert len(estimates) == 6 * (3 * len(metrics) + len(metrics) - 1)
+
+
+def test_the_macro_average_counts_domains_equally_and_not_tasks(estimates):
+    tasks = make_tasks(400)
+    kept = tasks[(tasks["domain"] == "domain-0") | (np.arange(400) < 80)].reset_index(drop=True)
+    decisions = make_decisions(tasks)
+    matrix = strategy_matrix(decisions[decisions["task_id"].isin(kept["task_id"])], kept, pool())
+    parts = resample(matrix, resamples=500, seed=0)
+    found = summarise(parts, level=0.95)
+    by_domain = [pick(found, "clever", "quality", f"domain-{number}").estimate for number in (0, 1)]
+    macro = pick(found, "clever", "quality", "macro")
+    assert macro.estimate == pytest.approx(np.mean(by_domain))
+    assert macro.estimate != pytest.approx(pick(found, "clever", "quality").estimate, abs=1e-3)
+    assert macro.tasks == len(kept) == 240
+    # Two independent means: the variance of the half of their sum.
+    errors = [parts[f"domain-{number}"].resampled.quality.std(axis=0) for number in (0, 1)]
+    expected = np.sqrt(errors[0] ** 2 + errors[1] ** 2) / 2
+    assert parts["macro"].resampled.quality.std(axis=0) == pytest.approx(expected, rel=0.1)
 
 
 def test_intervals_hold_their_estimates(estimates):

@@ -56,6 +56,23 @@ def test_a_pair_whose_metrics_a_reader_can_add_up():
     assert "undefined" in found.loc["arena_score", "method"]  # 4,000 dollars per 1,000 tasks
 
 
+def test_the_mean_gain_is_that_over_the_mixture_at_twenty_costs():
+    # quality 1 from cost 5.5 on, .5 at cost 1; the mixture goes from .5 at 1 to 1 at 10 (no guess is known)
+    swept, _ = _sweep([[1, 1], [0, 1]] * 20, [[0.9, 1.0], [0.1, 1.0]] * 20)
+    for outcomes in (swept.calibration, swept.evaluation):
+        outcomes.tasks["guess_quality"] = np.nan
+    points = sweep.curve(swept.on_calibration)
+    expected = []
+    for target in np.linspace(1, 10, 20):
+        nearest = np.abs(points["cost_usd"] - target).argmin()
+        cost, quality = points["cost_usd"][nearest], points["quality"][nearest]
+        expected.append(quality - (0.5 + 0.5 * (cost - 1) / 9))
+    found = _by_metric(swept).loc["mean_gain"]
+    assert max(expected) > 0.2
+    assert found["estimate"] == pytest.approx(np.mean(expected))
+    assert found["low"] == pytest.approx(found["estimate"], abs=0.05)
+
+
 def test_equal_models_leave_apgr_undetermined():
     swept, _ = _sweep([[1, 0], [0, 1]] * 20, [[0.9, 1.0], [0.1, 1.0]] * 20)
     found = _by_metric(swept)

@@ -5,7 +5,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from slm_orchestration.tasks.forms import Free
+from slm_orchestration.tasks.forms import Free, Words
 from slm_orchestration.tasks.suite import (
     PILOT_COLUMNS,
     DomainPlan,
@@ -31,6 +31,19 @@ def test_a_suite_has_its_size_and_no_group_in_two_splits(datasets):
     tasks = suite_tasks(corpus, datasets, Suite("s", 40, 20, None), None)
     assert len(tasks) == 40 and groups_in_several_splits(tasks) == []
     assert tasks == build_suite(datasets, Suite("s", 40, 20, None), None)
+
+
+def test_every_choice_adds_all_choice_tasks_of_any_length_and_keeps_the_rest(datasets, tmp_path):
+    rows = [{"question": f"Is {n} even? " + "x" * n, "answer": "A"} for n in range(90)]
+    form = Words({"A": "Yes", "B": "No"}, "Yes or No?", "{question}", "{answer}")
+    datasets["d", "choice"] = dataset_in(tmp_path / "choice.jsonl", rows, form=form)
+    corpus = read_corpus(datasets, skip_invalid=False)
+    limits = {"tasks_per_domain": 40, "first_size": 20, "longest": 60}
+    small = suite_tasks(corpus, datasets, Suite("s", **limits), None)
+    wide = suite_tasks(corpus, datasets, Suite("s", **limits, every_choice=True), None)
+    choices = [task for task in corpus.tasks if task.choices is not None and task.split != "pilot"]
+    assert {task.task_id for task in wide} == {task.task_id for task in [*small, *choices]}
+    assert len(wide) > len(small) and max(len(task.question) for task in wide) > 60
 
 
 def test_rows_and_tasks_that_are_left_out_are_counted(datasets):
