@@ -48,4 +48,5 @@ def test_an_emulated_kernel_is_the_one_that_numpy_computes_with():
     code = "import numpy, threadpoolctl; print([pool.get('architecture') for pool in threadpoolctl.threadpool_info()])"
     environment = os.environ | machines["Prescott"].environment
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert "Prescott" in said.stdout
+    # OpenBLAS reports this kernel by the name of the oldest processor that it serves.
+    assert "Prescott" in said.stdout or "Katmai" in said.stdout
