@@ -3,13 +3,11 @@
 import json
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from omegaconf import DictConfig
 
 from experiments import verify
 from slm_orchestration import tables
-from slm_orchestration.report import reference
 from tests.experiments.by_hand import configured
 from tests.experiments.results_by_hand import write_results
 
@@ -96,14 +94,6 @@ def test_numbers_may_differ_by_rounding_and_not_by_more(cfg: DictConfig, capsys:
     assert "6 of 7 files have the reference's bytes; others may differ in last digits" in capsys.readouterr().out
 
 
-def test_choices_that_differ_are_counted():
-    rows = pd.DataFrame({"strategy": "s", "threshold": [0.0, 0.5], "task_id": "a", "model": ["small", "large"]})
-    constant = pd.DataFrame({"strategy": ["t"], "threshold": [float("nan")], "task_id": ["a"], "model": ["small"]})
-    here = reference.choices_of(pd.concat([rows, constant]))
-    there = reference.choices_of(pd.concat([rows.assign(model="large"), constant]))
-    assert reference.different_choices(here, there) == {"s": (1, 2), "t": (0, 1)}
-
-
 def test_other_settings_and_other_suites_are_not_compared(cfg: DictConfig, capsys: pytest.CaptureFixture):
     seed, cfg.seed = cfg.seed, 1
     verify.main(cfg)
@@ -112,14 +102,3 @@ def test_other_settings_and_other_suites_are_not_compared(cfg: DictConfig, capsy
     (Path(cfg.paths.expected) / "reference.json").unlink()
     verify.main(cfg)
     assert "holds no reference" in capsys.readouterr().out
-
-
-def test_a_row_that_only_one_table_has_is_a_difference():
-    row = {"strategy": "s", "domain": "overall", "metric": "quality", "estimate": 0.5, "low": 0.4, "high": 0.6}
-    frame = tables.conform(pd.DataFrame([row | {"level": 0.95, "tasks": 4, "method": "by hand"}]), tables.ESTIMATES)
-    assert reference.differences(frame, frame, tables.ESTIMATES) == []
-    for here, there in ((frame.iloc[:0], frame), (frame, frame.iloc[:0])):
-        (found,) = reference.differences(here, there, tables.ESTIMATES)
-        assert (found.strategy, found.numbers, found.rows) == ("s", 1, 1)
-    (found,) = reference.differences(frame.assign(estimate=0.55), frame, tables.ESTIMATES)
-    assert found.largest == pytest.approx(0.05 / 0.2)

@@ -41,7 +41,7 @@ def test_labelled_options_are_counted():
     assert analyse(["Which?\nA. one\nB) two\n(C) three\nDone."])["options"].tolist() == [3.0]
 
 
-def test_complexity_grows_with_numbers_and_reasoningwords():
+def test_complexity_grows_with_numbers_and_reasoning_words():
     easy, hard = complexity(analyse([EASY, HARD]))
     assert 0 <= easy < hard <= 1
 

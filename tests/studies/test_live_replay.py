@@ -53,13 +53,13 @@ def test_replay_pays_for_the_called_models_and_grades_the_served_one(records, ev
 def test_the_prediction_of_a_constant_is_that_constant_and_equal_seeds_give_equal_intervals():
     rng = np.random.default_rng(0)
     replayed = pd.DataFrame({"quality": 0.5, "cost_usd": 2.0, "latency_s": rng.random(400)})
-    one, two = (predict(replayed, 50, rng=np.random.default_rng(1)) for _ in range(2))
+    one, two = (predict(replayed, 400, rng=np.random.default_rng(1)) for _ in range(2))
     pd.testing.assert_frame_equal(one, two)
     quality, cost, latency = one.to_dict("records")
     assert (quality["predicted"], quality["low"], quality["high"]) == (0.5, 0.5, 0.5)
     assert (cost["low"], cost["high"], cost["from"]) == (2.0, 2.0, 400)
-    # the variances of both samples add up: 1/12 · (1/400 + 1/50)
-    width = 2 * 1.96 * np.sqrt((1 / 400 + 1 / 50) / 12)
+    # the variances of both samples add up: 1/12 · (1/400 + 1/400)
+    width = 2 * 1.96 * np.sqrt((1 / 400 + 1 / 400) / 12)
     assert latency["high"] - latency["low"] == pytest.approx(width, rel=0.1)
 
 

@@ -35,3 +35,11 @@ def test_a_model_that_was_not_called_gets_its_mean_quality():
     fitted = AnswerScorerRouter(analysis(), words()).fit(fit_table(OUTCOMES))
     quality = guarded(fitted, OUTCOMES)((0,))
     assert quality[:, 1:] == pytest.approx(np.tile(OUTCOMES.quality.mean(axis=0)[1:], (200, 1)), abs=STEP)
+
+
+def test_the_length_of_an_answer_alone_can_tell_too():
+    outcomes = matrix(QUALITY, questions=["same question"] * 200)
+    outcomes.answers["answer"] = "same answer"
+    outcomes.answers["completion_tokens"] = np.where(outcomes.quality.ravel() > 0, 1, 100)
+    predicted = guarded(AnswerScorerRouter(analysis(), words()).fit(fit_table(outcomes)), outcomes)((0,))[:, 0]
+    assert predicted[outcomes.quality[:, 0] == 1].min() > 0.5 > predicted[outcomes.quality[:, 0] == 0].max()

@@ -12,28 +12,12 @@ import pytest
 
 from slm_orchestration.serving.gateway.app import RequestLimits
 from slm_orchestration.serving.gateway.openai_api import Chat
-from tests.serving.gateway.echo_server import Echo, serving
-
-USER = [{"role": "user", "content": "to be or not"}]
-
-
-@pytest.fixture(scope="module")
-def running():
-    with serving() as one:
-        yield one
+from tests.serving.gateway.by_hand import USER, chat, post, until
+from tests.serving.gateway.echo_server import serving
 
 
 def client(running, key="none"):
     return openai.OpenAI(base_url=f"{running.url}/v1", api_key=key, max_retries=0)
-
-
-def post(running, content, **extra):
-    body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return httpx.post(f"{running.url}/v1/chat/completions", content=body, timeout=10, **extra)
-
-
-def chat(text, **extra):
-    return {"model": "auto", "messages": [{"role": "user", "content": text}], **extra}
 
 
 def test_the_official_client_gets_a_completion(running):
@@ -137,14 +121,6 @@ def test_an_invalid_request_is_a_400_in_openais_schema(running, body):
     assert len(response.content) < 1000
 
 
-def test_text_parts_are_joined_and_the_role_developer_becomes_system(running):
-    parts = [{"type": "text", "text": "to "}, {"type": "text", "text": "be"}]
-    messages = [{"role": "developer", "content": "Rhyme."}, {"role": "user", "content": parts}]
-    assert post(running, {"model": "small", "messages": messages, "tools": None}).status_code == 200
-    plain = [{"role": "system", "content": "Rhyme."}, {"role": "user", "content": "to be"}]
-    assert running.gateway.backend.asked[-1] == Chat(plain, "small", None)
-
-
 def test_errors_of_paths_and_methods_have_openais_schema(running):
     for method, path, status in [("GET", "/v1/chat/completions", 405), ("GET", "/nowhere", 404), ("PUT", "/%ff", 404)]:
         response = httpx.request(method, running.url + path)
@@ -162,17 +138,6 @@ def test_a_request_that_is_too_large_is_a_413_with_and_without_a_content_length(
     assert httpx.post(f"{running.url}/v1/chat/completions", content=pieces()).status_code == 413
 
 
-def test_a_client_that_does_not_finish_its_request_is_disconnected(running):
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n"
-    assert running.raw(head) == b""  # the head never ends
-    assert running.raw(head + b"Content-Length: 100\r\n\r\n{").startswith(b"HTTP/1.1 408")
-    assert running.raw(b"") == b""
-
-
-def test_bytes_that_are_not_http_are_refused(running):
-    assert running.raw(b"\x16\x03\x01\x02\x00 hello\r\n\r\n").startswith(b"HTTP/1.1 400")
-
-
 def test_clients_that_disconnect_end_their_requests(running):
     before = running.gateway.admission.abandoned
     for stream in (True, False):
@@ -183,7 +148,7 @@ def test_clients_that_disconnect_end_their_requests(running):
             if stream:
                 assert b"200 OK" in connection.recv(1000)
             else:
-                _until(lambda: running.gateway.admission.in_flight == 1)
+                until(lambda: running.gateway.admission.in_flight == 1)
     assert running.in_flight() == 0
     assert running.gateway.admission.abandoned == before + 2
 
@@ -194,7 +159,7 @@ def test_too_many_requests_get_a_429_and_may_retry():
             body = json.dumps(chat("stall")).encode()
             head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
             connection.sendall(head.encode() + body)
-            _until(lambda: one.gateway.admission.in_flight == 1)
+            until(lambda: one.gateway.admission.in_flight == 1)
             response = post(one, chat("hello"))
             assert (response.status_code, response.headers["retry-after"]) == (429, "1")
         assert one.in_flight() == 0
@@ -242,30 +207,6 @@ def test_no_prompt_is_logged(running, caplog):
             post(running, chat(text, user="secret"))
         post(running, b'{"secret": ')
     assert "secret" not in caplog.text
-
-
-def test_a_stopping_server_finishes_running_requests_and_closes_its_backend():
-    backend = Echo()
-    with serving(backend) as one:
-        connection = socket.create_connection(("127.0.0.1", one.port))
-        body = json.dumps(chat("slowly but surely", stream=True)).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
-        connection.sendall(head.encode() + body)
-        _until(lambda: one.gateway.admission.in_flight == 1)
-    received = b""
-    while part := connection.recv(65536):
-        received += part
-    connection.close()
-    assert b"data: [DONE]" in received
-    assert backend.closed
-    assert (one.gateway.admission.answered, one.gateway.admission.in_flight) == (1, 0)
-
-
-def _until(condition):
-    until = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.005)
 
 
 def test_a_cached_answer_needs_no_place_and_is_counted():

@@ -1,0 +1,24 @@
+"""Requests to a running gateway, as a client without a library sends them."""
+
+import json
+import time
+
+import httpx2 as httpx
+
+USER = [{"role": "user", "content": "to be or not"}]
+
+
+def post(running, content, **extra):
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return httpx.post(f"{running.url}/v1/chat/completions", content=body, timeout=10, **extra)
+
+
+def chat(text, **extra):
+    return {"model": "auto", "messages": [{"role": "user", "content": text}], **extra}
+
+
+def until(condition):
+    until = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
