@@ -93,7 +93,12 @@ def test_a_parent_keeps_what_made_it(cfg: DictConfig, tmp_path: Path) -> None:
         "curves.parquet",
         "resolved_configuration.yaml",
     }
-    assert {"suite": "standard", "pool": "packaged", "inference": "recorded", **TAGS}.items() <= parent.data.tags.items()
+    assert {
+        "suite": "standard",
+        "pool": "packaged",
+        "inference": "recorded",
+        **TAGS,
+    }.items() <= parent.data.tags.items()
     assert len(parent.data.tags["mlflow.source.git.commit"].removesuffix("-dirty")) == 40
     assert parent.data.params["seed"] == "0"
     assert parent.data.params["routing.name"] == "heuristic"
