@@ -31,7 +31,7 @@ def main(cfg: DictConfig) -> None:
     """Write the table and the figure, and print the table."""
     frames = []
     for outcomes, table in _recorded(cfg):
-        if outcomes.tasks["question"].isna().any():
+        if outcomes.prompts.isna().any():
             print(f"{table}: skipped, as some tasks have no prompt")
             continue
         last, prompts = len(outcomes.models) - 1, prompt_features(outcomes, int(cfg.seed))

@@ -27,6 +27,7 @@ from slm_orchestration.outcomes.store import read_outcomes
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.access import PAID, side_table_keys
 from slm_orchestration.routing.outcome_matrix import (
+    REQUEST,
     NotRecorded,
     OutcomeMatrix,
     SideTable,
@@ -38,7 +39,7 @@ from slm_orchestration.routing.routers.bandit import FittedBandit
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, RoutedStrategy, Strategy
 from slm_orchestration.tasks import sandbox
 from slm_orchestration.tasks.guess import guess_quality
-from slm_orchestration.tasks.task import Task, from_table
+from slm_orchestration.tasks.task import Task, from_table, request_views
 
 T = TypeVar("T")
 # The fitted strategies that predict with a router, whose seconds are measured and paid.
@@ -146,7 +147,7 @@ def overhead_of(cfg: DictConfig, strategy: FittedStrategy, calibration: OutcomeM
 def measure_overhead(cfg: DictConfig, strategy: FittedRoutedStrategy | FittedBandit, outcomes: OutcomeMatrix) -> dict:
     """Measure the seconds that predictions take, replace the strategy's row of the overhead table, and return it."""
     path = Path(cfg.paths.overhead)
-    row = replay.measure_overhead(strategy.router, outcomes) | {
+    row = replay.measure_overhead(strategy.router, outcomes.reading(getattr(strategy, "view", REQUEST))) | {
         "device": "cpu",
         "threads": os.cpu_count(),
         "measured_on": datetime.date.today().isoformat(),
@@ -230,9 +231,8 @@ def _tasks_path(cfg: DictConfig) -> Path:
 @lru_cache(maxsize=1)  # a sweep needs them once per strategy, and grading a guess may start a sandbox
 def _tasks_with_guess(path: Path, sha256: str) -> pd.DataFrame:
     tasks = tables.read(path, tables.TASKS)
-    return tasks[["task_id", "domain", "dataset", "group", "split", "question"]].assign(
-        guess_quality=guess_quality(from_table(tasks))
-    )
+    about = tasks[["task_id", "domain", "dataset", "group", "split", "question"]]
+    return about.join(request_views(tasks["messages"])).assign(guess_quality=guess_quality(from_table(tasks)))
 
 
 def _check_measured(profile: Path) -> None:

@@ -77,8 +77,8 @@ def test_running_twice_gives_the_same_bytes_and_does_not_run_again(suite, monkey
 
 
 def test_another_seed_or_other_outcomes_run_again(suite):
-    first = _run(suite, "routing=mixture")
-    other_seed = _run(suite, "routing=mixture", "seed=1")
+    first = _run(suite, "routing=random")
+    other_seed = _run(suite, "routing=random", "seed=1")
     assert not first["decisions"].equals(other_seed["decisions"])
 
 
@@ -91,7 +91,7 @@ def test_the_router_pays_for_its_measured_overhead(suite):
 
 
 def test_tasks_that_were_not_prepared_are_named_with_the_command_that_makes_them(tmp_path):
-    with pytest.raises(ValueError, match=r"experiments\.prepare suite=medium"):
+    with pytest.raises(ValueError, match=r"experiments\.prepare suite=standard"):
         _run(tmp_path, "routing=constant")
 
 

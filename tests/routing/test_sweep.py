@@ -6,8 +6,8 @@ import pytest
 from slm_orchestration.routing import sweep
 from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis
 from slm_orchestration.routing.replay import Overhead, replay
-from slm_orchestration.routing.routers.adaptive import AdaptiveRouter
 from slm_orchestration.routing.routers.confidence import ConfidenceRouter
+from slm_orchestration.routing.routers.confidence_regression import ConfidenceRegressionRouter
 from slm_orchestration.routing.rules import Cascade, CascadeRouting, Utility
 from slm_orchestration.routing.strategy import RoutedStrategy
 from tests.routing.known import Known
@@ -40,7 +40,7 @@ def test_two_tasks_whose_changes_a_reader_can_add_up():
     ("router", "rule"),
     [
         (ConfidenceRouter(), Cascade()),
-        (AdaptiveRouter(TaskAnalysis(LatentSemantics(dimensions=4, seed=0))), Utility()),
+        (ConfidenceRegressionRouter(TaskAnalysis(LatentSemantics(dimensions=4, seed=0))), Utility()),
         (Known(np.random.default_rng(1).random((60, 3))), Utility()),
         (Known(*np.random.default_rng(1).random((2, 60, 3)), reads=ANSWERS), Utility()),
         (Known(*np.random.default_rng(1).random((2, 60, 3)), reads=ANSWERS), CascadeRouting(depth=3)),

@@ -1,6 +1,7 @@
 """Which model is called next and which is served, on predictions and limits that a reader can compare."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from slm_orchestration.models.model import Completion
@@ -17,7 +18,8 @@ FIT = matrix([[0, 1, 1], [1, 1, 1]])  # costs 1, 3 and 10
 
 def _progress(tasks=1):
     seconds, dollars = np.tile([0.1, 0.3, 1.0], (tasks, 1)), np.tile([1.0, 3.0, 10.0], (tasks, 1))
-    return Progress(MODELS, [f"question {row}" for row in range(tasks)], seconds, dollars)
+    requests = pd.DataFrame({"question": [f"question {row}" for row in range(tasks)]})
+    return Progress(MODELS, requests, seconds, dollars)
 
 
 def _utility(quality):

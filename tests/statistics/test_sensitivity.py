@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.regression.mixed_linear_model import MixedLM
 
 from slm_orchestration import tables
 from slm_orchestration.statistics import sensitivity
@@ -72,6 +73,17 @@ def test_the_mixed_model_is_rs_analysis_of_variance_where_datasets_are_of_one_si
     assert (effect.high - effect.low) / (2 * stats.norm.ppf(0.975)) == pytest.approx(error, rel=1e-4)
     assert effect.p_value == pytest.approx(2 * stats.norm.sf(mean / error), rel=1e-2)
     assert effect.units == 6
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_mixed_model_is_that_of_statsmodels_where_datasets_differ_in_size():
+    rng = np.random.default_rng(3)
+    dataset = np.repeat(np.arange(12), rng.integers(3, 40, 12))
+    values = rng.standard_normal(12)[dataset] * 0.4 + rng.standard_normal(dataset.size) + 0.2
+    fitted = MixedLM(values, np.ones((values.size, 1)), groups=dataset).fit(reml=True, method="bfgs", gtol=1e-9)
+    effect = sensitivity.mixed_effects(values, dataset, level=0.95)
+    assert effect.estimate == pytest.approx(fitted.fe_params[0], rel=1e-5)
+    assert (effect.high - effect.low) / 2 / 1.959964 == pytest.approx(fitted.bse_fe[0], rel=5e-3)
 
 
 def test_without_differences_between_datasets_the_mixed_model_is_the_paired_test():

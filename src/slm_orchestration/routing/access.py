@@ -2,7 +2,7 @@
 
 | read | what the router gets | what it costs |
 |---|---|---|
-| prompt | column prompt | nothing |
+| prompt | column prompt, and of a conversation also system, earlier, question | nothing |
 | answer:<model>, answer:* | a called model's answer, confidence, signals, length, finish reason | that call |
 | state:<model> | column state: the model's hidden state at the last prompt token | a prefill, before any call |
 | samples:<model>:<k>, samples:*:<k> | column samples: k sampled answers of a called model | k further calls |
@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 Predict = Callable[[Called], Floats]  # predicted quality, tasks × models, given the answers of the models called
 
 PROMPT, ANSWER, STATE, SAMPLES = "prompt", "answer", "state", "samples"
+PARTS = ("system", "earlier", "question")  # of a request, each in a column of its own
 # What a router gets before any call. Slicing it from the answers would take most of a live decision's time.
 _NO_ANSWERS = pd.DataFrame(
     {name: pd.Series(dtype=object) for name in ("row", "model", *ANSWER_COLUMNS, "samples")}
@@ -129,11 +130,12 @@ def fit_table(fit: OutcomeMatrix, router: Router | None = None) -> pd.DataFrame:
     and samples if it reads them.
     """
     width = len(fit.models)
-    tasks = fit.tasks.loc[fit.tasks.index.repeat(width), ["question", "domain", "group"]].reset_index(drop=True)
+    about = fit.tasks[["domain", "group"]].assign(prompt=fit.prompts)[["prompt", "domain", "group"]]
+    tasks = about.loc[about.index.repeat(width)].reset_index(drop=True)
     table = pd.concat(
         [
             pd.DataFrame({"row": np.repeat(np.arange(len(fit)), width)}),
-            tasks.rename(columns={"question": "prompt"}),
+            tasks,
             fit.answers,
             pd.DataFrame({"quality": fit.quality.ravel(), "cost_usd": fit.cost_usd.ravel()}),
         ],
@@ -159,7 +161,7 @@ def missing_inputs(strategy: object, outcomes: OutcomeMatrix) -> str | None:
         return "no answer without a model is known (column guess_quality)" if unknown else None
     router = getattr(strategy, "router", None)
     kinds = {read.partition(":")[0] for read in getattr(router, "reads", ())}
-    if "prompt" in kinds and (missing := int(outcomes.tasks["question"].isna().sum())):
+    if "prompt" in kinds and (missing := int(outcomes.prompts.isna().sum())):
         return f"it reads prompts, and {missing} of {len(outcomes)} tasks have none"
     if not_recorded := sorted(kinds - {"prompt", "answer"}):
         return f"it reads {not_recorded[0].removesuffix('s')}s of models, which were not recorded"
@@ -172,7 +174,8 @@ def missing_inputs(strategy: object, outcomes: OutcomeMatrix) -> str | None:
 
 def _prompts(router: Router, outcomes: OutcomeMatrix) -> pd.DataFrame:
     reads = parsed_reads(router, outcomes.models)
-    columns = {"prompt": outcomes.tasks["question"]} if reads[PROMPT] else {}
+    columns = {"prompt": outcomes.prompts} if reads[PROMPT] else {}
+    columns |= {name: outcomes.tasks[name] for name in PARTS if columns and name in outcomes.tasks}
     states = [outcomes.side[f"{STATE}:{name}"].values for name in sorted(reads[STATE])]
     if states:
         columns["state"] = pd.Series(list(np.hstack(states)), index=outcomes.tasks.index, dtype=object)

@@ -42,6 +42,8 @@ FEATURES = (
     *(f"kind_{kind}" for kind in _KINDS),
 )  # fmt: skip
 
+FEATURE_WEIGHT, LATENT_WEIGHT = 0.3, 10.0  # of the columns of WideVectors
+
 
 def analyse(prompts: Iterable[str]) -> pd.DataFrame:
     """Return FEATURES per prompt: length, numbers, code, structure, reasoning markers, kind of question."""
@@ -144,6 +146,31 @@ class TaskAnalysis:
 
     def _raw(self, prompts: pd.Series) -> NDArray[np.float64]:
         return np.hstack([feature_matrix(prompts), self.vectors.transform(prompts)])
+
+
+@dataclass
+class WideVectors:
+    """FEATURES and many dimensions of latent semantics side by side, for predictors that each take some of them.
+
+    Features are standardised and weigh `FEATURE_WEIGHT`; the dimensions keep their singular values, so that the first
+    ones weigh most, times `LATENT_WEIGHT`. Columns: FEATURES, then the dimensions in their order.
+    """
+
+    dimensions: int
+    seed: int
+
+    def fit(self, prompts: pd.Series) -> Self:
+        """Fit the dimensions, and each feature's mean and standard deviation."""
+        self._latent = LatentSemantics(self.dimensions, self.seed).fit(prompts)
+        raw = feature_matrix(prompts)
+        self._centre, spread = raw.mean(axis=0), raw.std(axis=0)
+        self._spread = np.where(spread > 1e-12, spread, 1.0)
+        return self
+
+    def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
+        """Return prompts × (features + dimensions), on the grid."""
+        standard = np.clip((feature_matrix(prompts) - self._centre) / self._spread, -10.0, 10.0)
+        return on_grid(np.hstack([FEATURE_WEIGHT * standard, LATENT_WEIGHT * self._latent.transform(prompts)]))
 
 
 def drop_rounding_components(projection: TruncatedSVD | PCA) -> None:

@@ -14,6 +14,9 @@ from slm_orchestration.outcomes.confidence import calibrate_confidence
 from slm_orchestration.outcomes.imported.reader import Imported
 
 PAID = ("cost_usd", "latency_s", "device_s")
+# The two views of a request that a router can read: all messages as the model receives them, or the last question
+# without the template of its dataset, which tells the dataset.
+REQUEST, QUESTION = "request", "question"
 ANSWER_COLUMNS = ["answer", "confidence", "signals", "completion_tokens", "finish_reason"]
 
 
@@ -39,7 +42,8 @@ class SideTable:
 class OutcomeMatrix:
     """Outcomes as tasks × models, cheapest model first.
 
-    `tasks` has a row per task: task_id, domain, dataset, group, split, question, guess_quality.
+    `tasks` has a row per task: task_id, domain, dataset, group, split, question, guess_quality, and where the messages
+    are known request, system and earlier (see tasks.task.request_views).
     `answers` has a row per task and model, task by task: model and ANSWER_COLUMNS, which routers see only of called
     models. Where no dollars were recorded, `cost_unit` is "calls" and `cost_usd` is 0 for a small model and 1 for any
     other; tables then leave dollars empty. Seconds that were not recorded are NaN. `side` holds states and samples by
@@ -59,6 +63,18 @@ class OutcomeMatrix:
 
     def __len__(self) -> int:
         return len(self.tasks)
+
+    @property
+    def prompts(self) -> pd.Series:
+        """What routers read as the prompt: the view that `reading` chose, else the whole request, else the question."""
+        return self.tasks[next(name for name in ("prompt", REQUEST, QUESTION) if name in self.tasks)]
+
+    def reading(self, view: str) -> Self:
+        """Return the outcomes with `view` as the prompt: request, or question. Where only a question is known, that."""
+        if view not in (REQUEST, QUESTION):
+            raise ValueError(f"view={view}: allowed is {REQUEST} or {QUESTION}")
+        column = view if view in self.tasks else QUESTION
+        return replace(self, tasks=self.tasks.assign(prompt=self.tasks[column]))
 
     def where(self, split: str) -> Self:
         """Return the tasks of one split: fit, calibration or evaluation."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slm_orchestration.routing import sweep
-from slm_orchestration.routing.access import ReadCosts, fit_table, guarded, read_costs, readable_answers
-from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.access import Predict, ReadCosts, fit_table, guarded, read_costs, readable_answers
+from slm_orchestration.routing.outcome_matrix import REQUEST, OutcomeMatrix
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.router import Router, Tunable
 from slm_orchestration.routing.rules import Choices, PoolInfo, Rule
@@ -37,19 +37,21 @@ class FittedStrategy(Protocol):
 
 @dataclass(frozen=True)
 class RoutedStrategy:
-    """A router with a rule."""
+    """A router with a rule; `view` is what the router reads as the prompt: the whole request, or the question."""
 
     name: str
     router: Router
     rule: Rule
+    view: str = REQUEST
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedRoutedStrategy:
         """Fit the router and the relative costs on fit tasks; tune the router and the rule on calibration tasks."""
+        fit, calibration = fit.reading(self.view), calibration.reading(self.view)
         router = copy.deepcopy(self.router)
         router = router.fit(fit_table(fit, router))
         if isinstance(router, Tunable):
             router = router.tune(fit_table(calibration, router))
-        fitted = FittedRoutedStrategy(self.name, router, self.rule, relative_cost(fit))
+        fitted = FittedRoutedStrategy(self.name, router, self.rule, relative_cost(fit), self.view)
         return replace(fitted, rule=self.rule.calibrated(guarded(router, calibration), fitted.pool_info(fit.models)))
 
 
@@ -61,15 +63,20 @@ class FittedRoutedStrategy:
     router: Router
     rule: Rule
     relative_cost: NDArray[np.float64]
+    view: str = REQUEST
+
+    def predict(self, outcomes: OutcomeMatrix) -> Predict:
+        """Return the guarded predictions of the router on `outcomes`, given the models called."""
+        return guarded(self.router, outcomes.reading(self.view))
 
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
         """Return the choices at all thresholds; the router predicts once per set of called models."""
-        choices = sweep.choose(self.rule, guarded(self.router, outcomes), self.pool_info(outcomes.models), thresholds)
+        choices = sweep.choose(self.rule, self.predict(outcomes), self.pool_info(outcomes.models), thresholds)
         return {self.name: replace(choices, read_costs=self.read_costs(outcomes))}
 
     def pieces(self, outcomes: OutcomeMatrix) -> Iterator[list[Piece]]:
         """Yield the choices at every threshold in [0, 1], a block of tasks at a time."""
-        yield from sweep.pieces(self.rule, guarded(self.router, outcomes), self.pool_info(outcomes.models))
+        yield from sweep.pieces(self.rule, self.predict(outcomes), self.pool_info(outcomes.models))
 
     def changes(self, outcomes: OutcomeMatrix, *, overhead: Overhead) -> Changes:
         """Return every change of choice over thresholds from 0 to 1."""

@@ -19,7 +19,7 @@ from slm_orchestration.serving.sampling import BATCH_TOKENS, CompletionWithSampl
 from slm_orchestration.serving.selection import NO_MODEL, Progress, Selection, TaskLimits, select
 from slm_orchestration.serving.settings import ModelSettings, OrchestratorSettings
 from slm_orchestration.serving.streaming import RelayedModel, TokenRelay
-from slm_orchestration.tasks.task import Task
+from slm_orchestration.tasks.task import Task, request_table
 
 # Errors of a call: CallError is a RuntimeError, weights that cannot be loaded raise OSError.
 FAILURES = (RuntimeError, OSError, ValueError)
@@ -57,9 +57,9 @@ class _Execution:
 
     def run(self) -> list[Result]:
         fitted, started = self.runtime.fitted, time.perf_counter()
-        questions = [task.question for task in self.tasks]
-        self.analyses = fitted.domain_classifier.analyse(questions)
-        self.progress = Progress(fitted.models, questions, *fitted.expectation.before_call(self.tasks))
+        requests = request_table(self.tasks)
+        self.analyses = fitted.domain_classifier.analyse(requests[fitted.strategy.view].tolist())
+        self.progress = Progress(fitted.models, requests, *fitted.expectation.before_call(self.tasks))
         self.first = self._select()
         self.calling_s = 0.0
         last = self._round(self.first)

@@ -41,7 +41,7 @@ from slm_orchestration.serving.pool import REPOSITORY, Pool, load_strategy, pack
 from slm_orchestration.serving.sampling import with_recorded_samples
 from slm_orchestration.serving.settings import OrchestratorSettings
 from slm_orchestration.tasks.suite import build_suite
-from slm_orchestration.tasks.task import from_table, to_table
+from slm_orchestration.tasks.task import from_table, request_views, to_table
 
 _LOG = logging.getLogger(__name__)
 _GRID = np.linspace(0, 1, 41)
@@ -125,7 +125,8 @@ def fit(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRou
     table = tables.read(where.tasks, tables.TASKS)
     raw = read_outcomes(where.outcomes, pool.names)
     raw = raw[raw["task_id"].isin(table["task_id"])]
-    rows = table[["task_id", "domain", "dataset", "group", "split", "question"]].assign(guess_quality=0.0)
+    about = table[["task_id", "domain", "dataset", "group", "split", "question"]].reset_index(drop=True)
+    rows = about.join(request_views(table["messages"])).assign(guess_quality=0.0)
     outcomes = outcome_matrix(calibrate_confidence(raw), rows, pool.names, small=sorted(pool.small))
     unfitted = _unfitted_strategy(settings)
     outcomes, sample_settings = with_recorded_samples(outcomes, unfitted.router, where.outcomes)
@@ -144,7 +145,7 @@ def fit(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRou
         expectation=fit_expectation(
             raw, from_table(table), pool.names, profile=read_profile(where.profile), prices=prices
         ),
-        domain_classifier=_domain_classifier(strategy, parts[0].tasks, settings.seed),
+        domain_classifier=_domain_classifier(strategy, parts[0], settings.seed),
         router_usd_per_s=usd_per_s,
         cache_threshold=_cache_threshold(table, settings) if settings.cache_enabled else None,
         sample_settings=sample_settings,
@@ -158,15 +159,15 @@ def _unfitted_strategy(settings: OrchestratorSettings) -> RoutedStrategy:
     return strategy
 
 
-def _domain_classifier(strategy: FittedRoutedStrategy, fit_tasks: pd.DataFrame, seed: int) -> DomainClassifier:
+def _domain_classifier(strategy: FittedRoutedStrategy, fit_outcomes: OutcomeMatrix, seed: int) -> DomainClassifier:
     """Return a fitted classifier of domains; it shares the router's vectors if these hold the task analysis."""
-    router = strategy.router
+    router, prompts = strategy.router, fit_outcomes.reading(strategy.view).prompts
     vectors = getattr(router, "vectors", None)
     if vectors is not None:
         vectors = router.vectors = CachedVectors(vectors)  # type: ignore[attr-defined]
     if vectors is None or not isinstance(vectors.vectors, TaskAnalysis):
-        vectors = CachedVectors(TaskAnalysis(LatentSemantics(32, seed))).fit(fit_tasks["question"])
-    return DomainClassifier(vectors).fit(fit_tasks["question"], fit_tasks["domain"].tolist())
+        vectors = CachedVectors(TaskAnalysis(LatentSemantics(32, seed))).fit(prompts)
+    return DomainClassifier(vectors).fit(prompts, fit_outcomes.tasks["domain"].tolist())
 
 
 def _overhead(where: Records, strategy: str, prices: pd.DataFrame) -> tuple[Overhead, float]:
@@ -262,10 +263,10 @@ class DomainClassifier:
         self._classifier = LogisticRegression(max_iter=2000).fit(features, domains) if len(self._domains) > 1 else None
         return self
 
-    def analyse(self, questions: Sequence[str]) -> list[Analysis]:
-        """Return one analysis per question; `seconds` is the mean over the batch."""
+    def analyse(self, texts: Sequence[str]) -> list[Analysis]:
+        """Return one analysis per text; `seconds` is the mean over the batch."""
         started = time.perf_counter()
-        prompts = pd.Series(list(questions))
+        prompts = pd.Series(list(texts))
         features = analyse(prompts)
         scores = complexity(features)
         probability = (

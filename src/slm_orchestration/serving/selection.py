@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from slm_orchestration.models.model import Completion
 from slm_orchestration.routing import sweep
-from slm_orchestration.routing.access import guarded, readable_answers, side_table_keys
+from slm_orchestration.routing.access import readable_answers, side_table_keys
 from slm_orchestration.routing.outcome_matrix import ANSWER_COLUMNS, OutcomeMatrix, SideTable
 from slm_orchestration.routing.router import Router
 from slm_orchestration.routing.rules import Called, Predict
@@ -41,12 +41,14 @@ class TaskLimits:
 class Progress:
     """What is known of some tasks while they are routed; every array is tasks × models.
 
+    `requests` has a row per task: question, request, system, earlier.
+
     `expected_s` and `expected_usd` are those of a call before it is made, `spent_s` and `spent_usd` those of the calls
     made. `confidence` is NaN where there is no answer; `prior_quality` is the quality predicted before the first call.
     """
 
     models: tuple[str, ...]
-    questions: list[str]
+    requests: pd.DataFrame
     expected_s: NDArray[np.float64]
     expected_usd: NDArray[np.float64]
     spent_s: NDArray[np.float64] = field(init=False)
@@ -84,7 +86,7 @@ class Selection:
 
 def select(strategy: FittedRoutedStrategy, threshold: float, progress: Progress, limits: TaskLimits) -> Selection:
     """Return the model to call next for each task, and the model to serve if no further call is due."""
-    predict = _predictor(strategy.router, progress)
+    predict = _predictor(strategy, progress)
     fits, relaxed = _allowed_at_first(progress, limits)
     unlimited = bool(fits.all()) and limits == TaskLimits(relax=limits.relax)
     allowed_only = predict if unlimited else _masked(predict, progress, limits, fits)
@@ -99,15 +101,16 @@ def select(strategy: FittedRoutedStrategy, threshold: float, progress: Progress,
     return Selection(call, _served(choices.served[0], progress), predict(()), fits, relaxed)
 
 
-def _predictor(router: Router, progress: Progress) -> Predict:
+def _predictor(strategy: FittedRoutedStrategy, progress: Progress) -> Predict:
     """Return the router's predictions per state; it is called only where an existing answer can change them.
 
     Where no task has all the answers of a state, its prediction decides nothing, and the prior is returned.
     """
     if progress.prior_quality is None:
-        progress.prior_quality = guarded(router, _without_answers(progress))(())
-    readable, prior = readable_answers(router, progress.models), progress.prior_quality
-    posterior = guarded(router, _with_answers(progress, router)) if readable and progress.completions else None
+        progress.prior_quality = strategy.predict(_without_answers(progress))(())
+    readable, prior = readable_answers(strategy.router, progress.models), progress.prior_quality
+    known = bool(readable and progress.completions)
+    posterior = strategy.predict(_with_answers(progress, strategy.router)) if known else None
 
     def predict(called: Called) -> NDArray[np.float64]:
         if posterior is None or not called or not progress.answered[:, list(called)].all(axis=1).any():
@@ -146,7 +149,7 @@ def _with_answers(progress: Progress, router: Router) -> OutcomeMatrix:
 def _samples(progress: Progress, read: str) -> SideTable:
     """Return the samples of samples:<model>:<k>, at no cost here: it is in `spent_usd` and `spent_s` already."""
     model = progress.models.index(read.split(":")[1])
-    nothing = np.zeros(len(progress.questions))
+    nothing = np.zeros(len(progress.requests))
     values = np.empty(len(nothing), dtype=object)
     for row in range(len(nothing)):
         samples = getattr(progress.completions.get((row, model)), "samples", ())
@@ -156,8 +159,7 @@ def _samples(progress: Progress, read: str) -> SideTable:
 
 def _matrix(progress: Progress, answers: pd.DataFrame) -> OutcomeMatrix:
     zeros = np.zeros(progress.expected_s.shape)
-    rows = pd.DataFrame({"question": progress.questions})
-    return OutcomeMatrix(rows, progress.models, frozenset(), zeros, zeros, zeros, zeros, answers)
+    return OutcomeMatrix(progress.requests, progress.models, frozenset(), zeros, zeros, zeros, zeros, answers)
 
 
 def _replaced(column: pd.Series, places: list[int], values: list) -> list:

@@ -7,17 +7,14 @@ other random splits of the same tasks; they overlap, so that their variance alon
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import special
-from statsmodels.regression.mixed_linear_model import MixedLM
+from scipy import optimize, special
 from statsmodels.stats.meta_analysis import combine_effects
-from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
 from slm_orchestration import tables
 from slm_orchestration.statistics.bootstrap import ResampledMeans, resample
@@ -71,32 +68,51 @@ def mixed_effects(differences: Floats, dataset: Codes, *, level: float) -> Effec
     """Return the effect of strategy in quality ~ strategy + (strategy | dataset) + (1 | task), by REML.
 
     With both strategies on every task, the task's random effect cancels in the differences, and the model is that of
-    a random effect of dataset on them (statsmodels MixedLM). Normal interval, so few datasets make it too short.
+    a random effect of dataset on them. Its restricted likelihood is profiled to one parameter, the ratio of the
+    variances between and within datasets, which is found to rounding, so that all machines agree (statsmodels' MixedLM
+    stops at 1e-9). Normal interval, so few datasets make it too short.
     """
-    datasets = np.unique(dataset).size
-    if datasets < 2:
-        raise UndefinedStatistic(f"a random effect of dataset needs at least 2 datasets, got {datasets}")
+    _, code, sizes = np.unique(dataset, return_inverse=True, return_counts=True)
+    if sizes.size < 2:
+        raise UndefinedStatistic(f"a random effect of dataset needs at least 2 datasets, got {sizes.size}")
     if np.ptp(differences) <= 1e-12 * np.max(np.abs(differences), initial=0.0):
         raise UndefinedStatistic("differences that do not vary have no mixed model")
-    scale = differences.std()
-    with warnings.catch_warnings():
-        # A variance of 0 between datasets is on the boundary of the parameter space, and a valid optimum.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        warnings.simplefilter("ignore", RuntimeWarning)
-        try:
-            model = MixedLM(differences / scale, np.ones((differences.size, 1)), groups=dataset)
-            # The second fit starts at the first one's optimum: one alone stops 1e-9 apart on different machines.
-            fitted = model.fit(reml=True, start_params=model.fit(reml=True).params_object, method="bfgs", gtol=1e-9)
-        except np.linalg.LinAlgError as error:
-            raise UndefinedStatistic("the mixed model is singular") from error
-        spread = float(fitted.bse_fe[0]) * scale
-    estimate = float(fitted.fe_params[0]) * scale
-    if not spread > 0:
-        raise UndefinedStatistic("the mixed model did not converge")
+    means = np.bincount(code, differences) / sizes
+    within = float(((differences - means[code]) ** 2).sum())
+    ratio = _variance_ratio(means, sizes, within)
+    weights = sizes / (1 + sizes * ratio)
+    estimate = float(weights @ means / weights.sum())
+    variance = (within + weights @ (means - estimate) ** 2) / (differences.size - 1)
+    spread = float(np.sqrt(variance / weights.sum()))
     quantile = special.ndtri((1 + level) / 2)
     p = 2 * special.ndtr(-abs(estimate / spread))
-    return Effect(estimate, estimate - quantile * spread, estimate + quantile * spread, float(p), datasets)
+    return Effect(estimate, estimate - quantile * spread, estimate + quantile * spread, float(p), sizes.size)
+
+
+def _variance_ratio(means: Floats, sizes: NDArray[np.int64], within: float) -> float:
+    """Return the variance between datasets over that within them, of the largest restricted likelihood; at least 0.
+
+    Raises UndefinedStatistic where nothing varies within datasets.
+    """
+    if not within > 0:
+        raise UndefinedStatistic("the mixed model is singular: nothing varies within a dataset")
+    degrees = int(sizes.sum()) - 1
+
+    def profile(ratio: float) -> tuple[float, float]:
+        """Return -2 times the profiled log-likelihood, up to a constant, and its derivative."""
+        weights = sizes / (1 + sizes * ratio)
+        squares = (means - weights @ means / weights.sum()) ** 2
+        residual = within + weights @ squares
+        value = degrees * np.log(residual) + np.log1p(sizes * ratio).sum() + np.log(weights.sum())
+        slope = weights.sum() - (weights**2).sum() / weights.sum() - degrees * (weights**2 @ squares) / residual
+        return float(value), float(slope)
+
+    ratios = np.append(0.0, np.geomspace(1e-6, 1e6, 121))
+    best = int(np.argmin([profile(ratio)[0] for ratio in ratios]))
+    low, high = ratios[max(best - 1, 0)], ratios[min(best + 1, ratios.size - 1)]
+    if not profile(low)[1] < 0 < profile(high)[1]:
+        return float(ratios[best])
+    return float(optimize.brentq(lambda ratio: profile(ratio)[1], low, high, xtol=1e-15, rtol=1e-14))
 
 
 def between_domains(effects: Floats, variances: Floats) -> tuple[float, float]:

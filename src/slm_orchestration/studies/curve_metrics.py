@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from slm_orchestration import tables
 from slm_orchestration.routing import sweep
-from slm_orchestration.routing.access import guarded
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.references import mixture_models
 from slm_orchestration.routing.replay import Replayed
@@ -71,7 +70,7 @@ def pair_score(strategy: object, outcomes: OutcomeMatrix) -> Floats | None:
         return None
     if strategy.pool_info(outcomes.models).readable:
         return None
-    quality = guarded(strategy.router, outcomes)(())
+    quality = strategy.predict(outcomes)(())
     return quality[:, 1] - quality[:, 0]
 
 

@@ -62,7 +62,7 @@ def _at_target(score: Floats, quality: Floats, calibration: int) -> dict[str, fl
 
 
 def _predicted(outcomes: OutcomeMatrix, fit: NDArray[np.intp], scored: NDArray[np.intp], seed: int) -> Floats | None:
-    prompts = outcomes.tasks["question"]
+    prompts = outcomes.prompts
     if prompts.isna().any():
         return None
     vectors = LatentSemantics(64, seed).fit(prompts.iloc[fit])

@@ -49,7 +49,7 @@ class PromptFeatures:
 
 def prompt_features(outcomes: OutcomeMatrix, seed: int) -> PromptFeatures:
     """Return the vectors and label-free scores of a table's prompts, which serve all of its pairs and splits."""
-    prompts = outcomes.tasks["question"]
+    prompts = outcomes.prompts
     label_free = {
         "random": np.random.default_rng([seed, 2]).random(len(outcomes)),
         "length": np.asarray(prompts.str.len(), dtype=np.float64),

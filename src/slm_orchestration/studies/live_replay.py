@@ -18,7 +18,7 @@ from slm_orchestration.serving.pool import Pool
 from slm_orchestration.serving.result import Result
 from slm_orchestration.serving.selection import Progress, TaskLimits, select
 from slm_orchestration.tasks.scoring import score
-from slm_orchestration.tasks.task import Task
+from slm_orchestration.tasks.task import Task, request_table
 
 MEASURES = ("quality", "cost_usd", "latency_s")
 _RESAMPLES = 4000
@@ -90,9 +90,8 @@ def process_all(
 
 def observe(tasks: list[Task], results: list[Result], ready: FittedRouting) -> pd.DataFrame:
     """Return a row per task: what happened, the expected latency, and whether replay starts with the same call."""
-    questions = [task.question for task in tasks]
     expected_s, expected_usd = ready.expectation.before_call(tasks)
-    progress = Progress(ready.models, questions, expected_s, expected_usd)
+    progress = Progress(ready.models, request_table(tasks), expected_s, expected_usd)
     first = select(ready.strategy, ready.threshold, progress, TaskLimits())
     names = [ready.models[model] for model in first.call]
     column = {name: index for index, name in enumerate(ready.models)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 
 import pandas as pd
@@ -32,6 +32,28 @@ class Task:
     reference: str
     scorer: str
     max_tokens: int
+
+
+def request_views(messages: Iterable[Iterable[Mapping[str, str]]]) -> pd.DataFrame:
+    """Return what a router may read of each request besides its question: one row per conversation.
+
+    `request` holds the contents of all messages as the model receives them, `system` those of system messages and
+    `earlier` those between these and the last message, each joined by blank lines.
+    """
+    rows = []
+    for conversation in messages:
+        listed = list(conversation)
+        system = [message["content"] for message in listed if message["role"] == "system"]
+        earlier = [message["content"] for message in listed[:-1] if message["role"] != "system"]
+        whole = [message["content"] for message in listed]
+        rows.append(tuple("\n\n".join(part) for part in (whole, system, earlier)))
+    return pd.DataFrame(rows, columns=["request", "system", "earlier"])
+
+
+def request_table(tasks: Iterable[Task]) -> pd.DataFrame:
+    """Return question, request, system and earlier of each task."""
+    listed = list(tasks)
+    return request_views(task.messages for task in listed).assign(question=[task.question for task in listed])
 
 
 def to_table(tasks: Iterable[Task]) -> pd.DataFrame:

@@ -1,53 +1,66 @@
-"""The adaptive router on prompts alone, and with the confidence of an answer."""
-
 import numpy as np
-import pandas as pd
 import pytest
 
 from slm_orchestration.routing.access import fit_table
-from slm_orchestration.routing.routers.adaptive import AdaptiveRouter
-from slm_orchestration.routing.rules import Utility
-from slm_orchestration.routing.strategy import RoutedStrategy
-from tests.routing.routers.by_hand import EASY, OUTCOMES, QUALITY, QUESTIONS, analysis, prompts
+from slm_orchestration.routing.features import WideVectors
+from slm_orchestration.routing.predictors import Kinds, Neighbours, PerModel
+from slm_orchestration.routing.quality_model import LogisticQuality
+from slm_orchestration.routing.routers.adaptive import AdaptiveRouter, combination
+from tests.routing.routers.by_hand import EASY, HARD, OUTCOMES, QUALITY, QUESTIONS, prompts
 from tests.routing.tables_by_hand import matrix
 
 
-def test_after_a_confident_answer_it_expects_more_of_the_next_model_and_before_one_it_reads_the_prompt_alone():
-    # the prompts say nothing; a confident small model is right, and then the middle one is too
-    confidence = [[0.9 if right else 0.1 for right in row] for row in QUALITY]
-    fitted = AdaptiveRouter(analysis()).fit(fit_table(matrix(QUALITY, confidence=confidence)))
-    answers = pd.DataFrame({"row": [1, 2], "model": "small", "confidence": [0.1, 0.9]})
-    before, doubtful, sure = fitted.predict_quality(prompts(EASY, EASY, EASY), answers)
-    assert doubtful[1] < before[1] < sure[1]
-    assert (doubtful[0], sure[0]) == (0.1, 0.9)
-    assert before.tolist() == fitted.predict_quality(prompts(EASY), answers.iloc[:0])[0].tolist()
+def adaptive() -> AdaptiveRouter:
+    parts = {
+        "logistic": PerModel(LogisticQuality((0.3,)), 8),
+        "kinds": Kinds(4, 8, seed=0),
+        "neighbours": Neighbours((5, 10), 8),
+    }
+    return AdaptiveRouter(WideVectors(8, seed=0), parts)
 
 
-def test_adaptive_believes_a_doubtful_answer_over_an_easy_prompt():
-    fitted = AdaptiveRouter(analysis()).fit(fit_table(OUTCOMES))
-    answers = pd.DataFrame({"row": [0], "model": ["small"], "confidence": [0.1]})
-    quality = fitted.predict_quality(prompts(EASY + " 7"), answers)
-    assert quality[0, 0] == 0.1
+def test_before_an_answer_it_tells_kinds_of_requests_apart():
+    fitted = adaptive().fit(fit_table(OUTCOMES))
+    easy, hard = fitted.predict_quality(prompts(EASY + " 7", HARD + " 7"), fit_table(OUTCOMES).iloc[:0])
+    assert easy[0] > 0.8 and hard[0] < 0.2 and hard[2] > 0.8
+    assert sum(fitted.weights.values()) == pytest.approx(1, abs=1e-5) and min(fitted.weights.values()) >= 0
 
 
-@pytest.mark.parametrize("constant", [0.0, 1.0])
-def test_a_fitted_router_bears_models_that_are_always_right_or_wrong(constant):
-    outcomes = matrix([[constant] * 3] * 12, questions=QUESTIONS[:12])
-    quality = (
-        AdaptiveRouter(analysis()).fit(fit_table(outcomes)).predict_quality(prompts(EASY), fit_table(outcomes).iloc[:0])
-    )
-    assert quality[0] == pytest.approx([13 / 14 if constant else 1 / 14] * 3)
+def test_a_predictor_of_noise_gets_less_weight_and_none_is_negative():
+    rng = np.random.default_rng(0)
+    quality = (rng.random((400, 3)) < 0.5).astype(float)
+    good, noise = 0.5 * quality + 0.25, rng.random((400, 3))
+    weights = combination({"good": good, "noise": noise, "against": 1 - good}, quality)
+    assert weights["good"] > 0.5 > weights["noise"] >= weights["against"] == 0
+    assert combination({"a": good, "b": good}, quality) == {"a": 0.5, "b": 0.5}
+    flat = np.full((400, 3), 0.5)
+    assert combination({"a": flat, "b": flat}, quality) == {"a": 0.5, "b": 0.5}
 
 
-def test_adaptive_without_recorded_confidence_chooses_one_model_from_the_prompt():
-    outcomes = matrix(QUALITY, questions=QUESTIONS)
-    outcomes.answers["confidence"] = np.nan
-    fitted = RoutedStrategy("s", AdaptiveRouter(analysis()), Utility()).fit(outcomes, outcomes)
-    assert fitted.router.reads == {"prompt"}
-    assert (fitted.choose(outcomes, np.linspace(0, 1, 5))["s"].called.sum(axis=2) == 1).all()
+def test_confidence_is_read_only_where_it_helps_on_held_out_tasks():
+    rng = np.random.default_rng(0)
+    right = (rng.random((400, 3)) < [0.4, 0.5, 0.6]).astype(float)
+    questions = [f"{EASY} {number}" for number in range(400)]
+    telling = matrix(right.tolist(), questions=questions, confidence=(0.8 * right + 0.1).tolist())
+    fitted = adaptive().fit(fit_table(telling))
+    helps = {(stage.answered, stage.of): stage.helps for stage in fitted.stages}
+    assert helps["small", "small"] and helps["middle", "middle"]  # its own answer's confidence says whether it is right
+    assert "answer:small" in fitted.reads
+    answers = fit_table(telling).query("model == 'small' and row < 2").assign(confidence=[0.9, 0.1], row=[0, 1])
+    sure, unsure = fitted.predict_quality(prompts(EASY, EASY), answers)[:, 0]
+    assert sure > 0.85 and unsure < 0.15
+    noise = matrix(right.tolist(), questions=questions, confidence=rng.random((400, 3)).tolist())
+    assert sum(stage.helps for stage in adaptive().fit(fit_table(noise)).stages) <= 1
 
 
-def test_adaptive_reads_the_answers_of_models_whose_confidence_is_recorded():
-    outcomes = matrix(QUALITY, questions=QUESTIONS)
-    outcomes.answers.loc[outcomes.answers["model"] == "middle", "confidence"] = np.nan
-    assert AdaptiveRouter(analysis()).fit(fit_table(outcomes)).reads == {"prompt", "answer:small", "answer:large"}
+def test_with_few_groups_the_weights_stay_equal_and_no_answer_is_read():
+    few = matrix(QUALITY[:30], questions=QUESTIONS[:30])
+    fitted = adaptive().fit(fit_table(few))
+    assert set(fitted.weights.values()) == {1 / 3}
+    assert fitted.reads == {"prompt"} and fitted.stages == ()
+
+
+def test_equal_fits_give_equal_bytes():
+    table = fit_table(OUTCOMES)
+    one, other = (adaptive().fit(table).predict_quality(prompts(*QUESTIONS), table.iloc[:0]) for _ in range(2))
+    assert one.tobytes() == other.tobytes()

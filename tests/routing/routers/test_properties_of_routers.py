@@ -5,10 +5,10 @@ import pytest
 
 from slm_orchestration.routing.access import fit_table
 from slm_orchestration.routing.quality_model import BoostedTrees, LogisticQuality
-from slm_orchestration.routing.routers.adaptive import AdaptiveRouter
 from slm_orchestration.routing.routers.answer_scorer import AnswerScorerRouter
 from slm_orchestration.routing.routers.bradley_terry import BradleyTerryRouter
 from slm_orchestration.routing.routers.confidence import ConfidenceRouter
+from slm_orchestration.routing.routers.confidence_regression import ConfidenceRegressionRouter
 from slm_orchestration.routing.routers.domain_table import DomainTableRouter
 from slm_orchestration.routing.routers.heuristic import HeuristicRouter
 from slm_orchestration.routing.routers.knn import NearestTasksRouter
@@ -21,7 +21,7 @@ from tests.routing.routers.by_hand import EASY, HARD, OUTCOMES, analysis, prompt
 
 FITTED = [
     DomainTableRouter(analysis()),
-    AdaptiveRouter(analysis()),
+    ConfidenceRegressionRouter(analysis()),
     RegressionRouter(analysis(), LogisticQuality()),
     RegressionRouter(analysis(), BoostedTrees(trees=60, learning_rate=0.1, leaf_tasks=10, seed=0)),
     NearestTasksRouter(words(), neighbours=(5, 20)),

@@ -92,7 +92,7 @@ class FittedBandit:
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
         """Serve the tasks one after the other, updating the arm that was called after each."""
         thresholds, models = np.asarray(thresholds, dtype=float), len(outcomes.models)
-        points, rng = self.router.points(outcomes.tasks["question"]), np.random.default_rng(self.settings.seed)
+        points, rng = self.router.points(outcomes.prompts), np.random.default_rng(self.settings.seed)
         arms = [np.repeat(part[None], len(thresholds), axis=0) for part in (self.router.products, self.router.target)]
         chosen = np.empty((len(thresholds), len(outcomes)), dtype=np.intp)
         for task, point in enumerate(points):
