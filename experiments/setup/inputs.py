@@ -73,7 +73,12 @@ def require_sandbox(tasks: Sequence[Task]) -> None:
 
 
 def priced_outcomes(cfg: DictConfig, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """Return OUTCOMES with latency and cost from the configured latency profile and price table."""
+    """Return OUTCOMES with latency and cost from the configured latency profile and price table.
+
+    Rows whose seconds were measured keep theirs.
+    """
+    if not (outcomes["latency_source"] == "measured").all():
+        _check_measured(Path(cfg.paths.profile))
     return tables.conform(_priced(cfg, outcomes), tables.OUTCOMES)
 
 
@@ -102,11 +107,7 @@ def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
         return imported.load(cfg)
     path = _tasks_path(cfg)
     models = [model.name for model in cfg.pool.models]
-    recorded = read_outcomes(Path(cfg.paths.outcomes), models)
-    if cfg.profile != cfg.inference.profile:  # the tables hold seconds and dollars of the latter
-        _check_measured(Path(cfg.paths.profile))
-        recorded = priced_outcomes(cfg, recorded)
-    outcomes = calibrate_confidence(recorded)
+    outcomes = calibrate_confidence(priced_outcomes(cfg, read_outcomes(Path(cfg.paths.outcomes), models)))
     rows = _tasks_with_guess(path, artifacts.sha256(path))
     return outcome_matrix(outcomes, rows, models, small=list(cfg.pool.small))
 
@@ -165,10 +166,10 @@ def fingerprint(cfg: DictConfig) -> str:
     keys = [str(key) for key in cfg if key != "tracking"]
     asked = OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True)
     assert isinstance(asked, dict)
-    read = imported.files_read(cfg) if imported.is_asked(cfg) else recorded_files(cfg)
-    if cfg.profile != cfg.inference.profile:
-        read = [*read, Path(cfg.paths.profile), Path(cfg.pool.prices)]
+    read = [*(imported.files_read(cfg) if imported.is_asked(cfg) else recorded_files(cfg)), Path(cfg.pool.prices)]
     asked["inputs"] = {str(path): artifacts.sha256(path) if path.exists() else None for path in read}
+    profile, pool = read_profile(Path(cfg.paths.profile)), [str(model.name) for model in cfg.pool.get("models", [])]
+    asked["latency profile"] = profile[profile["model"].isin(pool)].astype(str).to_dict("records")
     asked["overhead"] = _overhead_row(Path(cfg.paths.overhead), OmegaConf.select(cfg, "routing.strategy.name"))
     asked["code"] = code_sha256(["experiments.run"], cfg.routing)
     return OmegaConf.to_yaml(OmegaConf.create(asked), sort_keys=True)

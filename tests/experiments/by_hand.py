@@ -81,6 +81,6 @@ def make_outcome(task: Task, model: str, right: bool, price: float) -> dict:
         **{name: getattr(task, name) for name in ("task_id", "domain", "dataset", "group", "split")},
         **{"model": model, "repeat": 0, "answer": answer, "quality": float(right), "confidence": None},
         **{"signals": json.dumps(signals | {"label_mass": 1.0}), "prompt_tokens": 20, "completion_tokens": 1},
-        **{"latency_s": price / 10, "latency_source": "modelled", "device_s": price / 20, "cost_usd": price * 1e-6},
+        **{"latency_s": price / 10, "latency_source": "measured", "device_s": price / 20, "cost_usd": price * 1e-6},
         **{"finish_reason": "choice", "error": None},
     }

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
-from experiments.setup.config import CONF
+from experiments.setup.config import CONF, load_config
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.operating_point import Retention
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix, SideTable
@@ -31,8 +30,7 @@ GRID = np.linspace(0, 1, 5)
 
 
 def _strategy(routing: str):
-    cfg = OmegaConf.create({"seed": 0, "routing": OmegaConf.load(CONF / "routing" / f"{routing}.yaml")})
-    return instantiate(cfg.routing.strategy, _convert_="all")
+    return instantiate(load_config(f"routing={routing}").routing.strategy, _convert_="all")
 
 
 def made_up(tasks: int, models: int, seed: int = 0) -> OutcomeMatrix:

@@ -1,6 +1,7 @@
 """Live decisions equal replay: models that answer as recorded are called and served exactly as in replay."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,10 @@ from slm_orchestration.models.model import Completion
 from slm_orchestration.outcomes.confidence import calibrate_confidence
 from slm_orchestration.outcomes.store import read_outcomes
 from slm_orchestration.routing.outcome_matrix import outcome_matrix
-from slm_orchestration.tasks.task import from_table
-from tests.serving.by_hand import NAMES, orchestrator
+from slm_orchestration.serving.orchestrator import as_task
+from slm_orchestration.serving.selection import Progress, TaskLimits, select
+from slm_orchestration.tasks.task import from_table, request_table, request_views
+from tests.serving.by_hand import NAMES, orchestrator, write_records
 
 
 class RecordedModel:
@@ -39,7 +42,7 @@ def recorded(records):
     return raw, {task.task_id: task for task in from_table(table)}, matrix.where("evaluation")
 
 
-@pytest.mark.parametrize("strategy", ["adaptive", "confidence", "heuristic"])
+@pytest.mark.parametrize("strategy", ["adaptive", "cascade_routing", "confidence", "heuristic"])
 @pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.8])
 def test_live_decisions_are_those_of_replay(records, recorded, strategy, threshold):
     raw, tasks, matrix = recorded
@@ -52,5 +55,30 @@ def test_live_decisions_are_those_of_replay(records, recorded, strategy, thresho
         assert result.decision.models_called == called
         assert result.model == NAMES[choices.served[0, row]]
     kinds = {result.decision.models_called for result in results}
-    # The heuristic's scores lie close together here; the others do not decide all tasks alike.
-    assert len(kinds) > 1 or strategy == "heuristic" or threshold in (0.05, 0.8)
+    # Scores of the heuristic, and of adaptive on so few fit tasks, lie close together; the others tell tasks apart.
+    assert len(kinds) > 1 or strategy in ("heuristic", "adaptive") or threshold in (0.05, 0.8)
+
+
+def test_the_same_message_under_two_system_prompts_gets_two_predictions_live_and_in_replay(tmp_path):
+    write_records(tmp_path)
+    table = tables.read(tmp_path / "tasks.parquet", tables.TASKS)
+    raw = read_outcomes(tmp_path / "outcomes", NAMES)
+    wins = raw[raw["model"] == NAMES[0]].set_index("task_id").loc[table["task_id"], "quality"] == 1
+    prompts = np.where(wins, "You add small numbers in one word.", "You prove theorems, step by step, in full rigour.")
+    table["question"] = "What follows?"
+    table["messages"] = [
+        [{"role": "system", "content": prompt}, {"role": "user", "content": "What follows?"}] for prompt in prompts
+    ]
+    tables.write(table, tables.TASKS, tmp_path / "tasks.parquet", metadata={})
+    both = [table["messages"][np.flatnonzero(wins)[0]], table["messages"][np.flatnonzero(~wins)[0]]]
+    config = {"routing_strategy": "logistic", "routing_threshold": 0.3}
+    live = orchestrator(tmp_path, {name: RecordedModel(name, raw) for name in NAMES}, config)
+    tasks = [as_task(messages, max_tokens=8) for messages in both]
+    progress = Progress(NAMES, request_table(tasks), np.ones((2, 3)), np.ones((2, 3)))
+    easy, hard = select(live.prepare().strategy, 0.3, progress, TaskLimits()).quality[:, 0]
+    assert easy > 0.7 > 0.3 > hard
+    rows = table[["task_id", "domain", "dataset", "group", "split", "question"]].join(request_views(table["messages"]))
+    matrix = outcome_matrix(calibrate_confidence(raw), rows.assign(guess_quality=0.0), NAMES, small=NAMES[:2])
+    replayed = live.prepare().strategy.predict(matrix)(())[:, 0]
+    assert replayed[wins.to_numpy()] == pytest.approx(easy) and replayed[~wins.to_numpy()] == pytest.approx(hard)
+    assert np.ptp(replace(live.prepare().strategy, view="question").predict(matrix)(())[:, 0]) == 0

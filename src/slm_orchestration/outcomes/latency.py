@@ -85,12 +85,16 @@ def fit_profile(calls: pd.DataFrame) -> dict[str, float | int]:
 
 
 def price_outcomes(outcomes: pd.DataFrame, profile: pd.DataFrame, prices: pd.DataFrame) -> pd.DataFrame:
-    """Return OUTCOMES with latency_s, device_s and cost_usd modelled from tokens; failed calls keep nulls.
+    """Return OUTCOMES with latency_s, device_s and cost_usd modelled from tokens.
+
+    Failed calls keep nulls, and rows whose latency_source is "measured" keep their own values.
 
     Raises ValueError if the profile lacks a model, or the price table its device.
     """
     priced = outcomes.copy()
     answered = priced["completion_tokens"].notna()
+    if "latency_source" in priced:
+        answered &= priced["latency_source"] != "measured"
     for model in priced.loc[answered, "model"].unique():
         rows = answered & (priced["model"] == model)
         single, saturated = (_profile_row(profile, model, concurrency) for concurrency in ("one", "saturated"))

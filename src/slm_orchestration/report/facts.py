@@ -98,6 +98,8 @@ def verdicts(estimates: pd.DataFrame, corrected: pd.Series, source: Source) -> F
     for name in naming.contenders(estimates):
         if name in gains.index:
             by_verdict.setdefault(facts[f"{name}.verdict"].text, []).append(naming.label(name))
+    if unknown := sorted(set(by_verdict) - {BEATS, FALLS_SHORT, NOT_SHOWN, NO_INTERVAL}):
+        raise ValueError(f"no sentence says {unknown[0]!r}: add this verdict to report/facts.py")
     origin = "strategies whose gain_over_mixture is shown to be above 0, below 0, or neither (interval and corrected p)"
     for word, key in ((BEATS, "beating"), (FALLS_SHORT, "short"), (NOT_SHOWN, "undecided")):
         names = by_verdict.get(word, [])

@@ -149,6 +149,8 @@ def k_means(points: Floats, count: int, *, seed: int, rounds: int = 30) -> Float
     Points and centres are on the grid, so that distances are exact, and every machine finds the same centres: ties go
     to the earlier centre, and a centre without points stays where it was.
     """
+    if not points.shape[1]:  # no word occurs twice: all points are the same
+        return points[:1]
     rng = np.random.default_rng(seed)
     chosen = [int(rng.integers(len(points)))]
     distance = _squared_distances(points, points[chosen])[:, 0]

@@ -27,7 +27,7 @@ from slm_orchestration import artifacts, tables
 from slm_orchestration.artifacts import cache_folder
 from slm_orchestration.models.prices import read_prices, usd_per_second
 from slm_orchestration.outcomes.confidence import Calibration, calibrate_confidence, fit_calibration
-from slm_orchestration.outcomes.latency import Expectation, fit_expectation, read_profile
+from slm_orchestration.outcomes.latency import Expectation, fit_expectation, price_outcomes, read_profile
 from slm_orchestration.outcomes.side_tables import SampleSettings
 from slm_orchestration.outcomes.store import outcomes_path, read_outcomes
 from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis, Vectors, analyse, complexity
@@ -123,7 +123,8 @@ def fit(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRou
     Raises ValueError if the strategy has no router, or if what its router reads is not recorded.
     """
     table = tables.read(where.tasks, tables.TASKS)
-    raw = read_outcomes(where.outcomes, pool.names)
+    prices, profile = read_prices(where.prices), read_profile(where.profile)
+    raw = price_outcomes(read_outcomes(where.outcomes, pool.names), profile, prices)
     raw = raw[raw["task_id"].isin(table["task_id"])]
     about = table[["task_id", "domain", "dataset", "group", "split", "question"]].reset_index(drop=True)
     rows = about.join(request_views(table["messages"])).assign(guess_quality=0.0)
@@ -132,7 +133,6 @@ def fit(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRou
     outcomes, sample_settings = with_recorded_samples(outcomes, unfitted.router, where.outcomes)
     parts = outcomes.where("fit"), outcomes.where("calibration")
     strategy = unfitted.fit(*parts)
-    prices = read_prices(where.prices)
     paid, usd_per_s = _overhead(where, strategy.name, prices)
     threshold, reason = _threshold(strategy, parts[1], settings, paid)
     return FittedRouting(
@@ -142,9 +142,7 @@ def fit(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRou
         models=pool.names,
         small=pool.small,
         calibration=fit_calibration(raw),
-        expectation=fit_expectation(
-            raw, from_table(table), pool.names, profile=read_profile(where.profile), prices=prices
-        ),
+        expectation=fit_expectation(raw, from_table(table), pool.names, profile=profile, prices=prices),
         domain_classifier=_domain_classifier(strategy, parts[0], settings.seed),
         router_usd_per_s=usd_per_s,
         cache_threshold=_cache_threshold(table, settings) if settings.cache_enabled else None,

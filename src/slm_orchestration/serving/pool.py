@@ -102,4 +102,17 @@ def _read(group: str, name: str) -> dict[str, Any]:
     if not path.is_file():
         names = ", ".join(sorted(found.stem for found in folder.glob("*.yaml"))) or "none: conf/ is not installed"
         raise ValueError(f"{group}={name}: no such file in {folder}; there are {names}")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for base in read.get("defaults", []) if group == "routing" else []:  # a strategy that varies another one
+        if base != "_self_":
+            read = _merged(_read(group, base), read)
+    return read
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `own`; mappings that both have are merged."""
+    both = {
+        key: _merged(base[key], value) if isinstance(value, Mapping) and isinstance(base.get(key), Mapping) else value
+        for key, value in own.items()
+    }
+    return {**base, **both}
