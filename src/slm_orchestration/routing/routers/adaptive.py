@@ -54,6 +54,7 @@ class AdaptiveRouter:
     reads: frozenset[str] = field(default=frozenset({"prompt", "answer:*"}), init=False, repr=False)
     weights: dict[str, float] = field(default_factory=dict, init=False)
     stages: tuple[Stage, ...] = field(default=(), init=False)
+    fitted: dict[str, Predictor] = field(default_factory=dict, init=False, repr=False)
     uses: ClassVar[frozenset[str]] = frozenset()  # confidence is optional
 
     def fit(self, outcomes: pd.DataFrame) -> Self:
@@ -62,8 +63,8 @@ class AdaptiveRouter:
         self.models = fit.models
         points = self.vectors.fit(fit.prompts).transform(fit.prompts)
         fold = _folds(fit.groups)
-        self._parts = {name: _fitted(part, points, fit) for name, part in self.predictors.items()}
-        self.weights = dict.fromkeys(self._parts, 1 / len(self._parts))
+        self.fitted = {name: _fitted(part, points, fit) for name, part in self.predictors.items()}
+        self.weights = dict.fromkeys(self.fitted, 1 / len(self.fitted))
         self._after: dict[tuple[int, int, bool], LogisticQuality] = {}
         if fold is not None:
             held_out = {name: _held_out(part, points, fit, fold) for name, part in self.predictors.items()}
@@ -76,7 +77,7 @@ class AdaptiveRouter:
     def predict_quality(self, prompts: pd.DataFrame, answers: pd.DataFrame) -> Floats:
         """Return tasks × models in [0, 1]."""
         points = self.vectors.transform(prompts["prompt"])
-        quality = _mean({name: part.predict(points) for name, part in self._parts.items()}, self.weights)
+        quality = _mean({name: part.predict(points) for name, part in self.fitted.items()}, self.weights)
         if answers.empty:
             return quality
         before = quality.copy()
