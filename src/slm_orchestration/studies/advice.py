@@ -125,11 +125,7 @@ def advise(imported: Imported, settings: AdviceSettings | None = None) -> Advice
     replays = {name: _replayed(name, strategy, calibration, THRESHOLDS) for name, strategy in tried.items()}
     chosen = _chosen(replays, calibration, settings)
     name = _preferred({name: replays[name] for name in fitted}, chosen, calibration, settings) if fitted else MIXTURE
-    points = {
-        shown: ChosenThreshold(float(THRESHOLDS[point.position]), point.certified, point.reason)
-        for shown, point in chosen.items()
-        if shown in (name, MIXTURE)
-    }
+    points = {shown: _threshold(chosen[shown]) for shown in (name, MIXTURE)}
     estimates, spread = _estimated(outcomes, {shown: tried[shown] for shown in points}, points, settings)
     tasks = int(estimates["tasks"].iloc[0])
     return Advice(
@@ -209,6 +205,10 @@ def _chosen(replays: Mapping[str, Replayed], calibration: OutcomeMatrix, setting
     rule = GuaranteedRetention(settings.retention, settings.delta / len(replays), settings.seed)
     certified = {name: rule.choose(replayed, calibration) for name, replayed in replays.items()}
     return chosen | {name: point for name, point in certified.items() if point.certified}
+
+
+def _threshold(point: Chosen) -> ChosenThreshold:
+    return ChosenThreshold(float(THRESHOLDS[point.position]), point.certified, point.reason)
 
 
 def _preferred(
