@@ -2,6 +2,7 @@
 
     python -m experiments.advise outcomes=my.csv
     python -m experiments.advise outcomes=my.csv new=last_week.csv target=0.9
+    python -m experiments.advise outcomes=my.csv aim=budget budget_share=0.3
     python -m experiments.advise outcomes=my.csv quality=agreement_with:my-large-model
 
 The file has a row per task and model: task_id, model, quality, and what else is known (prompt, cost_usd, tokens,
@@ -25,8 +26,18 @@ def main(cfg: DictConfig) -> None:
     """Print the advice, and the drift tests of new data."""
     if not (0 < cfg.target <= 1 and 0 < cfg.delta < 1):
         raise ValueError(f"target={cfg.target}, delta={cfg.delta}: allowed is 0 to 1, delta between them")
-    target = AdviceSettings(float(cfg.target), float(cfg.delta), int(cfg.statistics.resamples), int(cfg.seed))
-    advice = advise(imported_outcomes(cfg), target)
+    if not 0 <= cfg.budget_share <= 1:
+        raise ValueError(f"budget_share={cfg.budget_share}: allowed is 0 to 1")
+    settings = AdviceSettings(
+        retention=float(cfg.target),
+        delta=float(cfg.delta),
+        resamples=int(cfg.statistics.resamples),
+        seed=int(cfg.seed),
+        aim=str(cfg.aim),
+        budget_share=float(cfg.budget_share),
+    )
+    settings.rule()  # an unknown aim is refused before the outcomes are read
+    advice = advise(imported_outcomes(cfg), settings)
     print(text(advice))
     if cfg.new is not None:
         print(_drift(cfg, advice))

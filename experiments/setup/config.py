@@ -89,6 +89,7 @@ ALLOWED: dict[str, Number | Choice] = {
     "statistics.power.within": Number(0, 1, exclusive=True),
     "operating_point.threshold": _SHARE,
     "operating_point.target": _SHARE,
+    "operating_point.share": _SHARE,
     "inference.device": Choice(("auto", "cpu", "cuda", "mps")),
     "inference.dtype": Choice(("auto", "float32", "bfloat16", "float16")),
     "inference.deterministic": Choice((True, False)),

@@ -61,6 +61,20 @@ def test_a_fixed_operating_point_is_replayed_even_between_the_thresholds_of_the_
     assert 0.71 in set(made["decisions"]["threshold"])
 
 
+@pytest.mark.parametrize(
+    ("aim", "reason"),
+    [
+        (["operating_point=same_quality"], "cheapest that keeps the most expensive model's quality"),
+        (["operating_point=budget", "operating_point.share=0.3"], "highest quality for at most 0.3 of the most"),
+        (["operating_point=best_quality"], "highest quality on calibration tasks at any cost"),
+    ],
+)
+def test_the_operating_point_follows_the_aim(suite, aim, reason):
+    made = _run(suite, "routing=length", *aim)
+    [point] = made["operating_points"].to_dict("records")
+    assert point["chosen_by"].startswith(reason)
+
+
 def test_running_twice_gives_the_same_bytes_and_does_not_run_again(suite, monkeypatch):
     _run(suite, "routing=adaptive")
     folder = suite / "results" / "adaptive"

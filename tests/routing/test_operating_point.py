@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from slm_orchestration.routing.operating_point import Fixed, GuaranteedBudget, GuaranteedRetention, Retention
+from slm_orchestration.routing.operating_point import (
+    AIMS,
+    BestQuality,
+    Budget,
+    Fixed,
+    GuaranteedBudget,
+    GuaranteedRetention,
+    Retention,
+    operating_point_for,
+)
 from slm_orchestration.routing.references import one_model_each
 from slm_orchestration.routing.replay import Overhead, replay
 from tests.routing.tables_by_hand import matrix
@@ -25,6 +34,63 @@ def test_retention_takes_the_cheapest_threshold_that_keeps_the_target():
 def test_retention_says_when_nothing_keeps_the_target():
     chosen = Retention(target=0.95).choose(_replayed([[0, 0, 0, 0], [0, 0, 0, 0]]), OUTCOMES)
     assert "none keeps 0.95" in chosen.reason
+
+
+def test_retention_of_1_names_the_most_expensive_models_quality():
+    kept = Retention(target=1.0).choose(_replayed(LARGE_ON), OUTCOMES)
+    assert kept.reason == "cheapest that keeps the most expensive model's quality on calibration tasks"
+    none = Retention(target=1.0).choose(_replayed([[0, 0, 0, 0], [0, 0, 0, 0]]), OUTCOMES)
+    assert none.reason == "highest quality: none keeps the most expensive model's quality on calibration tasks"
+
+
+def test_a_budget_takes_the_best_threshold_that_it_pays():
+    # Costs are 10, 5.5, 3.25 and 1 of 10; qualities 1, 1, 1 and .75.
+    replayed = _replayed(LARGE_ON)
+    assert Budget(share=0.3).choose(replayed, OUTCOMES).position == 3
+    # Half is not enough for 5.5; at .55 the two are equally good, and the cheaper is taken.
+    assert Budget(share=0.325).choose(replayed, OUTCOMES).position == 2
+    chosen = Budget(share=0.55).choose(replayed, OUTCOMES)
+    assert chosen.position == 2
+    assert chosen.reason == "highest quality for at most 0.55 of the most expensive model's cost on calibration tasks"
+
+
+def test_a_budget_may_be_better_spent_in_part():
+    # Qualities 1, .75 (the large model on the wrong task) and .75 at costs 10, 3.25 and 1.
+    replayed = _replayed([[1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0]])
+    assert Budget(share=0.5).choose(replayed, OUTCOMES).position == 2
+    assert Budget(share=1.0).choose(replayed, OUTCOMES).position == 0
+
+
+def test_a_budget_that_nothing_keeps_takes_the_cheapest_and_says_so():
+    chosen = Budget(share=0.05).choose(_replayed(LARGE_ON), OUTCOMES)
+    assert chosen.position == 3
+    assert chosen.reason == "cheapest: none costs at most 0.05 of the most expensive model's cost on calibration tasks"
+
+
+def test_a_budget_beyond_the_most_expensive_model_is_refused():
+    with pytest.raises(ValueError, match=r"operating_point\.share is 2; allowed is 0 to 1"):
+        Budget(share=2).choose(_replayed(LARGE_ON), OUTCOMES)
+
+
+def test_the_best_quality_may_exceed_that_of_the_most_expensive_model_and_ties_go_to_the_cheaper():
+    outcomes = matrix([[1, 0], [1, 1], [1, 1], [0, 1]])
+    # Large on all four: 3 of 4 right; on the last three or the last one: all right; on none: 3 of 4.
+    mixed = one_model_each(np.array([[1] * 4, [0, 1, 1, 1], [0, 0, 0, 1], [0] * 4]), 2, np.linspace(0, 1, 4))
+    replayed = replay("s", mixed, outcomes, overhead=Overhead())
+    assert BestQuality().choose(replayed, outcomes).position == 2
+    # The same quality as the most expensive model is cheaper still.
+    assert Retention(target=1.0).choose(replayed, outcomes).position == 3
+
+
+def test_every_aim_has_a_rule_and_no_other_word_has():
+    assert [operating_point_for(aim, target=0.9, share=0.3) for aim in AIMS] == [
+        Retention(0.9),
+        Retention(1.0),
+        Budget(0.3),
+        BestQuality(),
+    ]
+    with pytest.raises(ValueError, match=r"^aim=thrift: allowed is retention, same_quality, budget or best_quality$"):
+        operating_point_for("thrift")
 
 
 def test_fixed_takes_its_threshold_which_is_replayed_even_if_the_grid_lacks_it():

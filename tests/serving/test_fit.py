@@ -1,5 +1,7 @@
 """What an orchestrator is fitted on, the cache of the fit, and the classifier of domains."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -7,7 +9,7 @@ from slm_orchestration.routing.features import LatentSemantics
 from slm_orchestration.serving import fit
 from slm_orchestration.serving.fit import CachedVectors, DomainClassifier, load_or_fit
 from slm_orchestration.serving.pool import Pool
-from slm_orchestration.serving.settings import OrchestratorSettings
+from slm_orchestration.serving.settings import OrchestratorSettings, read_settings
 from tests.serving.by_hand import NAMES, scripted
 
 
@@ -31,6 +33,34 @@ def test_the_second_start_reads_the_cached_fit_and_other_settings_fit_again(reco
     assert load_or_fit(pool, where, settings).rule == first.rule
     with pytest.raises(AssertionError, match="cached"):
         load_or_fit(pool, where, OrchestratorSettings(routing_threshold=0.26))
+
+
+@pytest.mark.parametrize(
+    ("settings", "threshold", "reason"),
+    [
+        ({}, 0, "cheapest that keeps 0.95 on calibration tasks"),
+        ({"aim": "same_quality"}, 0, "cheapest that keeps the most expensive model's quality on calibration tasks"),
+        ({"aim": "best_quality"}, 0, "highest quality on calibration tasks at any cost"),
+        # The small model costs a tenth of the large one; from 0.7 on it answers everything.
+        ({"aim": "budget", "budget_share": 0.1}, 0.7, "highest quality for at most 0.1 of the most expensive model's"),
+        ({"aim": "budget", "budget_share": 0.05}, 0.7, "cheapest: none costs at most 0.05 of the most expensive"),
+        ({"aim": "best_quality", "routing_threshold": 0.3}, 0.3, "as configured"),
+    ],
+)
+def test_the_threshold_follows_the_aim(records, settings, threshold, reason):
+    where = fit.records(records / "outcomes", records / "tasks.parquet")
+    pool = Pool(tuple(scripted().values()), frozenset(NAMES[:2]))
+    fitted = fit.fit(pool, where, read_settings({"routing_strategy": "length"} | settings))
+    assert reason in fitted.rule
+    assert fitted.threshold == pytest.approx(threshold)
+
+
+def test_another_aim_fits_again(records):
+    where = fit.records(records / "outcomes", records / "tasks.parquet")
+    pool = Pool(tuple(scripted().values()), frozenset(NAMES[:2]))
+    quick = OrchestratorSettings(routing_strategy="length")
+    assert "0.95" in load_or_fit(pool, where, quick).rule
+    assert "at any cost" in load_or_fit(pool, where, replace(quick, aim="best_quality")).rule
 
 
 def test_a_strategy_without_a_router_is_refused(records):

@@ -1,10 +1,19 @@
 """Advice on outcomes whose truth is known: routing pays, or does not."""
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.advise import main
+from experiments.setup.config import load_config
 from slm_orchestration.outcomes.imported.reader import ImportedError, ImportOptions, read_imported, read_new_tasks
-from slm_orchestration.studies.advice import AdviceSettings, advise, verdict
+from slm_orchestration.routing.operating_point import Chosen
+from slm_orchestration.routing.references import one_model_each
+from slm_orchestration.routing.replay import Overhead, replay
+from slm_orchestration.studies.advice import AdviceSettings, _preferred, advise, verdict
+from tests.routing.tables_by_hand import matrix
 from tests.studies.by_hand import outcomes
 
 TARGET = AdviceSettings(resamples=300)
@@ -30,6 +39,57 @@ def test_without_prompts_the_mixture_is_what_is_left(tmp_path):
     assert (advice.strategy, verdict(advice)) == ("mixture", "no router")
     assert "no router can be fitted" in str(advice)
     assert "they read prompts" in str(advice)
+
+
+def test_the_threshold_and_the_words_follow_the_aim(tmp_path):
+    # The large model is worth .8 on all tasks, the small one .95 on half of them and nothing on the others, at 1 of 10.
+    imported = read_imported(outcomes(tmp_path, "told", informative=True, large=0.8))
+    best = advise(imported, replace(TARGET, aim="best_quality"))
+    assert best.estimate("quality")["estimate"] == pytest.approx((0.95 + 0.8) / 2, abs=0.02)
+    assert "highest quality on calibration tasks at any cost, WITHOUT a guarantee" in words(best)
+    assert "keeps at least" not in words(best)
+    same = advise(imported, replace(TARGET, aim="same_quality"))
+    assert same.estimate("retention")["estimate"] >= 1
+    assert "cheapest that keeps the most expensive model's quality on calibration tasks, WITHOUT a" in words(same)
+    # Routing pays .5 · 1 + .5 · 10 = 5.5 of 10; with less, only the small model can be paid.
+    spent = advise(imported, replace(TARGET, aim="budget", budget_share=0.4))
+    assert spent.estimate("cost_usd")["estimate"] == pytest.approx(1)
+    assert "highest quality for at most 0.4 of the most expensive model's cost on calibration tasks" in words(spent)
+    enough = advise(imported, replace(TARGET, aim="budget", budget_share=0.7))
+    assert enough.estimate("cost_usd")["estimate"] == pytest.approx(5.5, abs=0.5)
+    assert not any(point.guaranteed for one in (best, same, spent, enough) for point in one.points.values())
+
+
+def test_another_aim_takes_the_router_that_its_rule_prefers_and_not_the_largest_gain():
+    # `frugal` gains .5 over the mixture at equal cost, `best` nothing, but it has the higher quality.
+    calibration = matrix([[0, 1], [0, 1], [1, 1], [1, 1]])
+    replays = {
+        name: replay(name, one_model_each(np.array([large]), 2, np.zeros(1)), calibration, overhead=Overhead())
+        for name, large in {"frugal": [1, 0, 0, 0], "best": [1, 1, 1, 1]}.items()
+    }
+    chosen = dict.fromkeys(replays, Chosen(0, "by hand"))
+    assert _preferred(replays, chosen, calibration, replace(TARGET, aim="retention")) == "frugal"
+    assert _preferred(replays, chosen, calibration, replace(TARGET, aim="best_quality")) == "best"
+    assert _preferred(replays, chosen, calibration, replace(TARGET, aim="same_quality")) == "best"
+    assert _preferred(replays, chosen, calibration, replace(TARGET, aim="budget", budget_share=0.5)) == "frugal"
+
+
+def words(advice):
+    """Return the advice without line breaks."""
+    return " ".join(str(advice).split())
+
+
+def test_an_unknown_aim_is_refused_before_the_file_is_read():
+    with pytest.raises(ValueError, match=r"^aim=thrift: allowed is retention, same_quality, budget or best_quality$"):
+        main(load_config("outcomes=none.csv", "aim=thrift", config="advise"))
+    with pytest.raises(ValueError, match=r"^budget_share=2: allowed is 0 to 1$"):
+        main(load_config("outcomes=none.csv", "aim=budget", "budget_share=2", config="advise"))
+
+
+def test_the_command_prints_the_advice_for_an_aim(tmp_path, capsys):
+    path = outcomes(tmp_path, "told", informative=True, tasks=200)
+    main(load_config(f"outcomes={path}", "aim=budget", "budget_share=0.3", "statistics=quick", config="advise"))
+    assert "highest quality for at most 0.3 of the most expensive" in capsys.readouterr().out
 
 
 def test_equal_seeds_give_equal_advice(tmp_path):

@@ -1,5 +1,7 @@
 """Drift on outcomes whose truth is known: it is there, or is not."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from slm_orchestration.outcomes.imported.reader import ImportOptions, read_imported, read_new_tasks
@@ -24,6 +26,15 @@ def test_drift_is_significant_where_tasks_or_quality_changed_and_not_elsewhere(t
     tests = drift_tests(advice, asked)
     assert {test.what: test.significant for test in tests}["predicted gain of the most expensive model"]
     assert "CHANGED" in drift_text(tests, len(asked.tasks))
+
+
+def test_quality_is_tested_against_the_share_that_the_aim_wants_and_not_at_all_where_it_wants_none(tmp_path):
+    imported = read_imported(outcomes(tmp_path, "told", informative=True, tasks=300))
+    same = read_new_tasks(outcomes(tmp_path, "same", informative=True, tasks=300), imported, ImportOptions())
+    kept = drift_tests(advise(imported, replace(TARGET, aim="same_quality")), same)[-1]
+    assert kept.what == "retention" and kept.meaning.startswith("less than 100% of the most expensive")
+    spent = drift_tests(advise(imported, replace(TARGET, aim="budget")), same)
+    assert "retention" not in {test.what for test in spent}
 
 
 def test_the_text_says_what_changed_with_both_means_and_what_to_do():

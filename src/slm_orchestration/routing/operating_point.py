@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.replay import Replayed
 from slm_orchestration.statistics.guarantees import betting_p_values, certified
+
+AIMS = ("retention", "same_quality", "budget", "best_quality")
+AIMS_IN_WORDS = f"{', '.join(AIMS[:-1])} or {AIMS[-1]}"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,22 @@ class OperatingPoint(Protocol):
     def choose(self, replayed: Replayed, calibration: OutcomeMatrix) -> Chosen:
         """Return the choice; `replayed` is the strategy's replay on `calibration`."""
         ...
+
+
+def operating_point_for(aim: str, *, target: float = 0.95, share: float = 0.5) -> OperatingPoint:
+    """Return the plug-in rule of an aim: `target` is read by retention alone, `share` by budget alone.
+
+    Raises ValueError naming the aims if there is no such aim.
+    """
+    rules: dict[str, OperatingPoint] = {
+        "retention": Retention(target),
+        "same_quality": Retention(1.0),
+        "budget": Budget(share),
+        "best_quality": BestQuality(),
+    }
+    if aim not in rules:
+        raise ValueError(f"aim={aim}: allowed is {AIMS_IN_WORDS}")
+    return rules[aim]
 
 
 @dataclass(frozen=True)
@@ -65,9 +85,46 @@ class Retention:
         quality, cost = replayed.quality.mean(axis=1), replayed.cost_usd.mean(axis=1)
         wanted = self.target * calibration.quality[:, -1].mean()
         kept = np.flatnonzero(quality >= wanted - 1e-12)
+        what = "the most expensive model's quality" if self.target == 1 else f"{self.target:g}"
         if kept.size == 0:
-            return Chosen(int(quality.argmax()), f"highest quality: none keeps {self.target:g} on calibration tasks")
-        return Chosen(int(kept[cost[kept].argmin()]), f"cheapest that keeps {self.target:g} on calibration tasks")
+            return Chosen(int(quality.argmax()), f"highest quality: none keeps {what} on calibration tasks")
+        return Chosen(int(kept[cost[kept].argmin()]), f"cheapest that keeps {what} on calibration tasks")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The best mean quality among thresholds whose mean cost is at most `share` of the most expensive model's cost.
+
+    A plug-in choice on calibration tasks without a guarantee. Where no threshold qualifies, the cheapest.
+    """
+
+    share: float
+
+    def extra_thresholds(self) -> list[float]:
+        return []
+
+    def choose(self, replayed: Replayed, calibration: OutcomeMatrix) -> Chosen:
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"operating_point.share is {self.share}; allowed is 0 to 1")
+        quality, cost = replayed.quality.mean(axis=1), replayed.cost_usd.mean(axis=1)
+        # Costs are fractions of a cent, so the room for rounding is relative.
+        affordable = np.flatnonzero(cost <= self.share * calibration.cost_usd[:, -1].mean() * (1 + 1e-9))
+        budget = f"{self.share:g} of the most expensive model's cost on calibration tasks"
+        if affordable.size == 0:
+            return Chosen(int(cost.argmin()), f"cheapest: none costs at most {budget}")
+        return Chosen(_best(quality, cost, affordable), f"highest quality for at most {budget}")
+
+
+@dataclass(frozen=True)
+class BestQuality:
+    """The highest mean quality on calibration tasks at any cost, which may exceed the most expensive model's."""
+
+    def extra_thresholds(self) -> list[float]:
+        return []
+
+    def choose(self, replayed: Replayed, calibration: OutcomeMatrix) -> Chosen:
+        quality, cost = replayed.quality.mean(axis=1), replayed.cost_usd.mean(axis=1)
+        return Chosen(_best(quality, cost, np.arange(len(quality))), "highest quality on calibration tasks at any cost")
 
 
 @dataclass(frozen=True)
@@ -129,3 +186,9 @@ class GuaranteedBudget:
         if count == 0:
             return Chosen(last, f"cheapest: no threshold is certified to keep {asked}")
         return Chosen(last - count + 1, f"most expensive certified to keep {asked}", certified=True)
+
+
+def _best(quality: NDArray[np.float64], cost: NDArray[np.float64], among: NDArray[np.intp]) -> int:
+    """Return the position of the highest quality among the given ones; equal qualities go to the cheaper."""
+    best = among[quality[among] >= quality[among].max() - 1e-12]
+    return int(best[cost[best].argmin()])

@@ -31,7 +31,7 @@ from slm_orchestration.outcomes.latency import Expectation, fit_expectation, pri
 from slm_orchestration.outcomes.side_tables import SampleSettings
 from slm_orchestration.outcomes.store import outcomes_path, read_outcomes
 from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis, Vectors, analyse, complexity
-from slm_orchestration.routing.operating_point import Retention
+from slm_orchestration.routing.operating_point import operating_point_for
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matrix
 from slm_orchestration.routing.replay import Overhead, overhead, read_overhead, replay
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, RoutedStrategy
@@ -191,7 +191,7 @@ def _threshold(
 ) -> tuple[float, str]:
     if settings.routing_threshold is not None:
         return float(settings.routing_threshold), "as configured"
-    rule = Retention(0.95)
+    rule = operating_point_for(settings.aim, share=settings.budget_share)
     (choices,) = strategy.choose(calibration, _GRID).values()
     chosen = rule.choose(replay(strategy.name, choices, calibration, overhead=paid), calibration)
     return float(_GRID[chosen.position]), chosen.reason

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from slm_orchestration.routing.operating_point import AIMS, AIMS_IN_WORDS
+
 Config = Mapping[str, Any] | str | Path
 
 
@@ -27,8 +29,9 @@ class OrchestratorSettings:
     """The configuration of an orchestrator, with its defaults.
 
     routing_strategy: a file of conf/routing whose strategy has a router.
-    routing_threshold: None takes the cheapest that keeps 95 % of the most expensive model's quality on calibration
-        tasks.
+    routing_threshold: None takes the one that reaches `aim` on calibration tasks; a number leaves `aim` unread.
+    aim: retention (the cheapest that keeps 95 % of the most expensive model's quality), same_quality (the cheapest that
+        keeps all of it), budget (the best for at most `budget_share` of its cost) or best_quality (the best).
     max_latency_ms, max_cost_usd: limits on the expected latency and cost of a task; None sets no limit.
     no_model_fits: "relax" raises the limits to the nearest that a model fits, with a warning; "refuse" is an error.
     fallback: choose again without a model that failed.
@@ -41,6 +44,8 @@ class OrchestratorSettings:
 
     routing_strategy: str = "adaptive"
     routing_threshold: float | None = None
+    aim: str = "retention"
+    budget_share: float = 0.5
     max_latency_ms: float | None = None
     max_cost_usd: float | None = None
     no_model_fits: str = "relax"
@@ -139,6 +144,8 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or (_number(value) and 0 <= value <= 1),
         "a number from 0 (most expensive) to 1 (cheapest), or null for the calibrated one",
     ),
+    "aim": (lambda value: value in AIMS, AIMS_IN_WORDS),
+    "budget_share": (lambda value: _number(value) and 0 <= value <= 1, "a number from 0 to 1"),
     "max_latency_ms": _LIMIT,
     "max_cost_usd": _LIMIT,
     "no_model_fits": (lambda value: value in ("relax", "refuse"), "relax or refuse"),

@@ -2,14 +2,15 @@
 
 A few routers are fitted on fit tasks. On calibration tasks one of them and its threshold are chosen, certified by
 Learn-then-Test to keep the wanted share of the most expensive model's quality; delta is divided by the number of
-routers, so that the guarantee holds for the chosen one. Quality and savings are estimated on evaluation tasks.
+routers, so that the guarantee holds for the chosen one. Other aims have no guarantee. Quality and savings are estimated
+on evaluation tasks.
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from slm_orchestration.outcomes.imported.reader import Imported, without_pilot
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.access import missing_inputs
 from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis
-from slm_orchestration.routing.operating_point import GuaranteedRetention, Retention
+from slm_orchestration.routing.operating_point import Chosen, GuaranteedRetention, OperatingPoint, operating_point_for
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, imported_matrix
 from slm_orchestration.routing.quality_model import LogisticQuality
 from slm_orchestration.routing.references import Constant, Mixture
@@ -46,12 +47,27 @@ _WIDTH = 110
 
 @dataclass(frozen=True)
 class AdviceSettings:
-    """Keep `retention` of the most expensive model's quality with probability 1 - delta; how to resample intervals."""
+    """What the threshold is chosen for, one of operating_point.AIMS, and how to resample intervals.
+
+    The aim retention keeps `retention` of the most expensive model's quality with probability 1 - delta; budget spends
+    at most `budget_share` of its cost.
+    """
 
     retention: float = 0.95
     delta: float = 0.05
     resamples: int = 2000
     seed: int = 0
+    aim: str = "retention"
+    budget_share: float = 0.5
+
+    @property
+    def kept(self) -> float | None:
+        """The share of the most expensive model's quality that the aim wants to keep; None where it wants none."""
+        return {"retention": self.retention, "same_quality": 1.0}.get(self.aim)
+
+    def rule(self) -> OperatingPoint:
+        """Return the plug-in rule of the aim. Raises ValueError if there is no such aim."""
+        return operating_point_for(self.aim, target=self.retention, share=self.budget_share)
 
 
 @dataclass(frozen=True)
@@ -106,9 +122,10 @@ def advise(imported: Imported, settings: AdviceSettings | None = None) -> Advice
     usable, skipped = _usable(candidates(settings.seed), outcomes)
     fitted: dict[str, FittedStrategy] = {name: router.fit(fit, calibration) for name, router in usable.items()}
     tried = fitted | {MIXTURE: Mixture(MIXTURE, settings.seed).fit(fit, calibration)}
-    points, ranks = _points(tried, calibration, settings)
-    name = max(fitted, key=lambda name: ranks[name]) if fitted else MIXTURE
-    points = {shown: points[shown] for shown in (name, MIXTURE)}
+    replays = {name: _replayed(name, strategy, calibration, THRESHOLDS) for name, strategy in tried.items()}
+    chosen = _chosen(replays, calibration, settings)
+    name = _preferred({name: replays[name] for name in fitted}, chosen, calibration, settings) if fitted else MIXTURE
+    points = {shown: _threshold(chosen[shown]) for shown in (name, MIXTURE)}
     estimates, spread = _estimated(outcomes, {shown: tried[shown] for shown in points}, points, settings)
     tasks = int(estimates["tasks"].iloc[0])
     return Advice(
@@ -180,21 +197,40 @@ def _usable(
     return usable, {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def _points(
-    strategies: Mapping[str, FittedStrategy], calibration: OutcomeMatrix, settings: AdviceSettings
-) -> tuple[dict[str, ChosenThreshold], dict[str, tuple[bool, float]]]:
-    """Return each strategy's threshold, and its rank: certified ones first, by cost, then by gain over the mixture."""
-    rule = GuaranteedRetention(settings.retention, settings.delta / len(strategies), settings.seed)
-    points, ranks = {}, {}
-    for name, strategy in strategies.items():
-        replayed = _replayed(name, strategy, calibration, THRESHOLDS)
-        chosen = rule.choose(replayed, calibration)
-        certified = chosen.certified
-        chosen = chosen if certified else Retention(settings.retention).choose(replayed, calibration)
-        cost = float(replayed.cost_usd[chosen.position].mean())
-        points[name] = ChosenThreshold(float(THRESHOLDS[chosen.position]), certified, chosen.reason)
-        ranks[name] = certified, -cost if certified else _gain(replayed, chosen.position, calibration)
-    return points, ranks
+def _chosen(replays: Mapping[str, Replayed], calibration: OutcomeMatrix, settings: AdviceSettings) -> dict[str, Chosen]:
+    """Return each strategy's operating point: for the aim retention a certified one where there is one."""
+    chosen = {name: settings.rule().choose(replayed, calibration) for name, replayed in replays.items()}
+    if settings.aim != "retention":
+        return chosen
+    rule = GuaranteedRetention(settings.retention, settings.delta / len(replays), settings.seed)
+    certified = {name: rule.choose(replayed, calibration) for name, replayed in replays.items()}
+    return chosen | {name: point for name, point in certified.items() if point.certified}
+
+
+def _threshold(point: Chosen) -> ChosenThreshold:
+    return ChosenThreshold(float(THRESHOLDS[point.position]), point.certified, point.reason)
+
+
+def _preferred(
+    replays: Mapping[str, Replayed], chosen: Mapping[str, Chosen], calibration: OutcomeMatrix, settings: AdviceSettings
+) -> str:
+    """Return the router to take: for retention the cheapest certified, else that of the largest gain over the mixture.
+
+    For another aim its own rule chooses among the routers' points as it chooses among thresholds.
+    """
+    names = list(replays)
+    if settings.aim == "retention":
+        return max(names, key=lambda name: _rank(replays[name], chosen[name], calibration))
+    at = [(replays[name], chosen[name].position) for name in names]
+    quality = np.stack([replayed.quality[position] for replayed, position in at])
+    cost = np.stack([replayed.cost_usd[position] for replayed, position in at])
+    points = replace(replays[names[0]], quality=quality, cost_usd=cost)
+    return names[settings.rule().choose(points, calibration).position]
+
+
+def _rank(replayed: Replayed, point: Chosen, calibration: OutcomeMatrix) -> tuple[bool, float]:
+    cost = float(replayed.cost_usd[point.position].mean())
+    return point.certified, -cost if point.certified else _gain(replayed, point.position, calibration)
 
 
 def _gain(replayed: Replayed, position: int, calibration: OutcomeMatrix) -> float:
@@ -270,7 +306,9 @@ def _operating(advice: Advice, strategy: str, title: str) -> list[tuple[str, str
     settings, point = advice.settings, advice.points[strategy]
     keeps = f"{settings.retention:.0%} of {advice.imported.models[-1]}'s quality"
     what = "mixing models at random, threshold " if strategy == MIXTURE else ""
-    if point.guaranteed:
+    if settings.aim != "retention":
+        effect = f"{point.reason}, WITHOUT a guarantee."
+    elif point.guaranteed:
         effect = (
             f"keeps at least {keeps} with probability {1 - settings.delta:.0%} (Learn-then-Test), on similar tasks."
         )

@@ -36,13 +36,13 @@ def drift_tests(advice: Advice, new: Imported) -> list[DriftTest]:
 
     Prompts: two-sample Kolmogorov-Smirnov tests of length and of the predicted gain of the most expensive model over
     the cheapest, Holm-corrected, at delta. Quality: the betting test of "the wanted share of the most expensive model's
-    quality is kept" at delta, which is valid after any number of tasks. A significant test of prompts says that tasks
-    differ, not that quality fell.
+    quality is kept" at delta, which is valid after any number of tasks; there is none for an aim that wants no share. A
+    significant test of prompts says that tasks differ, not that quality fell.
     """
     known = imported_matrix(advice.imported)
     tests = _prompt_tests(advice, known.where("evaluation"), new)
-    if len(new.outcomes):
-        tests.append(_quality_test(advice, known.where("evaluation"), imported_matrix(new)))
+    if len(new.outcomes) and (target := advice.settings.kept) is not None:
+        tests.append(_quality_test(advice, target, known.where("evaluation"), imported_matrix(new)))
     return tests
 
 
@@ -81,22 +81,21 @@ def _prompt_tests(advice: Advice, before: OutcomeMatrix, new: Imported) -> list[
     ]
 
 
-def _quality_test(advice: Advice, before: OutcomeMatrix, new: OutcomeMatrix) -> DriftTest:
-    kept, retention = zip(*(_kept(advice, outcomes) for outcomes in (before, new)), strict=True)
-    target = advice.settings.retention
+def _quality_test(advice: Advice, target: float, before: OutcomeMatrix, new: OutcomeMatrix) -> DriftTest:
+    kept, retention = zip(*(_kept(advice, target, outcomes) for outcomes in (before, new)), strict=True)
     p_value = float(betting_p_values(kept[1][None], 0.0, bounds=(-target, 1.0))[0])
     meaning = f"less than {target:.0%} of the most expensive model's quality is kept: choose the threshold again"
     significant = p_value <= advice.settings.delta
     return DriftTest("retention", retention[0], retention[1], p_value, significant, meaning)
 
 
-def _kept(advice: Advice, outcomes: OutcomeMatrix) -> tuple[NDArray[np.float64], float]:
-    """Return each task's quality above the wanted share of the most expensive model's, and the mean retention."""
+def _kept(advice: Advice, target: float, outcomes: OutcomeMatrix) -> tuple[NDArray[np.float64], float]:
+    """Return each task's quality above `target` of the most expensive model's, and the mean retention."""
     choices = advice.fitted.choose(outcomes, np.array([advice.threshold]))[advice.strategy]
     quality = replay(advice.strategy, choices, outcomes, overhead=Overhead()).quality[0]
     reference = outcomes.quality[:, -1]
     retention = float(quality.mean() / reference.mean()) if reference.mean() > 0 else float("nan")
-    return quality - advice.settings.retention * reference, retention
+    return quality - target * reference, retention
 
 
 def _gain(strategy: FittedRoutedStrategy, outcomes: OutcomeMatrix) -> NDArray[np.float64]:
