@@ -104,13 +104,15 @@ class LatentSemantics:
             self._projection = TruncatedSVD(width, random_state=self.seed).fit(counts) if width > 0 else None
         if self._projection is not None:
             drop_rounding_components(self._projection)
+            # words × dimensions in the order that a sparse product reads; transposed, it would be copied at each call
+            self._basis = np.ascontiguousarray(self._projection.components_.T)
         return self
 
     def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
         """Return prompts × dimensions, on the grid."""
         if self._projection is None:
             return np.zeros((len(prompts), 0))
-        return on_grid(self._projection.transform(self._words.transform(prompts)))
+        return on_grid(self._words.transform(prompts) @ self._basis)
 
 
 @dataclass

@@ -84,7 +84,8 @@ def in_words(router: object) -> list[str]:
     for stage in helpful:
         lines.append(
             f"After a {stage.answers} answer of {stage.answered}, its confidence changes the prediction for "
-            f"{stage.of}: the squared error on held-out fit tasks falls by {stage.gain:.4f} (standard error {stage.error:.4f})."
+            f"{stage.of}: the squared error on held-out fit tasks falls by {stage.gain:.4f} "
+            f"(standard error {stage.error:.4f})."
         )
     if not helpful:
         lines.append("No answer's confidence helps on held-out fit tasks, so each request gets one call.")
