@@ -232,7 +232,7 @@ def _tasks_path(cfg: DictConfig) -> Path:
 @lru_cache(maxsize=1)  # a sweep needs them once per strategy, and grading a guess may start a sandbox
 def _tasks_with_guess(path: Path, sha256: str) -> pd.DataFrame:
     tasks = tables.read(path, tables.TASKS)
-    about = tasks[["task_id", "domain", "dataset", "group", "split", "question"]]
+    about = tasks[["task_id", "domain", "dataset", "group", "split", "question", "choices", "reference"]]
     return about.join(request_views(tasks["messages"])).assign(guess_quality=guess_quality(from_table(tasks)))
 
 

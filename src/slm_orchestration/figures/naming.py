@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from slm_orchestration.statistics.strategy_matrix import CONSTANT, GUESS, MACRO, MIXTURE, OVERALL, RANDOM
+from slm_orchestration.statistics.strategy_matrix import CLASSIFIER, CONSTANT, GUESS, MACRO, MIXTURE, OVERALL, RANDOM
 
 # Reference strategies: shown beside every result, never ranked.
-REFERENCES = (MIXTURE, RANDOM, GUESS, "domain_table_given", "oracle", "oracle_permuted")
+REFERENCES = (MIXTURE, RANDOM, GUESS, CLASSIFIER, "domain_table_given", "oracle", "oracle_permuted")
 
 _LABELS = {
     "domain_table_given": "domain table (given)",

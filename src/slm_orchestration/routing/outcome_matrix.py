@@ -43,7 +43,8 @@ class OutcomeMatrix:
     """Outcomes as tasks × models, cheapest model first.
 
     `tasks` has a row per task: task_id, domain, dataset, group, split, question, guess_quality, and where the messages
-    are known request, system and earlier (see tasks.task.request_views).
+    are known request, system and earlier (see tasks.task.request_views), choices and reference, which only references
+    may read.
     `answers` has a row per task and model, task by task: model and ANSWER_COLUMNS, which routers see only of called
     models. Where no dollars were recorded, `cost_unit` is "calls" and `cost_usd` is 0 for a small model and 1 for any
     other; tables then leave dollars empty. Seconds that were not recorded are NaN. `side` holds states and samples by

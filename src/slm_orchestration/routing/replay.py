@@ -71,14 +71,14 @@ def replay(strategy: str, choices: Choices, outcomes: OutcomeMatrix, *, overhead
     if choices.permutation is not None:
         outcomes = permuted_outcomes(outcomes, choices.permutation)
     rows = np.arange(len(outcomes))
-    guess_quality = outcomes.tasks["guess_quality"].to_numpy(float)
+    guessed = outcomes.tasks["guess_quality"].to_numpy(float) if choices.own_quality is None else choices.own_quality
     served = outcomes.quality[rows, np.maximum(choices.served, 0)]
     router_latency_s = np.asarray(choices.predictions * overhead.latency_s, dtype=np.float64)
     large = np.array([model not in outcomes.small for model in outcomes.models])
     return Replayed(
         strategy=strategy,
         choices=choices,
-        quality=np.where(choices.served == GUESS, guess_quality, served),
+        quality=np.where(choices.served == GUESS, guessed, served),
         cost_usd=_paid(choices, outcomes, "cost_usd") + choices.predictions * overhead.cost_usd,
         latency_s=_paid(choices, outcomes, "latency_s") + router_latency_s,
         router_latency_s=router_latency_s,

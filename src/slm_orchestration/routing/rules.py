@@ -23,6 +23,7 @@ class Choices:
 
     `called` is thresholds × tasks × models; `served` is the model whose answer counts, or GUESS; `predictions` is how
     often the router predicted, each of which is paid; both are thresholds × tasks. `read_costs` is paid in addition.
+    `own_quality` (tasks) is that of an answer without a model other than the guess; only the classifier has one.
     `permutation` (tasks × models) is the row whose outcome replaces a task's own; only the permuted oracle has one.
     """
 
@@ -32,6 +33,7 @@ class Choices:
     predictions: NDArray[np.intp]
     read_costs: ReadCosts | None = None
     permutation: NDArray[np.intp] | None = None
+    own_quality: Floats | None = None
 
 
 @dataclass(frozen=True)

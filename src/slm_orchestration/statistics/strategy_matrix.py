@@ -20,7 +20,7 @@ COLUMNS = ("quality", "cost_usd", "latency_s", "small_share", "device_s")
 # The value of `domain` in rows over all domains: of all tasks, and of the domains' means, each counted equally.
 OVERALL, MACRO = "overall", "macro"
 # Names of reference strategies; a constant strategy is named by this prefix and its model.
-CONSTANT, GUESS, MIXTURE, RANDOM = "always_", "guess", "mixture", "random"
+CONSTANT, GUESS, CLASSIFIER, MIXTURE, RANDOM = "always_", "guess", "classifier", "mixture", "random"
 
 
 @dataclass(frozen=True)
