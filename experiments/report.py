@@ -122,6 +122,9 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         ("leader", naming.contenders(estimates)[0]),
         ("given", "domain_table_given"),
         ("oracle", "oracle"),
+        ("request", "adaptive"),
+        ("question", "adaptive_question"),
+        ("classifier", "classifier"),
     ):
         named |= facts.aliased(named, strategy, alias)
     shown = [

@@ -36,7 +36,8 @@ _NOTES = """\
 gain over mixture: mean quality above that of a random mix of guess and constant models at the same cost, the
 router's included. mean gain: its mean over 20 costs, from the cheapest to the most expensive model's. better, worse:
 interval beyond 0 and paired t-test, Holm over strategies; undecided: with the smallest difference that 80 % of such
-tests would find. APGR of cascades and of pools of three or more is over cost.
+tests would find. with classifier: the gain over a mixture that may also take the answers of a text classifier, which
+calls no language model. APGR of cascades and of pools of three or more is over cost.
 (privileged): a reference that knows what no router may know."""
 
 
@@ -129,6 +130,7 @@ def leaderboard(estimates: pd.DataFrame, comparisons: pd.DataFrame, overhead: Ma
                 "mean gain": cell.estimate("mean_gain", "{:+z.3f}"),
                 "gain over mixture": cell.interval("gain_over_mixture", "{:+z.3f}"),
                 **({MACRO_GAIN: _Cells(macro, strategy).interval("gain_over_mixture", "{:+z.3f}")} if weighted else {}),
+                "with classifier": cell.estimate("gain_with_classifier", "{:+z.3f}"),
                 "verdict": _verdict(tested[strategy]) if strategy in tested else "",
             }
         )

@@ -40,7 +40,7 @@ def test_every_strategy_has_every_metric_in_every_domain(estimates):
     metrics = {
         "quality", "cost_usd", "latency_s", "small_share", "retention", "retention_corrected", "cost_saving",
         "cost_saving_ceiling", "device_seconds_saved", "latency_reduction", "latency_reduction_p50",
-        "gain_over_mixture", "pgr",
+        "gain_over_mixture", "gain_with_classifier", "pgr",
     }  # fmt: skip
     assert set(estimates["metric"]) == metrics
     # Overall, two domains, and the domains counted equally, of which there is no median.

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slm_orchestration.statistics import metrics
+from slm_orchestration.statistics.curves import upper_hull
 from slm_orchestration.statistics.metrics import METRICS, Means
 from tests.statistics.examples import pool
 
@@ -50,6 +51,36 @@ def test_counted_in_calls_the_mixture_starts_at_the_small_model_although_a_guess
     # Half of the calls buy half of the way from 0.4 to 0.8.
     assert of_router("gain_over_mixture", table) == pytest.approx(0.1)
     assert metrics.gain_over_mixture(table)[0, 2] == pytest.approx(-0.2)
+
+
+def test_with_a_classifier_the_mixture_starts_at_its_quality_and_is_the_upper_hull():
+    # The line from the classifier's 0.5 at no cost to 0.8 at 10 passes 0.62 at 4; the tiny model's 0.4 lies below it.
+    table = means(quality=(0.8, 0.4, 0.2, 0.7), cost_usd=(10.0, 2.0, 0.0, 4.0))
+    assert np.isnan(of_router("gain_with_classifier", table))
+    names = [*STRATEGIES, "classifier"]
+    columns = {
+        name: np.append(getattr(table, name), [[value]], axis=1)
+        for name, value in {
+            "quality": 0.5,
+            "cost_usd": 0.0,
+            "latency_s": 0.0,
+            "small_share": 1.0,
+            "device_s": 0.0,
+        }.items()
+    }
+    gain = metrics.gain_with_classifier(Means(names, pool(), **columns))[0]
+    assert gain[names.index("router")] == pytest.approx(0.7 - 0.62)
+    assert gain[names.index("always_big")] == 0 and gain[names.index("classifier")] == 0
+    assert gain[names.index("always_tiny")] == pytest.approx(0.4 - 0.56)
+
+
+@given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 1)), min_size=2, max_size=6), st.floats(0, 12))
+def test_the_hull_is_what_sorting_its_vertices_gives(points, at):
+    cost, quality = np.array([(0.0, 0.1), *points]).T
+    vertices = upper_hull(cost, quality)
+    expected = np.interp(at, cost[vertices], quality[vertices])
+    found = metrics.hull_quality(np.array([[at]]), cost[None], quality[None])[0, 0]
+    assert found == pytest.approx(expected, abs=1e-9)
 
 
 def test_beyond_the_most_expensive_model_the_mixture_is_flat():

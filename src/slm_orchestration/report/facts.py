@@ -43,6 +43,8 @@ HEADLINE_METRICS = (
     "cost_saving_ceiling",
     "latency_reduction",
     "gain_over_mixture",
+    "mean_gain",
+    "gain_with_classifier",
 )
 _FORMATS = {
     "p_adjusted": p_value,

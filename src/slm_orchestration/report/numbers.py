@@ -90,6 +90,7 @@ _FORMATS = {
     "latency_reduction": times,
     "latency_reduction_p50": times,
     "gain_over_mixture": signed,
+    "gain_with_classifier": signed,
     "mean_gain": signed,
     "cost_usd": per_million,
     "latency_s": significant,

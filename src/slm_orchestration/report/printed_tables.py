@@ -40,6 +40,8 @@ def summary(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTa
             _text(numbers, f"{name}.cost_saving"),
             _text(numbers, f"{name}.latency_reduction"),
             _with_interval(numbers, f"{name}.gain_over_mixture"),
+            _text(numbers, f"{name}.mean_gain"),
+            _text(numbers, f"{name}.gain_with_classifier"),
             *([_text(numbers, f"{name}.{MACRO}.gain_over_mixture")] if weighted else []),
             _text(numbers, f"{name}.verdict"),
         )
@@ -52,6 +54,8 @@ def summary(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTa
         "cost saving",
         "latency reduction",
         "gain over the mixture",
+        "mean gain",
+        "with classifier",
         *(["domains equal"] if weighted else []),
         "verdict",
     )

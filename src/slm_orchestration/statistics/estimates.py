@@ -24,6 +24,7 @@ _UNDEFINED = {
     "device_seconds_saved": "undefined: device seconds of the strategy or the most expensive model are not recorded",
     "latency_reduction": "undefined: the strategy takes no time",
     "latency_reduction_p50": "undefined: the strategy's median task takes no time",
+    "gain_with_classifier": "undefined: the classifier was not run",
     "gain_over_mixture": "undefined: the mixture's models do not increase in cost, in their order, on these tasks",
 }
 _UNMEASURED = {"cost_usd": "no dollars are recorded", "latency_s": "no seconds are recorded"}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slm_orchestration.statistics.strategy_matrix import References, StrategyMatrix
+from slm_orchestration.statistics.strategy_matrix import CLASSIFIER, CONSTANT, GUESS, References, StrategyMatrix
 
 Floats = NDArray[np.float64]
 
@@ -113,6 +113,39 @@ def gain_over_mixture(means: Means) -> Floats:
     """Mean quality less what mixing constant models at random gives at the same mean cost: the primary metric."""
     costs, qualities = mixture_vertices(means)
     return without_rounding(means.quality - mixture(means.cost_usd, costs, qualities), 1.0)
+
+
+def gain_with_classifier(means: Means) -> Floats:
+    """The same gain over a mixture that may also take the classifier's answers, which cost nothing.
+
+    What a router gains above it is the gain that language models deserve: the rest is solved by a text classifier. The
+    mixture is the upper hull of classifier, guess and all models on the tasks at hand, which favours the mixture.
+    """
+    if CLASSIFIER not in means.strategies or "cost_usd" in means.references.unmeasured:
+        return np.full_like(means.quality, np.nan)
+    free = [name for name in (CLASSIFIER, GUESS) if name in means.strategies]
+    models = [name for name in means.strategies if name.startswith(CONSTANT)]
+    columns = [means.strategies.index(name) for name in [*free, *models]]
+    costs, qualities = means.cost_usd[:, columns].copy(), means.quality[:, columns]
+    costs[:, : len(free)] = 0.0
+    return without_rounding(means.quality - hull_quality(means.cost_usd, costs, qualities), 1.0)
+
+
+def hull_quality(cost: Floats, costs: Floats, qualities: Floats) -> Floats:
+    """Quality at `cost` (resamples × strategies) on the non-decreasing upper hull of each resample's points.
+
+    The hull is the largest quality of any point no more expensive, and of any line between two points around the cost.
+    """
+    found = np.full(cost.shape, -np.inf)
+    for a in range(costs.shape[1]):
+        start, low = costs[:, [a]], qualities[:, [a]]
+        found = np.where(start <= cost, np.maximum(found, low), found)
+        for b in range(costs.shape[1]):
+            end, high = costs[:, [b]], qualities[:, [b]]
+            between = (start <= cost) & (cost < end)
+            line = low + divide(high - low, end - start) * (cost - start)
+            found = np.where(between, np.fmax(found, line), found)
+    return found
 
 
 def mixture_vertices(means: Means) -> tuple[Floats, Floats]:
@@ -229,6 +262,7 @@ METRICS: dict[str, Callable[[Means], Floats]] = {
         latency_reduction,
         device_seconds_saved,
         gain_over_mixture,
+        gain_with_classifier,
         pgr,
     )
 }
