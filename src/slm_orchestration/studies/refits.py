@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +12,12 @@ from slm_orchestration.routing.operating_point import OperatingPoint
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.references import mixture_models
 from slm_orchestration.routing.replay import Overhead
-from slm_orchestration.routing.strategy import FittedStrategy, Strategy
+from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, Strategy
 from slm_orchestration.statistics.metrics import mixture
+from slm_orchestration.studies.curve_metrics import SweptStrategy, mean_gain
 
 SHARES = {"fit": 0.3, "calibration": 0.2, "evaluation": 0.5}
-METRICS = ("gain_over_mixture", "retention", "cost_saving", "small_share")
+METRICS = ("mean_gain", "gain_over_mixture", "retention", "cost_saving", "small_share")
 MeasureOverhead = Callable[[FittedStrategy, OutcomeMatrix], Overhead]
 
 
@@ -27,6 +28,24 @@ def resplit(outcomes: OutcomeMatrix, rng: np.random.Generator) -> OutcomeMatrix:
     ends = np.cumsum(list(SHARES.values()))[:-1]
     split = np.array(list(SHARES))[np.searchsorted(ends, position, side="right")]
     return replace(outcomes, tasks=outcomes.tasks.assign(split=split[code]))
+
+
+def fold_splits(outcomes: OutcomeMatrix, folds: int, rng: np.random.Generator) -> Iterator[OutcomeMatrix]:
+    """Yield the outcomes once per fold of whole groups, which then is the evaluation split; each task is in one fold.
+
+    Of the other tasks, as many are fit and calibration tasks as in `SHARES` of all; the rest are left out.
+    """
+    groups, code = np.unique(outcomes.tasks["group"].to_numpy(str), return_inverse=True)
+    order = rng.permutation(groups.size)
+    for fold in range(folds):
+        evaluation = order % folds == fold
+        others = rng.permutation(np.flatnonzero(~evaluation))
+        ends = np.round(np.cumsum([SHARES["fit"], SHARES["calibration"]]) * groups.size).astype(int)
+        split = np.full(groups.size, "", dtype="<U11")
+        split[evaluation], split[others[: ends[0]]] = "evaluation", "fit"
+        split[others[ends[0] : ends[1]]] = "calibration"
+        assigned = split[code]
+        yield replace(outcomes, tasks=outcomes.tasks.assign(split=assigned)).take(np.flatnonzero(assigned != ""))
 
 
 def refit(
@@ -53,6 +72,7 @@ def refit(
         quality, cost = float(replayed.quality[point].mean()), float(replayed.cost_usd[point].mean())
         quality_of_last, cost_of_last = evaluation.quality[:, -1].mean(), evaluation.cost_usd[:, -1].mean()
         values = (
+            _mean_gain(fitted, calibration, evaluation, overhead),
             quality - _mixture(cost, calibration, evaluation),
             quality / quality_of_last,
             cost_of_last / cost if cost > 0 else np.nan,
@@ -60,6 +80,18 @@ def refit(
         )
         rows.append({"strategy": name} | dict(zip(METRICS, values, strict=True)))
     return rows
+
+
+def _mean_gain(
+    fitted: FittedStrategy, calibration: OutcomeMatrix, evaluation: OutcomeMatrix, overhead: Overhead
+) -> float:
+    """Return the mean gain over 20 costs; nan for a strategy without a router, whose breakpoints are not known."""
+    if not isinstance(fitted, FittedRoutedStrategy) or calibration.cost_unit != "usd":
+        return np.nan
+    tuned, reported = (fitted.changes(part, overhead=overhead) for part in (calibration, evaluation))
+    nowhere = np.zeros(len(evaluation))
+    made = mean_gain(SweptStrategy(fitted.name, calibration, evaluation, tuned, reported, None, (nowhere, nowhere)))
+    return made.metric(made.values.mean(axis=0))
 
 
 def _mixture(cost: float, calibration: OutcomeMatrix, evaluation: OutcomeMatrix) -> float:
