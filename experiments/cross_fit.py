@@ -3,9 +3,9 @@
     python -m experiments.cross_fit routing=adaptive
     python -m experiments.cross_fit -m 'routing=adaptive,forest,kinds,boosting,logistic'     ends with a table
 
-One frozen split hides how much a result depends on it. Here groups are dealt into `statistics.folds` folds; for each,
+One frozen split hides how much a result depends on it. Here groups are dealt into `folds` folds; for each,
 the strategy is fitted and its threshold chosen on other tasks (30 and 20 % of all), and reported on the fold. That is
-repeated `statistics.repeats` times with other folds. Intervals are corrected for overlapping fits (Nadeau and Bengio).
+repeated `repeats` times with other folds. Intervals are corrected for overlapping fits (Nadeau and Bengio).
 Confidences stay as calibrated on the recorded fit tasks. Writes cross_fit.csv beside the strategy's run.
 """
 
@@ -31,11 +31,13 @@ _COLUMNS = ["strategy", "repeat", "fold", *METRICS]
 
 def main(cfg: DictConfig) -> None:
     """Write what each fold gave, and print its mean and interval."""
+    if cfg.folds < 2 or cfg.repeats < 1:
+        raise ValueError(f"folds={cfg.folds} repeats={cfg.repeats}: allowed are at least 2 folds and 1 repeat")
     configured = instantiate(cfg.routing.strategy, _convert_="all")
     outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     rule, rows = instantiate(cfg.operating_point, _convert_="all"), []
-    for repeat in range(cfg.statistics.repeats):
-        splits = fold_splits(outcomes, cfg.statistics.folds, np.random.default_rng([cfg.seed, repeat]))
+    for repeat in range(cfg.repeats):
+        splits = fold_splits(outcomes, cfg.folds, np.random.default_rng([cfg.seed, repeat]))
         for fold, split in enumerate(splits):
             found = refit(split, configured, rule, list(cfg.thresholds), partial(inputs.overhead_of, cfg))
             rows += [row | {"repeat": repeat, "fold": fold} for row in found]
@@ -48,7 +50,7 @@ def main(cfg: DictConfig) -> None:
 
 def table(frame: pd.DataFrame, cfg: DictConfig) -> pd.DataFrame:
     """Return one row of text per strategy, the largest mean gain first: each metric with its interval."""
-    ratio, rows = 1 / cfg.statistics.folds / SHARES["fit"], []
+    ratio, rows = 1 / cfg.folds / SHARES["fit"], []
     for strategy, values in frame.groupby("strategy"):
         row = {"strategy": strategy}
         for metric in METRICS:
@@ -66,9 +68,9 @@ def table(frame: pd.DataFrame, cfg: DictConfig) -> pd.DataFrame:
 def show_table(cfg: DictConfig) -> None:
     """Print the table of every strategy that was evaluated this way."""
     paths = sorted(Path(cfg.paths.results).glob("*/cross_fit.csv"))
-    print(f"\n{cfg.statistics.repeats} x {cfg.statistics.folds} folds of suite {cfg.suite.name}")
+    print(f"\n{cfg.repeats} x {cfg.folds} folds of suite {cfg.suite.name}")
     print(table(pd.concat([pd.read_csv(path) for path in paths]), cfg).to_string(index=False))
 
 
 if __name__ == "__main__":
-    entry(main, "experiments.cross_fit", after_sweep=show_table)
+    entry(main, "experiments.cross_fit", config="cross_fit", after_sweep=show_table)

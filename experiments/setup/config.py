@@ -85,8 +85,6 @@ ALLOWED: dict[str, Number | Choice] = {
     "statistics.retention_margin": _SHARE,
     "statistics.simulations": _COUNT,
     "statistics.refits": Number(2, whole=True),
-    "statistics.folds": Number(2, 5, whole=True),
-    "statistics.repeats": Number(1, whole=True),
     "statistics.power.retention": Number(0, 2, exclusive=True),
     "statistics.power.within": Number(0, 1, exclusive=True),
     "operating_point.threshold": _SHARE,
