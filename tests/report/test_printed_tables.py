@@ -24,7 +24,7 @@ def named() -> dict[str, numbers.Number]:
 
 def test_the_summary_says_what_each_strategy_keeps_saves_and_gains():
     table = printed_tables.summary(named(), by_hand.estimates())
-    adaptive = ("adaptive", "60.0\u00a0%", "0.875 [0.787, 0.962]", "2.00×", "2.00×", "+0.170 [+0.050, +0.300]")
+    adaptive = ("adaptive", "60.0\u00a0%", "0.875", "2.00×", "2.00×", "+0.170\u00a0[+0.050,\u00a0+0.300]")
     assert table.rows[0] == (*adaptive, "–", "–", "beats the mixture")  # no curve and no classifier here
     assert [row[0] for row in table.rows] == [
         *("adaptive", "heuristic", "confidence", "small", "large"),

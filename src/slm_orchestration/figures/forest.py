@@ -24,7 +24,7 @@ def forest(estimates: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
     names = ranked + below
     corrected = naming.corrected_p(comparisons)
     with style.look():
-        figure = Figure(figsize=(style.COLUMN_WIDTH, 0.55 + 0.165 * len(names)), layout="constrained")
+        figure = Figure(figsize=(style.COLUMN_WIDTH, 0.55 + 0.128 * len(names)), layout="constrained")
         axes = figure.add_subplot()
         for row, name in enumerate(names):
             _row(axes, gains.T[name], name, row)

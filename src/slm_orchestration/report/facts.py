@@ -179,9 +179,10 @@ def design(values: Mapping[str, object], source: Source) -> Facts:
 def aliased(numbers: Mapping[str, Number], strategy: str, alias: str) -> Facts:
     """Return the overall numbers of `strategy` as `<alias>.<metric>`, with the text "not run" where it was not run."""
     found: Facts = {}
+    ran = f"{strategy}.quality" in numbers
     for metric in HEADLINE_METRICS:
         for name in (metric, f"{metric}.interval"):
-            blank = "" if name.endswith(".interval") else "not run"
+            blank = "" if name.endswith(".interval") else "–" if ran else "not run"
             missing = Number(f"{strategy}.{name}", blank, None, "", f"no strategy {strategy}", "")
             found[f"{alias}.{name}"] = replace(numbers.get(f"{strategy}.{name}", missing), name=f"{alias}.{name}")
     return found
