@@ -316,6 +316,9 @@ def _origins(inputs: Mapping[str, str], run: Path) -> list[tuple[str, str]]:
     for path, checksum in inputs.items():
         if not Path(path).exists() or artifacts.sha256(Path(path)) != checksum:
             raise ValueError(f"{path}: not the file that {run} read, whose sha256 was {checksum}; run it again")
+        if Path(path).suffix != ".parquet":
+            links.append(("prices", f"{path} sha256 {checksum}"))
+            continue
         metadata = tables.read_metadata(Path(path))
         kind = "outcomes" if "identity" in metadata else "tasks"
         links.append((kind, f"{path} sha256 {checksum}"))

@@ -79,7 +79,7 @@ class FittedClassifier:
 def _choice_tasks(outcomes: OutcomeMatrix) -> pd.DataFrame:
     if not {"choices", "reference"} <= set(outcomes.tasks):
         raise NotRecorded(
-            "a classifier learns from choices and references, which only this project has of its own tasks"
+            "a classifier learns from choices and references, which are recorded of this project's own tasks only"
         )
     tasks = outcomes.tasks[outcomes.tasks["choices"].notna()]
     if tasks.empty:
