@@ -200,8 +200,10 @@ def _profile_row(profile: pd.DataFrame, model: str, concurrency: str) -> pd.Seri
 
 
 def _seconds(outcomes: pd.DataFrame, row: pd.Series) -> NDArray[np.float64]:
-    terms = np.column_stack([np.ones(len(outcomes)), outcomes["prompt_tokens"], outcomes["completion_tokens"] - 1])
-    return terms.astype(float) @ row[_PARAMETERS].to_numpy(float)
+    # Element by element: a matrix product rounds differently from machine to machine, and costs decide choices.
+    fixed, prefill, decode = row[_PARAMETERS].to_numpy(float)
+    prompt, later = (outcomes[name].to_numpy(float) for name in ("prompt_tokens", "completion_tokens"))
+    return np.asarray(fixed + prefill * prompt + decode * (later - 1))
 
 
 def _characters(task: Task) -> int:
