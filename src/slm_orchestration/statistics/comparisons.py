@@ -91,7 +91,7 @@ def _against_most_expensive(
     baseline = values[:, [most_expensive]]
     means = [getattr(side, metric) for side in (part.observed, part.resampled, part.jackknife)]
     scale = float(np.abs(values).max())
-    gaps = [without_rounding(side - side[:, [most_expensive]], scale)[:, others] for side in means]
+    gaps = _varying([(side - side[:, [most_expensive]])[:, others] for side in means], scale)
     sides = values[:, others], np.repeat(baseline, len(others), axis=1)
     rows = _tests(part, sides, sides[0] - sides[1], gaps, seed=seed, level=level)
     rows = _studentise(rows, part.studentised[DIFFERENCE_FROM_MOST_EXPENSIVE][metric], others, level)
@@ -125,10 +125,19 @@ def _against_mixture(
     mixed = mixture_per_task(matrix, part.domain.rows, metric)
     values = matrix.values[metric][part.domain.rows]
     means, scale = (part.observed, part.resampled, part.jackknife), float(np.abs(values).max())
-    gaps = [without_rounding(getattr(side, metric) - mixture_mean(side, metric), scale) for side in means]
+    gaps = _varying([getattr(side, metric) - mixture_mean(side, metric) for side in means], scale)
     differences = without_rounding(values - mixed.expected - mixed.cost_term, scale)
     rows = _tests(part, (values, mixed.expected), differences, gaps, seed=seed, level=level)
     return _label(rows, part, metric, MIXTURE, matrix.strategies)
+
+
+def _varying(gaps: list[Floats], scale: float) -> list[Floats]:
+    """Return the gaps (observed, resampled, jackknife) without rounding: 0 near 0, and the observed gap near that.
+
+    A difference that is the same on every task, such as a router's own time, then does not vary on any machine.
+    """
+    observed = without_rounding(gaps[0], scale)
+    return [without_rounding(observed + without_rounding(gap - observed, scale), scale) for gap in gaps]
 
 
 def _above_margin(matrix: StrategyMatrix, part: ResampledMeans, margin: float, *, level: float) -> pd.DataFrame:
