@@ -90,3 +90,27 @@ def test_a_read_that_makes_no_sense_is_refused(read):
     router = dataclasses.make_dataclass("Odd", [("reads", frozenset)])(frozenset({read}))
     with pytest.raises(ValueError, match="may not read"):
         side_table_keys(router, ("small", "large"))
+
+
+def test_a_router_that_reads_the_question_sees_nothing_else_of_the_request():
+    outcomes = matrix([[0, 1]], questions=["Who?"])
+    outcomes.tasks["request"], outcomes.tasks["system"], outcomes.tasks["earlier"] = (
+        "Be brief.\n\nWho?",
+        "Be brief.",
+        "",
+    )
+    seen = {}
+
+    class Looking:
+        reads = frozenset({"prompt"})
+
+        def predict_quality(self, prompts, answers):
+            seen[prompts["prompt"].iloc[0]] = set(prompts.columns)
+            return np.zeros((1, 2))
+
+    for view in ("request", "question"):
+        guarded(Looking(), outcomes.reading(view))(())
+    assert seen == {
+        "Be brief.\n\nWho?": {"prompt", "system", "earlier", "question"},
+        "Who?": {"prompt", "question"},
+    }

@@ -1,5 +1,7 @@
 import pytest
 
+from slm_orchestration.tasks import sandbox
+from slm_orchestration.tasks.sandbox import SandboxUnavailable
 from tests.tasks.by_hand import dataset_in
 
 
@@ -14,3 +16,12 @@ def datasets(tmp_path):
             tmp_path / "small.jsonl", [{"question": f"Say {n}", "answer": "x"} for n in range(60)], generated=True
         ),
     }
+
+
+@pytest.fixture
+def confined():
+    """Skip where this machine cannot confine generated code."""
+    try:
+        sandbox.require()
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))

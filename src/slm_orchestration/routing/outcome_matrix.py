@@ -71,11 +71,15 @@ class OutcomeMatrix:
         return self.tasks[next(name for name in ("prompt", REQUEST, QUESTION) if name in self.tasks)]
 
     def reading(self, view: str) -> Self:
-        """Return the outcomes with `view` as the prompt: request, or question. Where only a question is known, that."""
+        """Return the outcomes with `view` as the prompt: request, or question. Where only a question is known, that.
+
+        With the question, the other parts of the request are left out.
+        """
         if view not in (REQUEST, QUESTION):
             raise ValueError(f"view={view}: allowed is {REQUEST} or {QUESTION}")
-        column = view if view in self.tasks else QUESTION
-        return replace(self, tasks=self.tasks.assign(prompt=self.tasks[column]))
+        unseen = [REQUEST, "system", "earlier"] if view == QUESTION else []
+        tasks = self.tasks.drop(columns=unseen, errors="ignore")
+        return replace(self, tasks=tasks.assign(prompt=tasks[view if view in tasks else QUESTION]))
 
     def where(self, split: str) -> Self:
         """Return the tasks of one split: fit, calibration or evaluation."""

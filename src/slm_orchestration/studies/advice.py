@@ -8,7 +8,6 @@ on evaluation tasks.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -39,10 +38,10 @@ from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.metrics import mixture_per_task
 from slm_orchestration.statistics.power import detectable_difference, pairs_needed
 from slm_orchestration.statistics.strategy_matrix import MIXTURE, OVERALL, constant, references, strategy_matrix
+from slm_orchestration.studies.wording import paragraph, percent, signed, with_interval
 
 THRESHOLDS = np.linspace(0, 1, 41)
 WORTHWHILE_GAIN = 0.01  # a gain in quality that is worth detecting, for the number of tasks needed
-_WIDTH = 110
 
 
 @dataclass(frozen=True)
@@ -184,11 +183,6 @@ def text(advice: Advice) -> str:
     return "\n".join(paragraph(title, words) for title, words in paragraphs)
 
 
-def paragraph(title: str, words: str) -> str:
-    """Return `words` wrapped and indented, with `title` in front of the first line."""
-    return textwrap.fill(words, _WIDTH, initial_indent=f"{title:<16}", subsequent_indent=" " * 16)
-
-
 def _usable(
     strategies: dict[str, RoutedStrategy], outcomes: OutcomeMatrix
 ) -> tuple[dict[str, RoutedStrategy], dict[str, str]]:
@@ -294,7 +288,7 @@ def _verdict(advice: Advice) -> str:
             "need a column prompt, or confidence."
         )
     gain, tasks = advice.estimate("gain_over_mixture"), int(advice.estimates["tasks"].iloc[0])
-    finding = f"gain over the mixture at equal cost {_signed(gain)} quality on {tasks:,} evaluation tasks."
+    finding = f"gain over the mixture at equal cost {signed(gain)} quality on {tasks:,} evaluation tasks."
     if found == "better":
         return f"routing beats the best mixture of constant models: {finding}"
     if found == "worse":
@@ -318,14 +312,14 @@ def _operating(advice: Advice, strategy: str, title: str) -> list[tuple[str, str
 
 
 def _expect(advice: Advice, strategy: str) -> str:
-    parts = [f"expect retention {_percent(advice.estimate('retention', strategy))}"]
-    parts.append(f"small models alone {_percent(advice.estimate('small_share', strategy))} of the tasks")
+    parts = [f"expect retention {percent(advice.estimate('retention', strategy))}"]
+    parts.append(f"small models alone {percent(advice.estimate('small_share', strategy))} of the tasks")
     saving = advice.estimate("cost_saving", strategy)
     if pd.notna(saving["estimate"]):
-        parts.append(f"cost divided by {_interval(saving, '{:.2f}')}")
+        parts.append(f"cost divided by {with_interval(saving, '{:.2f}')}")
     faster = advice.estimate("latency_reduction", strategy)
     if pd.notna(faster["estimate"]):
-        parts.append(f"mean latency divided by {_interval(faster, '{:.2f}')}")
+        parts.append(f"mean latency divided by {with_interval(faster, '{:.2f}')}")
     return "; ".join(parts) + "."
 
 
@@ -347,19 +341,3 @@ def _more_tasks(advice: Advice) -> str:
             f"To show {words}: {needed:,}" + (f", so record {more:,} more tasks in all." if more else ", enough.")
         )
     return " ".join(lines)
-
-
-def _signed(row: pd.Series) -> str:
-    return _interval(row, "{:+.4f}")
-
-
-def _percent(row: pd.Series) -> str:
-    return _interval(row, "{:.1%}")
-
-
-def _interval(row: pd.Series, form: str) -> str:
-    if pd.isna(row["estimate"]):
-        return f"unknown ({row['method']})"
-    if pd.isna(row["low"]) or pd.isna(row["high"]):
-        return form.format(row["estimate"])
-    return f"{form.format(row['estimate'])} [{form.format(row['low'])}, {form.format(row['high'])}]"

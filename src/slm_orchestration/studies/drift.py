@@ -16,7 +16,8 @@ from slm_orchestration.routing.replay import Overhead, replay
 from slm_orchestration.routing.strategy import FittedRoutedStrategy
 from slm_orchestration.statistics.comparisons import holm
 from slm_orchestration.statistics.guarantees import betting_p_values
-from slm_orchestration.studies.advice import Advice, paragraph
+from slm_orchestration.studies.advice import Advice
+from slm_orchestration.studies.wording import paragraph
 
 
 @dataclass(frozen=True)

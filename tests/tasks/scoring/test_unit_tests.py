@@ -32,14 +32,6 @@ TASK = Task(
 )
 
 
-@pytest.fixture
-def confined():
-    try:
-        sandbox.require()
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
-
-
 WHOLE = "def root(x):\n    return math.sqrt(x)\n"
 RIGHT = {
     "the body alone": "    return math.sqrt(x)",
