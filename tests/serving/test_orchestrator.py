@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from slm_orchestration import AdaptiveOrchestrator, Result, tables
-from slm_orchestration.serving.pool import REPOSITORY
 from slm_orchestration.tasks.task import from_table
 from tests.serving.by_hand import LARGE, SMALL, orchestrator, scripted
 
@@ -73,13 +72,12 @@ def test_a_damaged_file_of_what_was_fitted_is_fitted_again(records, tmp_path, mo
 
 @pytest.mark.real
 @pytest.mark.timeout(1800)
-def test_the_smallest_packaged_model_answers_real_tasks(users_cache):
-    path = REPOSITORY / "data" / "tasks" / "medium.parquet"
+def test_the_smallest_packaged_model_answers_real_tasks(users_cache, medium_tasks):
     config = {"routing_threshold": 1, "max_tokens": 8, "cache_enabled": True, "cache_path": ":memory:"}
     with AdaptiveOrchestrator(config) as orchestrator:
         written = orchestrator.process_task("Say hello in French.")
         again = orchestrator.process_task("Say hello in French.")
-        choice = next(task for task in from_table(tables.read(path, tables.TASKS)) if task.choices is not None)
+        choice = next(task for task in from_table(tables.read(medium_tasks, tables.TASKS)) if task.choices is not None)
         chosen = orchestrator.process_task(choice)
     assert isinstance(written, Result)
     assert written.model == chosen.model == "smollm2-135m"

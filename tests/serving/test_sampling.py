@@ -21,7 +21,6 @@ from slm_orchestration.tasks.task import from_table
 from tests.serving.by_hand import orchestrator, scripted
 
 MEDIUM = REPOSITORY / "data" / "outcomes" / "medium"
-TASKS = REPOSITORY / "data" / "tasks" / "medium.parquet"
 NAMES = ("smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b")
 
 
@@ -56,21 +55,21 @@ def _completion(row, signals):
 
 
 @pytest.fixture(scope="module")
-def medium():
-    if not TASKS.exists():
-        pytest.skip("the tasks of medium are not built: python -m experiments.prepare suite=medium")
-    table = tables.read(TASKS, tables.TASKS)
+def medium(medium_tasks):
+    table = tables.read(medium_tasks, tables.TASKS)
     raw = read_outcomes(MEDIUM, NAMES)
     rows = table[["task_id", "domain", "dataset", "group", "split", "question"]].assign(guess_quality=0.0)
     matrix = outcome_matrix(calibrate_confidence(raw), rows, NAMES, small=NAMES[:2])
-    return SimpleNamespace(raw=raw, tasks={task.task_id: task for task in from_table(table)}, matrix=matrix)
+    return SimpleNamespace(
+        raw=raw, path=medium_tasks, tasks={task.task_id: task for task in from_table(table)}, matrix=matrix
+    )
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.7])
 def test_live_decisions_on_recorded_samples_are_those_of_replay_and_cost_the_same(medium, threshold):
     models = [RecordedModel(name, medium.raw) for name in NAMES]
     config = {"routing_strategy": "self_consistency", "routing_threshold": threshold}
-    live = AdaptiveOrchestrator(config, pool=Pool(models, frozenset(NAMES[:2])), outcomes=MEDIUM, tasks=TASKS)
+    live = AdaptiveOrchestrator(config, pool=Pool(models, frozenset(NAMES[:2])), outcomes=MEDIUM, tasks=medium.path)
     ready = live.prepare()
     whole, _ = with_recorded_samples(medium.matrix, ready.strategy.router, MEDIUM)
     part = whole.where("evaluation")
@@ -93,7 +92,7 @@ def test_live_decisions_on_recorded_samples_are_those_of_replay_and_cost_the_sam
 def test_a_pool_that_cannot_sample_answers_is_refused_in_one_line(medium):
     pool = Pool(tuple(scripted().values()), frozenset(NAMES[:2]))
     config = {"routing_strategy": "self_consistency", "routing_threshold": 0.5}
-    refused = AdaptiveOrchestrator(config, pool=pool, outcomes=MEDIUM, tasks=TASKS)
+    refused = AdaptiveOrchestrator(config, pool=pool, outcomes=MEDIUM, tasks=medium.path)
     with pytest.raises(ValueError, match="self_consistency: smollm2-135m would have to sample answers, and it only"):
         refused.prepare()
 
