@@ -1,57 +1,75 @@
 """Evaluate a strategy on all tasks: fitted on some groups, reported on others, until each task was reported once.
 
-    python -m experiments.cross_fit routing=adaptive
     python -m experiments.cross_fit -m 'routing=adaptive,forest,kinds,boosting,logistic'     ends with a table
+    python -m experiments.cross_fit routing=adaptive by=dataset         each fold holds datasets that were never seen
+    python -m experiments.cross_fit routing=adaptive fit_tasks=300      with fewer fit tasks (a learning curve's point)
+    python -m experiments.cross_fit routing=adaptive answers=calibrated
 
-One frozen split hides how much a result depends on it. Here groups are dealt into `folds` folds; for each,
-the strategy is fitted and its threshold chosen on other tasks (30 and 20 % of all), and reported on the fold. That is
-repeated `repeats` times with other folds. Intervals are corrected for overlapping fits (Nadeau and Bengio).
-Confidences stay as calibrated on the recorded fit tasks. Writes cross_fit.csv beside the strategy's run.
+One frozen split hides how much a result depends on it. Here groups (or whole datasets or domains) are dealt into
+`folds` folds; for each, the strategy is fitted, answers are calibrated and the threshold is chosen on other tasks (30
+and 20 % of all), and reported on the fold. That is repeated `repeats` times with other folds. Intervals are corrected
+for overlapping fits (Nadeau and Bengio). "95 %" and "100 %" are the share of the most expensive model's cost at which
+that much of its quality is reached. Writes cross_fit.csv and cross_fit_curves.csv beside the strategy's run.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup import inputs
-from experiments.setup.config import entry
+from experiments.setup.config import entry, in_a_sweep
 from slm_orchestration.artifacts import write_text
+from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.sensitivity import over_refits
-from slm_orchestration.studies.refits import METRICS, SHARES, fold_splits, refit
+from slm_orchestration.studies.refits import METRICS, SHARES, cost_share_at, fold_splits, refit
 
-_COLUMNS = ["strategy", "repeat", "fold", *METRICS]
+_WHICH = ["strategy", "by", "fit_tasks", "repeat", "fold"]
+_CURVE = [*_WHICH, "threshold", "quality", "cost_share", "quality_of_last", "tasks"]
+_SHARES_OF_QUALITY = {"95 %": 0.95, "100 %": 1.0}
 
 
 def main(cfg: DictConfig) -> None:
     """Write what each fold gave, and print its mean and interval."""
     if cfg.folds < 2 or cfg.repeats < 1:
         raise ValueError(f"folds={cfg.folds} repeats={cfg.repeats}: allowed are at least 2 folds and 1 repeat")
+    if cfg.by not in ("group", "dataset", "domain"):
+        raise ValueError(f"by={cfg.by}: allowed is group, dataset or domain")
     configured = instantiate(cfg.routing.strategy, _convert_="all")
-    outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
-    rule, rows = instantiate(cfg.operating_point, _convert_="all"), []
-    for repeat in range(cfg.repeats):
-        splits = fold_splits(outcomes, cfg.folds, np.random.default_rng([cfg.seed, repeat]))
-        for fold, split in enumerate(splits):
-            found = refit(split, configured, rule, list(cfg.thresholds), partial(inputs.overhead_of, cfg))
-            rows += [row | {"repeat": repeat, "fold": fold} for row in found]
-    frame = pd.DataFrame(rows)[_COLUMNS]
-    path = Path(cfg.paths.results) / cfg.routing.name / "cross_fit.csv"
-    write_text(path, frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
-    print(table(frame, cfg).to_string(index=False))
-    print(f"table: {path}")
+    rule, found = instantiate(cfg.operating_point, _convert_="all"), []
+    try:
+        for repeat, fold, split in _splits(cfg):
+            outcomes = inputs.with_side_tables(cfg, configured, split)
+            pair = refit(outcomes, configured, rule, list(cfg.thresholds), partial(inputs.overhead_of, cfg))
+            where = {"by": cfg.by, "fit_tasks": len(outcomes.where("fit")), "repeat": repeat, "fold": fold}
+            found.append([frame.assign(**where) for frame in pair])
+    except NotRecorded as error:
+        if not in_a_sweep():
+            raise
+        print(f"{cfg.routing.name}: skipped, {error}")
+        return
+    points, curves = (pd.concat(frames, ignore_index=True) for frames in zip(*found, strict=True))
+    folder = Path(cfg.paths.results) / cfg.routing.name
+    name = _name(cfg)
+    for path, frame, columns in (
+        (folder / f"{name}.csv", points, [*_WHICH, *METRICS]),
+        (folder / f"{name}_curves.csv", curves, _CURVE),
+    ):
+        write_text(path, frame[columns].to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+    print(table(points, curves, cfg).to_string(index=False))
+    print(f"table: {folder / name}.csv")
 
 
-def table(frame: pd.DataFrame, cfg: DictConfig) -> pd.DataFrame:
+def table(points: pd.DataFrame, curves: pd.DataFrame, cfg: DictConfig) -> pd.DataFrame:
     """Return one row of text per strategy, the largest mean gain first: each metric with its interval."""
     ratio, rows = 1 / cfg.folds / SHARES["fit"], []
-    for strategy, values in frame.groupby("strategy"):
+    for strategy, values in points.groupby("strategy"):
         row = {"strategy": strategy}
         for metric in METRICS:
             try:
@@ -61,15 +79,45 @@ def table(frame: pd.DataFrame, cfg: DictConfig) -> pd.DataFrame:
                 row[metric] = f"{effect.estimate:.3f} [{effect.low:.3f}, {effect.high:.3f}]"
             except UndefinedStatistic:
                 row[metric] = ""
+        curve = curves[curves["strategy"] == strategy]
+        for name, share in _SHARES_OF_QUALITY.items():
+            reached = cost_share_at(curve, share * float(curve["quality_of_last"].mean()))
+            row[f"{name} at"] = f"{reached:.3f}" if np.isfinite(reached) else "never"
         rows.append((values["mean_gain"].mean(), row))
     return pd.DataFrame([row for _, row in sorted(rows, key=lambda item: -np.nan_to_num(item[0], nan=-np.inf))])
 
 
 def show_table(cfg: DictConfig) -> None:
     """Print the table of every strategy that was evaluated this way."""
-    paths = sorted(Path(cfg.paths.results).glob("*/cross_fit.csv"))
-    print(f"\n{cfg.repeats} x {cfg.folds} folds of suite {cfg.suite.name}")
-    print(table(pd.concat([pd.read_csv(path) for path in paths]), cfg).to_string(index=False))
+    points, curves = (
+        pd.concat([pd.read_csv(path) for path in sorted(Path(cfg.paths.results).glob(f"*/{_name(cfg)}{kind}.csv"))])
+        for kind in ("", "_curves")
+    )
+    print(f"\n{cfg.repeats} x {cfg.folds} folds by {cfg.by} of suite {cfg.suite.name}")
+    print(table(points, curves, cfg).to_string(index=False))
+
+
+def _name(cfg: DictConfig) -> str:
+    by = "" if cfg.by == "group" else f"_by_{cfg.by}"
+    return f"cross_fit{by}" + ("" if cfg.fit_tasks is None else f"_{cfg.fit_tasks}")
+
+
+def _splits(cfg: DictConfig) -> list[tuple[int, int, OutcomeMatrix]]:
+    """Return repeat, fold and outcomes of each split; made once in a sweep, as they do not depend on the strategy."""
+    others = [str(key) for key in cfg if key not in ("routing", "operating_point", "tracking")]
+    return _made(OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, others), resolve=True))
+
+
+@lru_cache(maxsize=1)
+def _made(asked: str) -> list[tuple[int, int, OutcomeMatrix]]:
+    cfg = OmegaConf.create(asked)
+    assert isinstance(cfg, DictConfig)
+    outcomes, found = inputs.recorded_outcomes(cfg), []
+    for repeat in range(cfg.repeats):
+        rng = np.random.default_rng([cfg.seed, repeat])
+        splits = fold_splits(outcomes, cfg.folds, rng, by=cfg.by, fit_tasks=cfg.fit_tasks)
+        found += [(repeat, fold, inputs.answered(cfg, split)) for fold, split in enumerate(splits)]
+    return found
 
 
 if __name__ == "__main__":

@@ -15,13 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup import imported, inputs
-from experiments.setup.config import entry
+from experiments.setup.config import entry, in_a_sweep
 from experiments.setup.leaderboard import show_leaderboard
 from experiments.setup.tracking import log_sweep
 from slm_orchestration import artifacts, tables
@@ -63,7 +61,7 @@ def main(cfg: DictConfig) -> int:
         try:
             _run(cfg, folder, paths)
         except NotRecorded as error:
-            if not _in_a_sweep():
+            if not in_a_sweep():
                 raise
             print(f"\n{cfg.routing.name}: skipped, {error}")
             return 0
@@ -169,10 +167,6 @@ def _text(curve: pd.DataFrame) -> pd.DataFrame:
             "latency s": curve["latency_s"].map("{:.2f}".format),
         }
     ).drop(columns=[shown for name, shown in _MAY_BE_UNKNOWN.items() if curve[name].isna().all()])
-
-
-def _in_a_sweep() -> bool:
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def _tags(folder: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -84,7 +85,6 @@ ALLOWED: dict[str, Number | Choice] = {
     "statistics.level": Number(0, 1, exclusive=True),
     "statistics.retention_margin": _SHARE,
     "statistics.simulations": _COUNT,
-    "statistics.refits": Number(2, whole=True),
     "statistics.power.retention": Number(0, 2, exclusive=True),
     "statistics.power.within": Number(0, 1, exclusive=True),
     "operating_point.threshold": _SHARE,
@@ -106,6 +106,11 @@ ALLOWED: dict[str, Number | Choice] = {
     "inference.audit_agreement": _SHARE,
 }
 _ABSENT = object()
+
+
+def in_a_sweep() -> bool:
+    """Return whether this run is one of several that one command line asked for (-m)."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def entry(

@@ -20,12 +20,12 @@ from experiments.setup.code_hash import code_sha256
 from slm_orchestration import artifacts, tables
 from slm_orchestration.models.prices import read_prices, usd_per_second
 from slm_orchestration.outcomes import store
-from slm_orchestration.outcomes.confidence import calibrate_confidence
 from slm_orchestration.outcomes.latency import price_outcomes, read_profile
 from slm_orchestration.outcomes.side_tables import read_side_table
 from slm_orchestration.outcomes.store import read_outcomes
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.access import PAID, side_table_keys
+from slm_orchestration.routing.labels import calibrated_labels, with_confidence
 from slm_orchestration.routing.outcome_matrix import (
     REQUEST,
     NotRecorded,
@@ -103,11 +103,50 @@ def rewrite_if_changed(folder: Path, model: str, before: pd.DataFrame, after: pd
 
 def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
     """Return the outcomes of the configured pool on the configured suite, or those that were imported."""
+    return imported.load(cfg) if imported.is_asked(cfg) and cfg.answers.name == "recorded" else _answered(*_asked(cfg))
+
+
+def recorded_outcomes(cfg: DictConfig) -> OutcomeMatrix:
+    """Return what `load_outcomes` starts from, to be `answered` on other splits; imported ones have confidences."""
+    return imported.load(cfg) if imported.is_asked(cfg) else _recorded(*_asked(cfg))
+
+
+def answered(cfg: DictConfig, outcomes: OutcomeMatrix) -> OutcomeMatrix:
+    """Return the outcomes with confidences, and with `answers=calibrated` choices, as their fit split shows them.
+
+    Raises NotRecorded where choices cannot be calibrated.
+    """
+    if cfg.answers.name == "calibrated":
+        return calibrated_labels(outcomes, seed=int(cfg.seed))
+    return outcomes if imported.is_asked(cfg) else with_confidence(outcomes)
+
+
+def _asked(cfg: DictConfig) -> tuple[str, tuple[str, ...]]:
+    """Return what outcomes depend on: the configuration without the strategy, and the checksums of what is read."""
     if imported.is_asked(cfg):
-        return imported.load(cfg)
-    path = _tasks_path(cfg)
+        read = imported.files_read(cfg)
+    else:
+        _tasks_path(cfg)
+        read = [*recorded_files(cfg), Path(cfg.paths.profile), Path(cfg.pool.prices)]
+    others = [str(key) for key in cfg if key not in ("routing", "operating_point", "tracking")]
+    checksums = tuple(artifacts.sha256(path) for path in read if path.exists())
+    return OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, others), resolve=True), checksums
+
+
+@lru_cache(maxsize=1)  # a sweep needs them once per strategy
+def _answered(asked: str, checksums: tuple[str, ...]) -> OutcomeMatrix:
+    cfg = OmegaConf.create(asked)
+    assert isinstance(cfg, DictConfig)
+    return answered(cfg, imported.load(cfg) if imported.is_asked(cfg) else _recorded(asked, checksums))
+
+
+@lru_cache(maxsize=1)
+def _recorded(asked: str, checksums: tuple[str, ...]) -> OutcomeMatrix:
+    cfg = OmegaConf.create(asked)
+    assert isinstance(cfg, DictConfig)
+    path = Path(cfg.paths.tasks)
     models = [model.name for model in cfg.pool.models]
-    outcomes = calibrate_confidence(priced_outcomes(cfg, read_outcomes(Path(cfg.paths.outcomes), models)))
+    outcomes = priced_outcomes(cfg, read_outcomes(Path(cfg.paths.outcomes), models))
     rows = _tasks_with_guess(path, artifacts.sha256(path))
     return outcome_matrix(outcomes, rows, models, small=list(cfg.pool.small))
 

@@ -18,7 +18,7 @@ MODELS = {"smollm2-135m": (0.35, 1.0), "qwen2.5-coder-0.5b": (0.5, 3.0), "qwen2.
 _SPLITS = ["fit"] * 3 + ["calibration"] * 2 + ["evaluation"] * 5
 
 
-def configured(folder: Path, *overrides: str) -> DictConfig:
+def configured(folder: Path, *overrides: str, config: str = "config") -> DictConfig:
     """Return a configuration whose every path lies in `folder`."""
     paths = ["tasks", "outcomes", "results", "figures", "overhead"]
     return load_config(
@@ -30,6 +30,7 @@ def configured(folder: Path, *overrides: str) -> DictConfig:
         "tracking=off",
         "statistics=quick",
         *overrides,
+        config=config,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.operating_point import OperatingPoint
@@ -30,22 +31,29 @@ def resplit(outcomes: OutcomeMatrix, rng: np.random.Generator) -> OutcomeMatrix:
     return replace(outcomes, tasks=outcomes.tasks.assign(split=split[code]))
 
 
-def fold_splits(outcomes: OutcomeMatrix, folds: int, rng: np.random.Generator) -> Iterator[OutcomeMatrix]:
-    """Yield the outcomes once per fold of whole groups, which then is the evaluation split; each task is in one fold.
+def fold_splits(
+    outcomes: OutcomeMatrix, folds: int, rng: np.random.Generator, *, by: str = "group", fit_tasks: int | None = None
+) -> Iterator[OutcomeMatrix]:
+    """Yield the outcomes once per fold, which then is the evaluation split; each task is in one fold.
 
-    Of the other tasks, as many are fit and calibration tasks as in `SHARES` of all; the rest are left out.
+    `by` is the column whose values are dealt into folds whole: group, or dataset or domain, so that none of a fold's
+    was seen before. Of the other groups, as many are fit and calibration tasks as in `SHARES` of all, or about
+    `fit_tasks` fit tasks; the rest are left out.
     """
     groups, code = np.unique(outcomes.tasks["group"].to_numpy(str), return_inverse=True)
-    order = rng.permutation(groups.size)
+    units, unit = np.unique(outcomes.tasks[by].to_numpy(str), return_inverse=True)
+    order = rng.permutation(units.size)
+    share = SHARES["fit"] if fit_tasks is None else fit_tasks / len(outcomes)
+    ends = np.round(np.cumsum([share, SHARES["calibration"]]) * groups.size).astype(int)
     for fold in range(folds):
-        evaluation = order % folds == fold
-        others = rng.permutation(np.flatnonzero(~evaluation))
-        ends = np.round(np.cumsum([SHARES["fit"], SHARES["calibration"]]) * groups.size).astype(int)
-        split = np.full(groups.size, "", dtype="<U11")
-        split[evaluation], split[others[: ends[0]]] = "evaluation", "fit"
-        split[others[ends[0] : ends[1]]] = "calibration"
-        assigned = split[code]
-        yield replace(outcomes, tasks=outcomes.tasks.assign(split=assigned)).take(np.flatnonzero(assigned != ""))
+        evaluation = (order % folds == fold)[unit]
+        others = rng.permutation(np.setdiff1d(np.arange(groups.size), code[evaluation]))
+        if ends[1] > others.size:
+            raise ValueError(f"{folds} folds leave {others.size} groups, and {ends[1]} are to be fit and calibration")
+        of_group = np.full(groups.size, "", dtype="<U11")
+        of_group[others[: ends[0]]], of_group[others[ends[0] : ends[1]]] = "fit", "calibration"
+        split = np.where(evaluation, "evaluation", of_group[code])
+        yield replace(outcomes, tasks=outcomes.tasks.assign(split=split)).take(np.flatnonzero(split != ""))
 
 
 def refit(
@@ -54,32 +62,60 @@ def refit(
     operating_point: OperatingPoint,
     grid: Sequence[float],
     overhead_of: MeasureOverhead,
-) -> list[dict[str, object]]:
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fit, choose a threshold on calibration tasks and replay on evaluation tasks, as `experiments.run` does.
 
-    Returns a row per strategy (a constant strategy has one per model) with `METRICS` at the operating point.
+    Returns a row per strategy (a constant strategy has one per model) with `METRICS` at the operating point, and the
+    curves: strategy, threshold, and quality and cost over those of the most expensive model.
     """
     calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
     fitted = strategy.fit(outcomes.where("fit"), calibration)
     overhead = overhead_of(fitted, calibration)
     thresholds = np.unique([*grid, *operating_point.extra_thresholds()])
-    tuned = fitted.choose(calibration, thresholds)
-    rows: list[dict[str, object]] = []
+    tuned, points, curves = fitted.choose(calibration, thresholds), [], []
+    quality_of_last, cost_of_last = evaluation.quality[:, -1].mean(), evaluation.cost_usd[:, -1].mean()
     for name, choices in fitted.choose(evaluation, thresholds).items():
         on_calibration = replay.replay(name, tuned[name], calibration, overhead=overhead)
         point = operating_point.choose(on_calibration, calibration).position
         replayed = replay.replay(name, choices, evaluation, overhead=overhead)
-        quality, cost = float(replayed.quality[point].mean()), float(replayed.cost_usd[point].mean())
-        quality_of_last, cost_of_last = evaluation.quality[:, -1].mean(), evaluation.cost_usd[:, -1].mean()
+        quality, cost = replayed.quality.mean(axis=1), replayed.cost_usd.mean(axis=1)
         values = (
             _mean_gain(fitted, calibration, evaluation, overhead),
-            quality - _mixture(cost, calibration, evaluation),
-            quality / quality_of_last,
-            cost_of_last / cost if cost > 0 else np.nan,
+            quality[point] - _mixture(float(cost[point]), calibration, evaluation),
+            quality[point] / quality_of_last,
+            cost_of_last / cost[point] if cost[point] > 0 else np.nan,
             1 - float(replayed.escalated[point].mean()),
         )
-        rows.append({"strategy": name} | dict(zip(METRICS, values, strict=True)))
-    return rows
+        points.append({"strategy": name} | dict(zip(METRICS, values, strict=True)))
+        curves.append(
+            pd.DataFrame(
+                {
+                    "strategy": name,
+                    "threshold": choices.thresholds,
+                    "quality": quality,
+                    "cost_share": cost / cost_of_last,
+                    "quality_of_last": quality_of_last,
+                    "tasks": len(evaluation),
+                }
+            )
+        )
+    return pd.DataFrame(points), pd.concat(curves, ignore_index=True)
+
+
+def cost_share_at(curve: pd.DataFrame, quality: float) -> float:
+    """Return the least cost at which mixing two neighbouring thresholds of a curve reaches `quality`; nan if none does.
+
+    `curve` has the columns quality and cost_share, as `refit` returns them; several folds are averaged by threshold.
+    """
+    mean = curve.groupby("threshold")[["quality", "cost_share"]].mean().sort_values("cost_share")
+    reached, cost = mean["quality"].to_numpy(), mean["cost_share"].to_numpy()
+    above = np.flatnonzero(reached >= quality)
+    if not above.size:
+        return np.nan
+    first = int(above[0])
+    if first == 0:
+        return float(cost[0])
+    return float(np.interp(quality, reached[first - 1 : first + 1], cost[first - 1 : first + 1]))
 
 
 def _mean_gain(

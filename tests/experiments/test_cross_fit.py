@@ -1,0 +1,53 @@
+"""`experiments.cross_fit`: a strategy fitted and reported on many splits of the same tasks."""
+
+from functools import partial
+
+import pandas as pd
+import pytest
+from hydra.utils import instantiate
+
+from experiments import cross_fit, run
+from experiments.setup import inputs
+from slm_orchestration.studies.refits import refit
+from tests.experiments.by_hand import configured, write_suite
+
+
+@pytest.fixture(scope="module")
+def cfg(tmp_path_factory):
+    cfg = configured(tmp_path_factory.mktemp("cross_fit"), "routing=length", config="cross_fit")
+    write_suite(cfg)
+    return cfg
+
+
+def test_folds_are_written_and_repeat(cfg, capsys):
+    cross_fit.main(cfg)
+    folder = f"{cfg.paths.results}/length"
+    first, curves = pd.read_csv(f"{folder}/cross_fit.csv"), pd.read_csv(f"{folder}/cross_fit_curves.csv")
+    assert len(first) == cfg.folds * cfg.repeats and first["retention"].between(0, 2).all()
+    assert curves.groupby("repeat")["tasks"].sum().nunique() == 1
+    assert "100 % at" in capsys.readouterr().out
+    cross_fit.main(cfg)
+    pd.testing.assert_frame_equal(pd.read_csv(f"{folder}/cross_fit.csv"), first)
+
+
+def test_a_refit_on_the_recorded_split_gives_what_the_run_reports(cfg):
+    run.main(cfg)
+    folder = f"{cfg.paths.results}/length"
+    curves, points = (pd.read_parquet(f"{folder}/{name}.parquet") for name in ("curves", "operating_points"))
+    reported = curves.query("domain == 'overall'").merge(points[["strategy", "threshold"]]).iloc[0]
+    strategy, rule = (instantiate(cfg[name], _convert_="all") for name in ("routing", "operating_point"))
+    found, curve = refit(
+        inputs.load_outcomes(cfg), strategy["strategy"], rule, list(cfg.thresholds), partial(inputs.overhead_of, cfg)
+    )
+    assert found["retention"][0] == pytest.approx(reported["retention"])
+    assert found["small_share"][0] == pytest.approx(reported["small_share"])
+    (at,) = curve.loc[curve["threshold"] == reported["threshold"], "quality"]
+    assert at == pytest.approx(reported["quality"])
+
+
+def test_wrong_values_are_named(cfg):
+    for key, value, message in (("folds", 1, "at least 2 folds"), ("by", "task", "group, dataset or domain")):
+        asked = cfg.copy()
+        asked[key] = value
+        with pytest.raises(ValueError, match=message):
+            cross_fit.main(asked)
