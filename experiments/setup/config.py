@@ -75,6 +75,7 @@ _SHARE, _COUNT = Number(0, 1), Number(1, whole=True)
 ALLOWED: dict[str, Number | Choice] = {
     "seed": Number(0, 2**32 - 1, whole=True),
     "n": _COUNT,
+    "pool.classifier": Choice((True, False)),
     "suite.tasks_per_domain": Number(1, whole=True, null=True),
     "suite.first_size": _COUNT,
     "suite.longest": Number(1, whole=True, null=True),
@@ -273,6 +274,7 @@ class _Jobs:
 def _register_resolvers() -> None:
     """Register the functions that the configuration's interpolations call."""
     OmegaConf.register_new_resolver("stem", lambda path: Path(str(path)).name.split(".")[0], replace=True)
+    OmegaConf.register_new_resolver("suffix", lambda asked, text: text if asked else "", replace=True)
 
 
 def _check_thresholds(thresholds: object) -> None:

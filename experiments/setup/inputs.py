@@ -25,6 +25,7 @@ from slm_orchestration.outcomes.side_tables import read_side_table
 from slm_orchestration.outcomes.store import read_outcomes
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.access import PAID, side_table_keys
+from slm_orchestration.routing.classifier import Classifier, measure_classifier, with_classifier
 from slm_orchestration.routing.labels import calibrated_labels, with_confidence
 from slm_orchestration.routing.outcome_matrix import (
     REQUEST,
@@ -37,6 +38,8 @@ from slm_orchestration.routing.outcome_matrix import (
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.routers.bandit import FittedBandit
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, RoutedStrategy, Strategy
+from slm_orchestration.serving.pool import load_strategy
+from slm_orchestration.statistics.strategy_matrix import CLASSIFIER
 from slm_orchestration.tasks import sandbox
 from slm_orchestration.tasks.guess import guess_quality
 from slm_orchestration.tasks.task import Task, from_table, request_views
@@ -117,8 +120,21 @@ def answered(cfg: DictConfig, outcomes: OutcomeMatrix) -> OutcomeMatrix:
     Raises NotRecorded where choices cannot be calibrated.
     """
     if cfg.answers.name == "calibrated":
-        return calibrated_labels(outcomes, seed=int(cfg.seed))
-    return outcomes if imported.is_asked(cfg) else with_confidence(outcomes)
+        outcomes = calibrated_labels(outcomes, seed=int(cfg.seed))
+    elif not imported.is_asked(cfg):
+        outcomes = with_confidence(outcomes)
+    if not cfg.pool.get("classifier", False):
+        return outcomes
+    classifier = load_strategy(CLASSIFIER, seed=int(cfg.seed))
+    return with_confidence(with_classifier(outcomes, classifier, overhead=_of_classifier(cfg, classifier, outcomes)))
+
+
+def _of_classifier(cfg: DictConfig, classifier: Classifier, outcomes: OutcomeMatrix) -> Overhead:
+    path = Path(cfg.paths.overhead)
+    if CLASSIFIER not in replay.read_overhead(path).index:
+        fitted = classifier.fit(outcomes.where("fit"), outcomes.where("calibration"))
+        _write_overhead(path, CLASSIFIER, measure_classifier(fitted, outcomes.where("calibration")))
+    return _read_overhead(cfg, CLASSIFIER)
 
 
 def _asked(cfg: DictConfig) -> tuple[str, tuple[str, ...]]:
@@ -178,24 +194,13 @@ def overhead_of(cfg: DictConfig, strategy: FittedStrategy, calibration: OutcomeM
     if strategy.name not in replay.read_overhead(Path(cfg.paths.overhead)).index:
         print(f"measuring the overhead of {strategy.name} into {cfg.paths.overhead}")
         measure_overhead(cfg, strategy, calibration)
-    profile = replay.read_overhead(Path(cfg.paths.overhead))
-    row = profile.loc[strategy.name].to_dict()
-    usd_per_s = usd_per_second(read_prices(Path(cfg.pool.prices)), str(row["device"]), int(row["threads"]))
-    return replay.overhead(profile, strategy.name, usd_per_s=usd_per_s)
+    return _read_overhead(cfg, strategy.name)
 
 
 def measure_overhead(cfg: DictConfig, strategy: FittedRoutedStrategy | FittedBandit, outcomes: OutcomeMatrix) -> dict:
     """Measure the seconds that predictions take, replace the strategy's row of the overhead table, and return it."""
-    path = Path(cfg.paths.overhead)
-    row = replay.measure_overhead(strategy.router, outcomes.reading(getattr(strategy, "view", REQUEST))) | {
-        "device": "cpu",
-        "threads": os.cpu_count(),
-        "measured_on": datetime.date.today().isoformat(),
-    }
-    profile = replay.read_overhead(path)
-    others = profile[profile.index != strategy.name]
-    fresh = pd.DataFrame([row], index=pd.Index([strategy.name], name="strategy"))
-    replay.write_overhead(path, fresh if others.empty else pd.concat([others, fresh]))
+    row = replay.measure_overhead(strategy.router, outcomes.reading(getattr(strategy, "view", REQUEST)))
+    _write_overhead(Path(cfg.paths.overhead), strategy.name, row)
     return row
 
 
@@ -333,3 +338,18 @@ def _command(cfg: DictConfig, kind: str, model: str) -> str:
 def _overhead_row(path: Path, strategy: str | None) -> dict[str, str] | None:
     profile = replay.read_overhead(path)
     return {str(key): str(value) for key, value in profile.loc[strategy].items()} if strategy in profile.index else None
+
+
+def _write_overhead(path: Path, strategy: str, row: dict[str, float | int]) -> None:
+    profile = replay.read_overhead(path)
+    others = profile[profile.index != strategy]
+    where = {"device": "cpu", "threads": os.cpu_count(), "measured_on": datetime.date.today().isoformat()}
+    fresh = pd.DataFrame([row | where], index=pd.Index([strategy], name="strategy"))
+    replay.write_overhead(path, fresh if others.empty else pd.concat([others, fresh]))
+
+
+def _read_overhead(cfg: DictConfig, strategy: str) -> Overhead:
+    profile = replay.read_overhead(Path(cfg.paths.overhead))
+    row = profile.loc[strategy].to_dict()
+    usd_per_s = usd_per_second(read_prices(Path(cfg.pool.prices)), str(row["device"]), int(row["threads"]))
+    return replay.overhead(profile, strategy, usd_per_s=usd_per_s)

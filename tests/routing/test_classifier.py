@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from slm_orchestration.routing.classifier import Classifier
+from slm_orchestration.routing.classifier import Classifier, with_classifier
 from slm_orchestration.routing.features import WideVectors
 from slm_orchestration.routing.outcome_matrix import NotRecorded
 from slm_orchestration.routing.predictors import Forest, PerModel
@@ -11,6 +11,7 @@ from tests.routing.routers.by_hand import IS_HARD, QUESTIONS
 from tests.routing.tables_by_hand import matrix
 
 COUNT = len(QUESTIONS)
+PAID = Overhead(latency_s=0.1, cost_usd=0.5, device_s=0.2)
 
 
 def classifier() -> Classifier:
@@ -41,6 +42,22 @@ def test_it_reads_the_references_of_fit_tasks_only():
     before = classifier().fit(fit, evaluation).answers(evaluation)
     evaluation.tasks["reference"] = "B"
     assert classifier().fit(fit, evaluation).answers(evaluation).equals(before)
+
+
+def test_as_a_model_of_the_pool_it_is_the_cheapest_and_answers_fit_tasks_that_it_was_not_fitted_on():
+    table = outcomes()
+    table.tasks["split"] = np.resize(["fit", "fit", "evaluation"], COUNT)
+    pool = with_classifier(table, classifier(), overhead=PAID)
+    assert pool.models == ("classifier", "small", "large") and pool.small == {"classifier", "small"}
+    assert (pool.quality[:, 1:] == 0).all() and pool.quality[: COUNT - 2, 0].mean() > 0.9
+    assert pool.cost_usd[0].tolist() == [0.5, 1.0, 10.0]
+    answers = pool.answers.iloc[::3]
+    assert (answers["model"] == "classifier").all() and answers["confidence"].between(0, 1).all()
+    assert pool.answers["model"].iloc[:3].tolist() == list(pool.models)
+    # A fit task whose reference contradicts its text is answered by its text.
+    row = int(np.flatnonzero(table.tasks["split"] == "fit")[0])
+    table.tasks.loc[row, "reference"] = {"A": "B", "B": "A"}[table.tasks.loc[row, "reference"]]
+    assert with_classifier(table, classifier(), overhead=PAID).quality[row, 0] == 0
 
 
 def test_without_choices_and_references_it_says_so():
