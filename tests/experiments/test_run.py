@@ -11,7 +11,7 @@ from tests.experiments.by_hand import MODELS, configured, write_suite
 STRATEGIES = {
     **{
         name: [name]
-        for name in ("bandit_linucb", "bandit_thompson", "cascade_routing", "cascade_routing_greedy", "oracle_permuted")
+        for name in ("bandit_linucb", "bandit_thompson", "cascade_routing", "cascade_routing_greedy")
     },
     **{
         name: [name]

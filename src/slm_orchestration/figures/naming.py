@@ -6,14 +6,23 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from slm_orchestration.statistics.strategy_matrix import CLASSIFIER, CONSTANT, GUESS, MACRO, MIXTURE, OVERALL, RANDOM
+from slm_orchestration.statistics.strategy_matrix import (
+    CLASSIFIER,
+    CONSTANT,
+    GUESS,
+    MACRO,
+    MIXTURE,
+    OVERALL,
+    PRIVILEGED,
+    RANDOM,
+    STREAMS,
+)
 
 # Reference strategies: shown beside every result, never ranked.
-REFERENCES = (MIXTURE, RANDOM, GUESS, CLASSIFIER, "domain_table_given", "oracle", "oracle_permuted")
+REFERENCES = (MIXTURE, RANDOM, GUESS, CLASSIFIER, "domain_table_given", "oracle")
 
 _LABELS = {
     "domain_table_given": "domain table (given)",
-    "oracle_permuted": "oracle, outcomes permuted",
     "domain_table_predicted": "domain table",
     "knn": "k nearest neighbours",
     "bradley_terry": "Bradley–Terry",
@@ -28,11 +37,6 @@ def label(strategy: str) -> str:
 def is_constant(strategy: str) -> bool:
     """Return whether a strategy always calls one model."""
     return strategy.startswith(CONSTANT)
-
-
-def is_contender(strategy: str) -> bool:
-    """Return whether a strategy competes, rather than being a constant or a reference."""
-    return not is_constant(strategy) and strategy not in REFERENCES
 
 
 def overall(frame: pd.DataFrame) -> pd.DataFrame:
@@ -64,9 +68,21 @@ def ranked(estimates: pd.DataFrame) -> list[str]:
     return sorted(names, key=lambda name: -gains.get(name, float("nan")) if pd.notna(gains.get(name)) else float("inf"))
 
 
+def online(estimates: pd.DataFrame) -> list[str]:
+    """Return the strategies that learn from feedback while they serve, the largest gain over the mixture first."""
+    found = set(metric(estimates, STREAMS).index)
+    return [name for name in ranked(estimates) if name in found]
+
+
+def privileged(estimates: pd.DataFrame) -> set[str]:
+    """Return the strategies whose class declares that it reads what no router may."""
+    return set(metric(estimates, PRIVILEGED).index)
+
+
 def contenders(estimates: pd.DataFrame) -> list[str]:
-    """Return the competing strategies, the largest gain over the mixture first."""
-    return [name for name in ranked(estimates) if is_contender(name)]
+    """Return the competing strategies, the largest gain over the mixture first: no constant, reference or online one."""
+    apart = {*REFERENCES, *online(estimates), *privileged(estimates)}
+    return [name for name in ranked(estimates) if not is_constant(name) and name not in apart]
 
 
 def constants(estimates: pd.DataFrame) -> list[str]:
@@ -76,8 +92,9 @@ def constants(estimates: pd.DataFrame) -> list[str]:
 
 
 def in_print_order(estimates: pd.DataFrame, strategies: Iterable[str]) -> list[str]:
-    """Return `strategies` as tables list them: contenders by gain, then constants by cost, then the references."""
-    order = contenders(estimates) + constants(estimates) + list(REFERENCES)
+    """Return `strategies` as tables list them: contenders by gain, online ones, constants by cost, references."""
+    others = sorted(privileged(estimates) - {*REFERENCES})
+    order = [*contenders(estimates), *online(estimates), *constants(estimates), *REFERENCES, *others]
     return [name for name in order if name in set(strategies)]
 
 

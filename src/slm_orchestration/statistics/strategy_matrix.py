@@ -21,6 +21,9 @@ COLUMNS = ("quality", "cost_usd", "latency_s", "small_share", "device_s")
 OVERALL, MACRO = "overall", "macro"
 # Names of reference strategies; a constant strategy is named by this prefix and its model.
 CONSTANT, GUESS, CLASSIFIER, MIXTURE, RANDOM = "always_", "guess", "classifier", "mixture", "random"
+# Metrics whose rows say that a strategy stands apart: its class declares that it reads what no router may, or it learns
+# from feedback while it serves and was measured over this many shuffled streams.
+PRIVILEGED, STREAMS = "privileged", "streams"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from slm_orchestration.routing.operating_point import OperatingPoint
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.references import mixture_models
 from slm_orchestration.routing.replay import Overhead
-from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, Strategy
+from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, Strategy, declared, shown
 from slm_orchestration.statistics.metrics import mixture
 from slm_orchestration.studies.curve_metrics import SweptStrategy, mean_gain
 
@@ -63,9 +63,10 @@ def refit(
     fitted = strategy.fit(outcomes.where("fit"), calibration)
     overhead = overhead_of(fitted, calibration)
     thresholds = np.unique([*grid, *operating_point.extra_thresholds()])
-    tuned = fitted.choose(calibration, thresholds)
+    reads = declared(strategy)
+    tuned = fitted.choose(shown(fitted, reads, calibration), thresholds)
     rows: list[dict[str, object]] = []
-    for name, choices in fitted.choose(evaluation, thresholds).items():
+    for name, choices in fitted.choose(shown(fitted, reads, evaluation), thresholds).items():
         on_calibration = replay.replay(name, tuned[name], calibration, overhead=overhead)
         point = operating_point.choose(on_calibration, calibration).position
         replayed = replay.replay(name, choices, evaluation, overhead=overhead)
