@@ -142,7 +142,14 @@ def _replayed(
 def _privileged(strategy: str, reads: frozenset[str], tasks: int, level: float) -> pd.DataFrame:
     """Return the row of ESTIMATES that says that a strategy is a reference which reads what no router may."""
     method = f"its class declares that it reads each task's {', '.join(sorted(reads & PRIVILEGES))}"
-    row = {"strategy": strategy, "domain": OVERALL, "metric": PRIVILEGED, "estimate": 1.0, "low": np.nan, "high": np.nan}
+    row = {
+        "strategy": strategy,
+        "domain": OVERALL,
+        "metric": PRIVILEGED,
+        "estimate": 1.0,
+        "low": np.nan,
+        "high": np.nan,
+    }
     return tables.conform(pd.DataFrame([row | {"level": level, "tasks": tasks, "method": method}]), tables.ESTIMATES)
 
 

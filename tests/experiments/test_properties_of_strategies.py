@@ -37,7 +37,7 @@ def test_the_oracle_is_never_beaten_cost_falls_and_the_order_of_the_tasks_says_n
     except NotRecorded:
         return
     found, oracle = replayed(strategy, evaluation), evaluation.quality.max(axis=1)
-    for name, one in found.items():
+    for one in found.values():
         assert (one.quality.mean(axis=1) <= oracle.mean() + 1e-12).all()
     if not isinstance(strategy, FittedRoutedStrategy):
         return

@@ -136,8 +136,12 @@ def test_planning_ahead_calls_two_uncertain_models_where_looking_one_call_ahead_
     # .9·.726 - .1·.2 = .633, against .9·.8 - .1·1 = .62 for the large model and .44 for a small one alone.
     quality, pool = np.array([[0.5, 0.5, 0.8]]), PoolInfo(np.array([0.1, 0.1, 1.0]), frozenset({0, 1}))
     spread = (0.4, 0.4, 0.0)
-    ahead = sweep.choose(CascadeRouting(depth=3, spread=spread), lambda called, rows=None: quality, pool, np.array([0.1]))
-    greedy = sweep.choose(CascadeRouting(depth=1, spread=spread), lambda called, rows=None: quality, pool, np.array([0.1]))
+    ahead = sweep.choose(
+        CascadeRouting(depth=3, spread=spread), lambda called, rows=None: quality, pool, np.array([0.1])
+    )
+    greedy = sweep.choose(
+        CascadeRouting(depth=1, spread=spread), lambda called, rows=None: quality, pool, np.array([0.1])
+    )
     assert ahead.called[0, 0, 0]
     assert greedy.called[0, 0].tolist() == [False, False, True]
 

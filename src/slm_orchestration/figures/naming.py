@@ -9,6 +9,7 @@ import pandas as pd
 from slm_orchestration.statistics.strategy_matrix import (
     CLASSIFIER,
     CONSTANT,
+    EQUALS_CONSTANT,
     GUESS,
     MACRO,
     MIXTURE,
@@ -79,10 +80,25 @@ def privileged(estimates: pd.DataFrame) -> set[str]:
     return set(metric(estimates, PRIVILEGED).index)
 
 
+def equal_to_constants(estimates: pd.DataFrame) -> dict[str, str]:
+    """Return the constant that a strategy equals, by strategy: it calls one model on every task."""
+    return {str(name): str(method) for name, method in metric(estimates, EQUALS_CONSTANT)["method"].items()}
+
+
 def contenders(estimates: pd.DataFrame) -> list[str]:
-    """Return the competing strategies, the largest gain over the mixture first: no constant, reference or online one."""
-    apart = {*REFERENCES, *online(estimates), *privileged(estimates)}
+    """Return the competing strategies, the largest gain over the mixture first.
+
+    No constant and no strategy that equals one, no reference, nothing online and nothing privileged.
+    """
+    apart = {*REFERENCES, *online(estimates), *privileged(estimates), *equal_to_constants(estimates)}
     return [name for name in ranked(estimates) if not is_constant(name) and name not in apart]
+
+
+def stand_apart(estimates: pd.DataFrame) -> dict[str, str]:
+    """Return what is said in place of a verdict, by strategy: of online ones and of those that equal a constant."""
+    streams = metric(estimates, STREAMS)["estimate"].dropna().astype(int)
+    said = {str(name): f"online, {count} streams" for name, count in streams.items()}
+    return said | {name: f"= {constant}" for name, constant in equal_to_constants(estimates).items()}
 
 
 def constants(estimates: pd.DataFrame) -> list[str]:
@@ -92,13 +108,9 @@ def constants(estimates: pd.DataFrame) -> list[str]:
 
 
 def in_print_order(estimates: pd.DataFrame, strategies: Iterable[str]) -> list[str]:
-    """Return `strategies` as tables list them: contenders by gain, online ones, constants by cost, references."""
+    """Return `strategies` as tables list them: contenders by gain, those that equal a constant,
+    online ones, constants by cost, references."""
     others = sorted(privileged(estimates) - {*REFERENCES})
-    order = [*contenders(estimates), *online(estimates), *constants(estimates), *REFERENCES, *others]
+    order = [*contenders(estimates), *equal_to_constants(estimates), *online(estimates)]
+    order += [*constants(estimates), *REFERENCES, *others]
     return [name for name in order if name in set(strategies)]
-
-
-def corrected_p(comparisons: pd.DataFrame) -> pd.Series:
-    """Return the Holm-corrected p of each strategy's paired t-test of quality against the mixture, by strategy."""
-    rows = overall(comparisons).query(f"baseline == '{MIXTURE}' and metric == 'quality' and test == 'paired_t'")
-    return rows.set_index("strategy")["p_adjusted"].dropna()

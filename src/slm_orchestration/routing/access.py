@@ -47,7 +47,6 @@ class Reading(Protocol):
     def reads(self) -> frozenset[str]: ...
 
 
-
 PROMPT, ANSWER, STATE, SAMPLES = "prompt", "answer", "state", "samples"
 PARTS = ("system", "earlier", "question")  # of a request, each in a column of its own
 # What a router gets before any call. Slicing it from the answers would take most of a live decision's time.

@@ -65,7 +65,8 @@ class Replayed:
 def replay(strategy: str, choices: Choices, outcomes: OutcomeMatrix, *, overhead: Overhead) -> Replayed:
     """Return quality and cost of `choices`: all models called, the router's reads and its predictions are paid.
 
-    Where a model is drawn at random, every value is its expectation, never that of one draw. Raises ValueError if choices and outcomes differ in tasks or models.
+    Where a model is drawn at random, every value is its expectation, never that of one draw. Raises ValueError if
+    choices and outcomes differ in tasks or models.
     """
     if choices.called.shape[1:] != outcomes.quality.shape:
         raise ValueError(

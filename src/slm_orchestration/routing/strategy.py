@@ -18,7 +18,6 @@ from slm_orchestration.routing.router import Router, Tunable
 from slm_orchestration.routing.rules import Choices, PoolInfo, Rule
 from slm_orchestration.routing.sweep import Changes, Piece
 
-
 # What a class may declare that it reads of the tasks it chooses for, beyond the request. The first three make it
 # privileged, a reference line; feedback (the quality of the answers that it served) makes it an online strategy.
 PRIVILEGES, FEEDBACK = frozenset({"quality", "domain", "reference"}), "feedback"

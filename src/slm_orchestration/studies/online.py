@@ -1,7 +1,7 @@
 """Online strategies: means over shuffled streams, and their spread.
 
-What an online strategy serves depends on the order in which tasks arrive, and each answer on those before it. Resampling
-tasks says nothing about that, so there is no bootstrap and no test; the interval is that of the streams.
+What an online strategy serves depends on the order in which tasks arrive, and each answer on those before it.
+Resampling tasks says nothing about that, so there is no bootstrap and no test; the interval is that of the streams.
 """
 
 from __future__ import annotations

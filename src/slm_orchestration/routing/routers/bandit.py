@@ -117,7 +117,9 @@ class FittedBandit:
         """Return the model called, streams × thresholds × tasks, where stream s serves the tasks of `orders[s]`."""
         points, rng = self.router.points(outcomes.prompts), np.random.default_rng(self.settings.seed)
         runs = (len(orders), len(thresholds))
-        arms = [np.broadcast_to(part, (*runs, *part.shape)).copy() for part in (self.router.products, self.router.target)]
+        arms = [
+            np.broadcast_to(part, (*runs, *part.shape)).copy() for part in (self.router.products, self.router.target)
+        ]
         served = np.empty((*runs, len(outcomes)), dtype=np.uint8)
         stream = np.arange(len(orders))[:, None]
         for first in range(0, len(outcomes), self.settings.batch):
@@ -133,9 +135,7 @@ class FittedBandit:
             self._update(arms, called, points[task], graded)
         return served
 
-    def _optimistic_quality(
-        self, arms: list[NDArray], points: NDArray, deviations: NDArray
-    ) -> NDArray[np.float64]:
+    def _optimistic_quality(self, arms: list[NDArray], points: NDArray, deviations: NDArray) -> NDArray[np.float64]:
         """Return predicted quality plus `deviations` of its standard deviations, streams × thresholds × batch × models.
 
         `points` is streams × batch × dimensions, `deviations` streams × batch × models.
