@@ -42,7 +42,7 @@ def made_up(tasks: int, models: int) -> tuple[OutcomeMatrix, np.ndarray]:
 def exact_curve(outcomes: OutcomeMatrix, predicted: np.ndarray) -> sweep.ExactCurve:
     """Return the exact curve of the utility rule on given predictions."""
     pool = rules.PoolInfo(np.geomspace(0.1, 1.0, len(outcomes.models)), frozenset())
-    pieces = sweep.pieces(Utility(), lambda called: predicted, pool)
+    pieces = sweep.pieces(Utility(), lambda called, rows=None: predicted, pool)
     return sweep.curve(sweep.changes(pieces, outcomes, reads=None, overhead=Overhead()))
 
 

@@ -17,14 +17,13 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup.config import CONF, entry
-from experiments.setup.leaderboard import assemble, print_leaderboard, read_curve_metrics
+from experiments.setup.leaderboard import all_estimates, assemble, print_leaderboard
 from experiments.setup.results import configuration_of, measured
 from slm_orchestration import tables
-from slm_orchestration.figures.naming import REFERENCES, contenders, is_constant
+from slm_orchestration.figures.naming import contenders
 from slm_orchestration.statistics import power
 from slm_orchestration.statistics.bootstrap import resample
 from slm_orchestration.statistics.comparisons import compare
-from slm_orchestration.statistics.estimates import summarise
 from slm_orchestration.statistics.intervals import UndefinedStatistic, threshold_bands
 from slm_orchestration.statistics.resampling import Draws
 from slm_orchestration.statistics.sensitivity import robustness
@@ -43,7 +42,7 @@ def main(cfg: DictConfig) -> None:
     draws = Draws(matrix.design(), settings.resamples, cfg.seed)
     parts = resample(matrix, resamples=settings.resamples, seed=cfg.seed)
     comparisons = compare(matrix, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
-    estimates = pd.concat([summarise(parts, level=settings.level), read_curve_metrics(results)], ignore_index=True)
+    estimates = all_estimates(cfg, matrix, parts)
     views = robustness(matrix, parts, ranked=contenders(estimates), seed=cfg.seed, level=settings.level)
     metadata = {
         "configuration": configuration_of(results),
@@ -108,6 +107,8 @@ def bands(results: Path, matrix: StrategyMatrix, draws: Draws, *, level: float) 
     for path in sorted(results.glob("*/decisions.parquet")):
         swept = tables.read(path, tables.DECISIONS).dropna(subset=["threshold"])
         for strategy, decisions in swept.groupby("strategy"):
+            if strategy not in matrix.strategies:
+                continue  # an online strategy has no band over tasks
             curves[str(strategy)] = decisions.pivot(index="task_id", columns="threshold", values="quality").loc[order]
     if not curves:
         return pd.DataFrame(columns=tables.BANDS.names)
@@ -123,7 +124,7 @@ def bands(results: Path, matrix: StrategyMatrix, draws: Draws, *, level: float) 
 def _recorded(matrix: StrategyMatrix) -> dict[str, power.PairedQualities]:
     quality, design = matrix.values["quality"], matrix.design()
     most_expensive = quality[:, matrix.column(matrix.references.most_expensive)]
-    contending = [name for name in matrix.strategies if not is_constant(name) and name not in REFERENCES]
+    contending = [name for name in matrix.strategies if name not in matrix.apart]
     return {name: power.PairedQualities(quality[:, matrix.column(name)], most_expensive, design) for name in contending}
 
 

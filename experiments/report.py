@@ -109,7 +109,7 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         numbers.from_estimates(estimates, source)
         | numbers.from_comparisons(comparisons, Source("comparisons.parquet", results.configuration))
         | facts.counts(estimates, source)
-        | facts.verdicts(estimates, naming.corrected_p(comparisons), source)
+        | facts.verdicts(estimates, comparisons, source)
         | facts.model_names(estimates, source)
         | facts.claim_facts(evaluated, Source("conf/claims.yaml and estimates.parquet", results.configuration))
         | facts.design(_design(cfg, results), Source("configuration", results.configuration))
@@ -149,10 +149,10 @@ def _judged_on_medium(cfg: DictConfig, estimates: pd.DataFrame) -> tuple[dict[st
     if not (folder / "estimates.parquet").exists():
         return {}, estimates.iloc[:0]
     there = tables.read(folder / "estimates.parquet", tables.ESTIMATES)
-    there = there[~there["strategy"].isin(estimates["strategy"]) & there["strategy"].map(naming.is_contender)]
+    there = there[~there["strategy"].isin(estimates["strategy"]) & there["strategy"].isin(naming.contenders(there))]
     source = Source(f"{folder}/estimates.parquet", "")
-    corrected = naming.corrected_p(tables.read(folder / "comparisons.parquet", tables.COMPARISONS))
-    judged = facts.verdicts(there, corrected, source)
+    compared = tables.read(folder / "comparisons.parquet", tables.COMPARISONS)
+    judged = facts.verdicts(there, compared[compared["strategy"].isin(there["strategy"])], source)
     kept = {name: number for name, number in judged.items() if name.endswith(".verdict")}
     found = numbers.from_estimates(there, source) | kept
     return {name: replace(number, strategies=()) for name, number in found.items()}, there

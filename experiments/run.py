@@ -27,8 +27,15 @@ from slm_orchestration.routing import replay, sweep
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
 from slm_orchestration.routing.references import mixture_models
 from slm_orchestration.routing.replay import Overhead
-from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy
-from slm_orchestration.statistics.strategy_matrix import GUESS, OVERALL
+from slm_orchestration.routing.strategy import (
+    FEEDBACK,
+    PRIVILEGES,
+    FittedRoutedStrategy,
+    FittedStrategy,
+    declared,
+    shown,
+)
+from slm_orchestration.statistics.strategy_matrix import GUESS, OVERALL, PRIVILEGED
 from slm_orchestration.studies.curve_metrics import (
     Resampling,
     SweptStrategy,
@@ -36,6 +43,7 @@ from slm_orchestration.studies.curve_metrics import (
     curve_metrics,
     pair_score,
 )
+from slm_orchestration.studies.online import measures_by_stream, summary
 
 TABLES = {
     "decisions": tables.DECISIONS,
@@ -80,7 +88,7 @@ def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
     strategy = configured.fit(outcomes.where("fit"), calibration)
     overhead = inputs.overhead_of(cfg, strategy, calibration)
     asked = inputs.fingerprint(cfg)  # after the overhead, as a first run adds a row to that table
-    results = _replayed(cfg, strategy, outcomes, overhead)
+    results = _replayed(cfg, strategy, declared(configured), outcomes, overhead)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").unlink(missing_ok=True)  # without it the folder counts as incomplete
     for name, frame in results.items():
@@ -90,14 +98,14 @@ def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
 
 
 def _replayed(
-    cfg: DictConfig, strategy: FittedStrategy, outcomes: OutcomeMatrix, overhead: Overhead
+    cfg: DictConfig, strategy: FittedStrategy, reads: frozenset[str], outcomes: OutcomeMatrix, overhead: Overhead
 ) -> dict[str, pd.DataFrame]:
     calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
     rule = instantiate(cfg.operating_point, _convert_="all")
     thresholds = np.unique([*cfg.thresholds, *rule.extra_thresholds()])
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
-    tuned = strategy.choose(calibration, thresholds)
-    for name, choices in strategy.choose(evaluation, thresholds).items():
+    tuned = strategy.choose(shown(strategy, reads, calibration), thresholds)
+    for name, choices in strategy.choose(shown(strategy, reads, evaluation), thresholds).items():
         before = replay.replay(name, tuned[name], calibration, overhead=overhead)
         point = rule.choose(before, calibration)
         replayed = replay.replay(name, choices, evaluation, overhead=overhead)
@@ -105,8 +113,16 @@ def _replayed(
         parts["curves"].append(replay.curves(replayed, evaluation))
         threshold = choices.thresholds[point.position]
         parts["operating_points"].append(_point(name, threshold, point.reason, len(calibration)))
+        if reads & PRIVILEGES:
+            parts["curve_metrics"].append(_privileged(name, reads, len(evaluation), cfg.statistics.level))
         if np.isnan(threshold):
             continue  # without thresholds there is no curve
+        if FEEDBACK in reads:
+            costs = before.cost_usd.mean(axis=1)
+            by_stream = measures_by_stream(choices, evaluation, overhead, calibration=calibration, costs=costs)
+            about = {"position": point.position, "level": cfg.statistics.level, "tasks": len(evaluation)}
+            parts["curve_metrics"].append(summary(name, by_stream, **about))
+            continue
         swept = SweptStrategy(
             strategy=name,
             calibration=calibration,
@@ -119,6 +135,20 @@ def _replayed(
         parts["curve_metrics"].append(curve_metrics(swept, _resampling(cfg)))
     nothing = {name: pd.DataFrame(columns=schema.names) for name, schema in TABLES.items()}
     return {name: pd.concat(frames, ignore_index=True) if frames else nothing[name] for name, frames in parts.items()}
+
+
+def _privileged(strategy: str, reads: frozenset[str], tasks: int, level: float) -> pd.DataFrame:
+    """Return the row of ESTIMATES that says that a strategy is a reference which reads what no router may."""
+    method = f"its class declares that it reads each task's {', '.join(sorted(reads & PRIVILEGES))}"
+    row = {
+        "strategy": strategy,
+        "domain": OVERALL,
+        "metric": PRIVILEGED,
+        "estimate": 1.0,
+        "low": np.nan,
+        "high": np.nan,
+    }
+    return tables.conform(pd.DataFrame([row | {"level": level, "tasks": tasks, "method": method}]), tables.ESTIMATES)
 
 
 def _changes(

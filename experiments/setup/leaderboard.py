@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,29 +16,27 @@ from slm_orchestration import tables
 from slm_orchestration.figures import naming
 from slm_orchestration.routing import replay
 from slm_orchestration.statistics import verdicts
-from slm_orchestration.statistics.bootstrap import resample
+from slm_orchestration.statistics.bootstrap import ResampledMeans, resample
 from slm_orchestration.statistics.comparisons import compare
-from slm_orchestration.statistics.estimates import summarise
+from slm_orchestration.statistics.estimates import constants_in_disguise, summarise
 from slm_orchestration.statistics.strategy_matrix import (
     GUESS,
     MACRO,
-    MIXTURE,
     OVERALL,
     StrategyMatrix,
     references,
     strategy_matrix,
 )
 
-_WORDS = {verdicts.BEATS: "better", verdicts.FALLS_SHORT: "worse"}
-# References that know the outcomes or the domain of a task, which no router may know.
-PRIVILEGED = ("oracle", "oracle_permuted", "domain_table_given")
 MACRO_GAIN = "the same, domains equal"
 _NOTES = """\
 gain over mixture: mean quality above that of a random mix of guess and constant models at the same cost, the
 router's included. mean gain: its mean over 20 costs, from the cheapest to the most expensive model's. better, worse:
 interval beyond 0 and paired t-test, Holm over strategies; undecided: with the smallest difference that 80 % of such
-tests would find. with classifier: the gain over a mixture that may also take the answers of a text classifier, which
-calls no language model. APGR of cascades and of pools of three or more is over cost.
+corrected tests would find, and the differences that they exclude. online: mean and spread over shuffled streams, with
+feedback of the tasks it served; not tested. = always_<model>: it called this model on every task. with classifier: the
+gain over a mixture that may also take the answers of a text classifier, which calls no language model. APGR of cascades
+and of pools of three or more is over cost.
 (privileged): a reference that knows what no router may know."""
 
 
@@ -47,9 +46,14 @@ def assemble(cfg: DictConfig) -> tuple[list[str], StrategyMatrix]:
     models, tasks = models_and_tasks(cfg)
     for folder in sorted(path.parent for path in results.glob("*/config.yaml")):
         check_made_from_present_inputs(folder, cfg)
-    decisions = operating_decisions(results)
+    decisions, declared = operating_decisions(results), read_curve_metrics(results)
+    # An online strategy is measured over streams, not over tasks.
+    decisions = decisions[~decisions["strategy"].isin(naming.online(declared))]
     guess = not is_asked(cfg) or GUESS in set(decisions["strategy"])
-    return models, strategy_matrix(decisions, tasks, references(models, read_hull(results), guess=guess))
+    matrix = strategy_matrix(decisions, tasks, references(models, read_hull(results), guess=guess))
+    apart = {*naming.REFERENCES, *naming.privileged(declared), *matrix.equal_to_constants()}
+    apart |= {name for name in matrix.strategies if naming.is_constant(name)}
+    return models, replace(matrix, apart=frozenset(apart))
 
 
 def operating_decisions(results: Path) -> pd.DataFrame:
@@ -88,6 +92,13 @@ def read_hull(results: Path) -> list[str]:
     return list(json.loads(path.read_text(encoding="utf-8")))
 
 
+def all_estimates(cfg: DictConfig, matrix: StrategyMatrix, parts: Mapping[str, ResampledMeans]) -> pd.DataFrame:
+    """Return ESTIMATES of operating points and, as the runs wrote them, of whole curves and of online strategies."""
+    level = cfg.statistics.level
+    frames = [summarise(dict(parts), level=level), constants_in_disguise(matrix, level=level)]
+    return pd.concat([*frames, read_curve_metrics(Path(cfg.paths.results))], ignore_index=True)
+
+
 def show_leaderboard(cfg: DictConfig) -> None:
     """Print the leaderboard of all runs of the results folder, or in one line why there is none."""
     settings = cfg.statistics
@@ -98,7 +109,7 @@ def show_leaderboard(cfg: DictConfig) -> None:
         return
     parts = resample(matrix, resamples=settings.resamples, seed=cfg.seed, per_domain=False)
     comparisons = compare(matrix, parts, seed=cfg.seed, level=settings.level, margin=settings.retention_margin)
-    estimates = pd.concat([summarise(parts, level=settings.level), read_curve_metrics(Path(cfg.paths.results))])
+    estimates = all_estimates(cfg, matrix, parts)
     print_leaderboard(cfg, estimates, comparisons)
 
 
@@ -106,21 +117,21 @@ def leaderboard(estimates: pd.DataFrame, comparisons: pd.DataFrame, overhead: Ma
     """Return one row of text per strategy, the largest gain over the mixture first.
 
     `estimates` hold metrics of operating points and of curves; `overhead` is seconds per prediction by strategy. The
-    verdict is that of `statistics.verdicts.against_mixture`: interval and paired t-test of the gain, with Holm. Where
-    domains differ in size, the gain with all domains counted equally stands beside it.
+    verdict is that of `statistics.verdicts.gain_verdicts`. Where domains differ in size, the gain with all domains
+    counted equally stands beside it.
     """
     overall, macro = estimates[estimates["domain"] == OVERALL], estimates[estimates["domain"] == MACRO]
     weighted = len(macro) > 0 and naming.unbalanced(estimates)
-    against = comparisons.query(f"domain == '{OVERALL}' and baseline == '{MIXTURE}' and metric == 'quality'")
-    rows_tested = against[against["test"] == "paired_t"].to_dict("records")
-    tested = {str(row["strategy"]): row for row in rows_tested}
+    judged = {name: str(found) for name, found in verdicts.gain_verdicts(comparisons).items()}
+    judged |= naming.stand_apart(estimates)
+    privileged = naming.privileged(estimates)
     gains = overall[overall["metric"] == "gain_over_mixture"].set_index("strategy")["estimate"]
     rows = []
     for strategy in map(str, gains.sort_values(ascending=False, na_position="last", kind="stable").index):
         cell = _Cells(overall, strategy)
         rows.append(
             {
-                "strategy": strategy + (" (privileged)" if strategy in PRIVILEGED else ""),
+                "strategy": strategy + (" (privileged)" if strategy in privileged else ""),
                 "APGR": cell.interval("apgr", "{:z.2f}"),
                 "CPT50": cell.estimate("cpt_50", "{:.0%}"),
                 "retention": cell.estimate("retention", "{:.0%}"),
@@ -131,7 +142,7 @@ def leaderboard(estimates: pd.DataFrame, comparisons: pd.DataFrame, overhead: Ma
                 "gain over mixture": cell.interval("gain_over_mixture", "{:+z.3f}"),
                 **({MACRO_GAIN: _Cells(macro, strategy).interval("gain_over_mixture", "{:+z.3f}")} if weighted else {}),
                 "with classifier": cell.estimate("gain_with_classifier", "{:+z.3f}"),
-                "verdict": _verdict(tested[strategy]) if strategy in tested else "",
+                "verdict": judged.get(strategy, ""),
             }
         )
     return pd.DataFrame(rows)
@@ -172,12 +183,3 @@ class _Cells:
     def estimate(self, metric: str, form: str) -> str:
         row = self._rows.get(metric)
         return "" if row is None or pd.isna(row["estimate"]) else form.format(row["estimate"])
-
-
-def _verdict(row: dict) -> str:
-    if pd.isna(row["difference"]):
-        return "undefined: " + ("no mixture at this cost" if pd.isna(row["statistic"]) else "no difference")
-    if pd.isna(row["detectable"]):
-        return "the mixture itself" if row["difference"] == 0 else "does not vary"
-    found = verdicts.against_mixture(row["low"], row["high"], row["p_adjusted"])
-    return _WORDS.get(found, f"undecided (±{row['detectable']:.3f})")

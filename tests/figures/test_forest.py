@@ -10,11 +10,11 @@ def test_the_forest_ranks_by_gain_and_says_what_each_interval_shows():
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["adaptive", "heuristic", "confidence", "oracle", "random"]
     assert [text.get_text() for text in axes.texts] == [
-        "beats the mixture, p = 0.001",
-        "not shown to beat it",
-        "falls short of it",
-        "beats the mixture",
-        "not shown to beat it",
+        "better, p = 0.001",
+        "undecided, p = 0.400",
+        "worse, p = 0.001",
+        "better, p = 0.001",
+        "undecided, p = 0.400",
     ]
     assert plotted(axes, "gain:confidence") == [pytest.approx((-0.17, 2))]
     assert plotted(axes, "interval:confidence") == [pytest.approx((-0.3, 2)), pytest.approx((-0.05, 2))]

@@ -8,7 +8,6 @@ from slm_orchestration.report.printed_tables import PrintedTable
 from tests.figures import tables_by_hand as by_hand
 
 SOURCE = Source("estimates.parquet", "0123456789ab")
-UNTESTED = pd.Series(dtype=float)
 
 
 def named() -> dict[str, numbers.Number]:
@@ -17,7 +16,7 @@ def named() -> dict[str, numbers.Number]:
     return (
         found
         | facts.counts(estimates, SOURCE)
-        | facts.verdicts(estimates, UNTESTED, SOURCE)
+        | facts.verdicts(estimates, by_hand.comparisons(), SOURCE)
         | facts.model_names(estimates, SOURCE)
     )
 
@@ -25,7 +24,7 @@ def named() -> dict[str, numbers.Number]:
 def test_the_summary_says_what_each_strategy_keeps_saves_and_gains():
     table = printed_tables.summary(named(), by_hand.estimates())
     adaptive = ("adaptive", "60.0\u00a0%", "0.875", "2.00×", "2.00×", "+0.170\u00a0[+0.050,\u00a0+0.300]")
-    assert table.rows[0] == (*adaptive, "–", "–", "beats the mixture")  # no curve and no classifier here
+    assert table.rows[0] == (*adaptive, "–", "–", "better")  # no curve and no classifier here
     assert [row[0] for row in table.rows] == [
         *("adaptive", "heuristic", "confidence", "small", "large"),
         *("mixture", "random", "guess", "oracle"),
@@ -35,7 +34,8 @@ def test_the_summary_says_what_each_strategy_keeps_saves_and_gains():
 
 def test_the_comparisons_hold_the_primary_test_of_quality_only():
     table = printed_tables.comparisons(named(), by_hand.comparisons(), by_hand.estimates())
-    assert [row[:2] for row in table.rows] == [("adaptive", "large"), ("adaptive", "mixture")]
+    against_mixture = [(name, "mixture") for name in ("adaptive", "heuristic", "confidence")]
+    assert [row[:2] for row in table.rows] == [("adaptive", "large"), *against_mixture]
     assert table.rows[0][2:] == ("−0.100 [−0.200, −0.010]", "−2.50", "0.001", "−0.40")
 
 
@@ -57,23 +57,38 @@ def test_a_claim_is_printed_with_what_was_measured_and_why_it_was_not():
 
 
 def test_the_sentence_names_who_beats_the_mixture_and_who_does_not():
-    said = facts.verdicts(by_hand.estimates(), UNTESTED, SOURCE)["words.against_mixture"].text
+    compared = by_hand.comparisons()
+    said = facts.verdicts(by_hand.estimates(), compared, SOURCE)["words.against_mixture"].text
     assert said == ("adaptive beats the mixture; confidence falls short of it; for heuristic neither is shown")
-    corrected = facts.verdicts(by_hand.estimates(), pd.Series({"adaptive": 0.051, "confidence": 0.05}), SOURCE)
-    assert [corrected[f"{name}.verdict"].text for name in ("adaptive", "confidence")] == [
-        "not shown to beat it",
-        "falls short of it",
+    adaptive = (compared["strategy"] == "adaptive") & (compared["baseline"] == "mixture")
+    compared.loc[adaptive, "p_adjusted"] = 0.051
+    judged = facts.verdicts(by_hand.estimates(), compared, SOURCE)
+    assert [judged[f"{name}.verdict"].text for name in ("adaptive", "confidence")] == [
+        "undecided (finds ±0.100, excludes ±0.200)",
+        "worse",
     ]
-    nobody = facts.verdicts(by_hand.estimates(["always_small", "always_large", "confidence"]), UNTESTED, SOURCE)
+    nobody = facts.verdicts(by_hand.estimates(["always_small", "always_large", "confidence"]), compared, SOURCE)
     assert (
         nobody["words.against_mixture"].text == "no strategy is shown to beat the mixture; confidence falls short of it"
     )
 
 
-def test_references_that_the_mixture_is_made_of_get_no_verdict():
-    assert named()["always_small.verdict"].text == "reference"
-    assert named()["mixture.verdict"].text == "reference"
-    assert named()["oracle.verdict"].text == "beats the mixture"
+def test_what_the_mixture_is_made_of_is_the_mixture_itself():
+    assert named()["always_small.verdict"].text == "the mixture itself"
+    assert named()["oracle.verdict"].text == "better"
+
+
+def test_an_online_strategy_and_one_that_equals_a_constant_are_shown_as_what_they_are():
+    apart = by_hand.estimates().iloc[:2].assign(strategy=["heuristic", "confidence"], domain="overall")
+    apart = apart.assign(
+        metric=["streams", "equals_constant"], estimate=[40.0, 1.0], method=["counted", "always_small"]
+    )
+    estimates = pd.concat([by_hand.estimates(), apart])
+    judged = facts.verdicts(estimates, by_hand.comparisons(), SOURCE)
+    assert judged["heuristic.verdict"].text == "online, 40 streams"
+    assert judged["confidence.verdict"].text == "= always_small"
+    assert judged["words.against_mixture"].text == "adaptive beats the mixture"
+    assert judged["count.short"].text == "0"
 
 
 def test_a_strategy_that_was_not_run_says_so_under_its_other_name():

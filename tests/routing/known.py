@@ -9,7 +9,10 @@ import numpy as np
 
 @dataclass
 class Known:
-    """Predicts `before`, tasks × models; of models that were called, `after` where it is given."""
+    """Predicts `before`, tasks × models, of the task whose number is in its prompt; of called models, `after` if given.
+
+    A router gets tasks in no known order, so that it must know them by what it reads.
+    """
 
     before: np.ndarray
     after: np.ndarray | None = None
@@ -19,9 +22,10 @@ class Known:
         return self
 
     def predict_quality(self, prompts, answers):
-        quality = np.array(self.before, dtype=float)
+        task = prompts["prompt"].str.extract(r"(\d+)", expand=False).astype(int).to_numpy()
+        quality = np.array(self.before, dtype=float)[task]
         if self.after is not None and len(answers):
             models = {name: index for index, name in enumerate(("small", "middle", "large"))}
-            column = answers["model"].map(models).to_numpy()
-            quality[answers["row"], column] = np.asarray(self.after)[answers["row"], column]
+            row, column = answers["row"].to_numpy(), answers["model"].map(models).to_numpy()
+            quality[row, column] = np.asarray(self.after)[task[row], column]
         return quality

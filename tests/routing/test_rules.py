@@ -19,7 +19,7 @@ RELATIVE_COST = np.array([0.1, 0.3, 1.0])
 
 
 def _choose(rule, quality, *, thresholds=THRESHOLDS, readable=frozenset()):
-    predict = quality if callable(quality) else lambda called: np.array(quality, dtype=float)
+    predict = quality if callable(quality) else lambda called, rows=None: np.array(quality, dtype=float)
     return sweep.choose(rule, predict, PoolInfo(RELATIVE_COST, readable), np.array(thresholds))
 
 
@@ -40,7 +40,7 @@ def test_utility_weighs_quality_against_cost():
 
 
 def test_utility_escalates_when_the_answer_turns_out_bad():
-    def predict(called):
+    def predict(called, rows=None):
         return np.array([[0.9, 0.9, 0.9]] if called == () else [[0.1, 0.9, 0.9]])
 
     # after a bad small answer: stop at .9·.1 = .09, middle .9·.9 - .1·.3 = .78, large .9·.9 - .1·1 = .71
@@ -57,7 +57,7 @@ def test_utility_without_readable_answers_makes_one_call():
 
 
 def test_a_cascade_escalates_while_the_predicted_quality_is_low():
-    def predict(called):
+    def predict(called, rows=None):
         return np.array([[0.9, 0.9, 0.5], [0.4, 0.8, 0.5], [0.3, 0.3, 0.5]])
 
     choices = _choose(Cascade(), predict, thresholds=[0.5], readable=frozenset({0, 1}))
@@ -116,9 +116,9 @@ def test_numbers_that_are_certain_have_the_larger_as_their_larger():
 def test_without_readable_answers_it_is_plain_utility():
     quality = np.random.default_rng(0).random((50, 3))
     pool, grid = PoolInfo(COST, frozenset()), np.linspace(0, 1, 21)
-    rule = CascadeRouting(depth=3).calibrated(lambda called: quality, pool)
-    plans = sweep.choose(rule, lambda called: quality, pool, grid)
-    plain = sweep.choose(Utility(), lambda called: quality, pool, grid)
+    rule = CascadeRouting(depth=3).calibrated(lambda called, rows=None: quality, pool)
+    plans = sweep.choose(rule, lambda called, rows=None: quality, pool, grid)
+    plain = sweep.choose(Utility(), lambda called, rows=None: quality, pool, grid)
     assert (plans.served == plain.served).all()
     assert (plans.called.sum(axis=2) == 1).all()
 
@@ -126,7 +126,7 @@ def test_without_readable_answers_it_is_plain_utility():
 def test_the_spread_is_how_far_answers_move_predictions_on_calibration_tasks():
     # the small model's answers move its prediction from .5 to .9 and .1: by .4; nobody reads the others
     outcomes = matrix([[1, 1, 1], [0, 1, 1]])
-    router = Known(np.full((2, 3), 0.5), np.array([[0.9] * 3, [0.1] * 3]), reads=frozenset({"answer:small"}))
+    router = Known(np.full((2, 3), 0.5), np.array([[0.9] * 3, [0.1] * 3]), reads=frozenset({"prompt", "answer:small"}))
     fitted = RoutedStrategy("s", router, CascadeRouting(depth=3)).fit(outcomes, outcomes)
     assert fitted.rule.spread == pytest.approx((0.4, 0.0, 0.0), abs=STEP)
 
@@ -136,8 +136,12 @@ def test_planning_ahead_calls_two_uncertain_models_where_looking_one_call_ahead_
     # .9·.726 - .1·.2 = .633, against .9·.8 - .1·1 = .62 for the large model and .44 for a small one alone.
     quality, pool = np.array([[0.5, 0.5, 0.8]]), PoolInfo(np.array([0.1, 0.1, 1.0]), frozenset({0, 1}))
     spread = (0.4, 0.4, 0.0)
-    ahead = sweep.choose(CascadeRouting(depth=3, spread=spread), lambda called: quality, pool, np.array([0.1]))
-    greedy = sweep.choose(CascadeRouting(depth=1, spread=spread), lambda called: quality, pool, np.array([0.1]))
+    ahead = sweep.choose(
+        CascadeRouting(depth=3, spread=spread), lambda called, rows=None: quality, pool, np.array([0.1])
+    )
+    greedy = sweep.choose(
+        CascadeRouting(depth=1, spread=spread), lambda called, rows=None: quality, pool, np.array([0.1])
+    )
     assert ahead.called[0, 0, 0]
     assert greedy.called[0, 0].tolist() == [False, False, True]
 

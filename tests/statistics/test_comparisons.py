@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,9 +9,10 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from slm_orchestration.statistics.bootstrap import resample
-from slm_orchestration.statistics.comparisons import adjust, compare, holm
+from slm_orchestration.statistics.comparisons import adjust, compare, corrected_levels, holm
 from slm_orchestration.statistics.estimates import summarise
 from slm_orchestration.statistics.metrics import mixture_mean, mixture_per_task
+from slm_orchestration.statistics.power import detectable_difference
 from slm_orchestration.statistics.strategy_matrix import strategy_matrix
 from tests.statistics.examples import make_decisions, make_tasks, pool, small_matrix
 
@@ -111,8 +114,8 @@ def test_families_are_corrected_as_r_does(oracles):
         return pd.DataFrame(columns).assign(baseline="b", metric="quality", test="paired_t")
 
     names = list("abcdef")
-    assert adjust(rows("overall", names))["p_adjusted"].tolist() == pytest.approx(oracles["holm"])
-    assert adjust(rows(names, "one"))["p_adjusted"].tolist() == pytest.approx(oracles["bh"])
+    assert adjust(rows("overall", names).assign(competes=True))["p_adjusted"].tolist() == pytest.approx(oracles["holm"])
+    assert adjust(rows(names, "one").assign(competes=True))["p_adjusted"].tolist() == pytest.approx(oracles["bh"])
 
 
 @settings(max_examples=20, deadline=None)
@@ -121,9 +124,40 @@ def test_holm_is_statsmodels(p):
     assert np.allclose(holm(np.array(p)), multipletests(p, method="holm")[1])
 
 
+def test_what_stands_apart_is_no_part_of_the_family():
+    rows = pd.DataFrame({"domain": "overall", "strategy": list("abc"), "p_value": [0.02, 0.03, 0.001]})
+    rows = rows.assign(baseline="m", metric="quality", test="paired_t", competes=[True, True, False])
+    assert adjust(rows)["p_adjusted"].tolist() == pytest.approx([0.04, 0.04, 0.001])
+
+
+def test_power_is_that_of_the_test_that_decides():
+    # Of 4 tests Holm rejects the first at .05 / 4; the others must pass .05 / 3.
+    rows = pd.DataFrame({"domain": "overall", "strategy": list("abcd"), "p_value": [0.001, 0.02, 0.5, 0.9]})
+    rows = rows.assign(baseline="m", metric="quality", test="paired_t", competes=True)
+    assert corrected_levels(rows, level=0.95).tolist() == pytest.approx([0.05 / 4, 0.05 / 3, 0.05 / 3, 0.05 / 3])
+    one_sided = corrected_levels(rows.assign(test="equivalence"), level=0.95)
+    assert one_sided.tolist() == pytest.approx([0.025 / 4, 0.025 / 3, 0.025 / 3, 0.025 / 3])
+
+
+def test_in_a_family_of_many_a_larger_difference_is_needed(made):
+    table, parts, alone = made
+    apart = frozenset(table.strategies) - {"clever"}
+    single = compare(replace(table, apart=apart), parts, seed=0, level=0.95, margin=0.95)
+    key = ("clever", "mixture", "quality", "paired_t", "overall")
+    few, many = pick(single, *key), pick(alone, *key)
+    assert many.detectable > few.detectable
+    assert many.equivalent_within > few.equivalent_within
+    mixed = mixture_per_task(table, parts["overall"].domain.rows, "quality")
+    differences = table.values["quality"] - mixed.expected - mixed.cost_term
+    spread = differences[:, table.column("clever")].std(ddof=1)
+    assert few.detectable == pytest.approx(detectable_difference(spread, 400))
+    bound = abs(few.difference) + stats.t.ppf(0.95, 399) * spread / 20
+    assert few.equivalent_within == pytest.approx(bound)
+
+
 def test_missing_p_values_are_no_part_of_a_family():
     rows = pd.DataFrame({"domain": "overall", "strategy": ["a", "b"], "p_value": [0.04, np.nan]})
-    adjusted = adjust(rows.assign(baseline="b", metric="quality", test="paired_t"))["p_adjusted"]
+    adjusted = adjust(rows.assign(baseline="b", metric="quality", test="paired_t", competes=True))["p_adjusted"]
     assert adjusted[0] == 0.04 and np.isnan(adjusted[1])
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from slm_orchestration.statistics.verdicts import against_mixture, quality_equivalent, quality_kept
+from slm_orchestration.statistics.verdicts import gain_verdicts, quality_equivalent, quality_kept
 
 
 def rows(**p: float) -> pd.DataFrame:
@@ -33,17 +33,30 @@ def test_the_most_expensive_model_itself_is_no_finding():
     assert "always_big" not in said
 
 
-def test_only_an_interval_wholly_above_zero_beats_the_mixture():
-    assert against_mixture(0.01, 0.2, None) == "beats the mixture"
-    assert against_mixture(0.0, 0.2, None) == "not shown to beat it"
-    assert against_mixture(-0.2, -0.01, None) == "falls short of it"
-    assert against_mixture(None, None, None) == "no interval"
-    assert against_mixture(float("nan"), 0.2, None) == "no interval"
+def gain(low, high, p_adjusted, *, difference=0.1, detectable=0.05):
+    row = {"strategy": "a", "baseline": "mixture", "domain": "overall", "metric": "quality", "test": "paired_t"}
+    row |= {"difference": difference, "low": low, "high": high, "p_adjusted": p_adjusted}
+    return gain_verdicts(pd.DataFrame([row | {"detectable": detectable, "equivalent_within": 0.12}]))["a"]
 
 
 def test_a_gain_is_shown_only_where_the_interval_and_the_corrected_test_agree():
-    assert against_mixture(0.01, 0.2, 0.01) == "beats the mixture"
-    assert against_mixture(0.01, 0.2, 0.06) == "not shown to beat it"
-    assert against_mixture(-0.01, 0.2, 0.01) == "not shown to beat it"
-    assert against_mixture(-0.2, -0.01, 0.06) == "not shown to beat it"
-    assert against_mixture(-0.2, -0.01, 0.01) == "falls short of it"
+    assert gain(0.01, 0.2, 0.05).word == "better"
+    assert gain(0.01, 0.2, 0.051).word == "undecided"
+    assert gain(0.0, 0.2, 0.01).word == "undecided"
+    assert gain(-0.2, -0.01, 0.06).word == "undecided"
+    assert gain(-0.2, -0.01, 0.01).word == "worse"
+
+
+def test_undecided_says_what_could_have_been_found_and_what_is_excluded():
+    assert str(gain(-0.01, 0.2, 0.06)) == "undecided (finds ±0.050, excludes ±0.120)"
+    assert str(gain(0.01, 0.2, 0.01)) == "better"
+
+
+def test_what_does_not_vary_has_no_test():
+    assert gain(np.nan, np.nan, np.nan).word == "no interval"
+    assert gain(np.nan, np.nan, np.nan, difference=0.0, detectable=np.nan).word == "the mixture itself"
+
+
+def test_other_tests_metrics_and_domains_are_no_verdict():
+    row = {"strategy": "a", "baseline": "mixture", "domain": "overall", "metric": "latency_s", "test": "paired_t"}
+    assert gain_verdicts(pd.DataFrame([row])) == {}

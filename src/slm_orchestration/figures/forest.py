@@ -20,15 +20,16 @@ def forest(estimates: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
     gains = naming.metric(estimates, "gain_over_mixture")
     gains = gains[gains["estimate"].notna()]
     ranked = [name for name in naming.contenders(estimates) if name in gains.index]
-    below = [name for name in ("domain_table_given", "oracle", "oracle_permuted", RANDOM) if name in gains.index]
+    below = [name for name in ("domain_table_given", "oracle", RANDOM) if name in gains.index]
     names = ranked + below
-    corrected = naming.corrected_p(comparisons)
+    judged = verdicts.gain_verdicts(comparisons)
     with style.look():
         figure = Figure(figsize=(style.COLUMN_WIDTH, 0.55 + 0.128 * len(names)), layout="constrained")
         axes = figure.add_subplot()
         for row, name in enumerate(names):
             _row(axes, gains.T[name], name, row)
-            _verdict(axes, gains.T[name], corrected.get(name), row)
+            if name in judged:
+                _verdict(axes, judged[name], row)
         axes.axvline(0.0, color=INK, linewidth=0.6, zorder=1)
         if ranked and below:
             axes.axhline(len(ranked) - 0.5, color=FAINT, linewidth=0.6)
@@ -50,15 +51,15 @@ def _row(axes: Axes, gain: pd.Series, name: str, row: int) -> None:
     axes.plot([gain["estimate"]], [row], label=f"gain:{name}", **style.point(name))
 
 
-def _verdict(axes: Axes, gain: pd.Series, p_adjusted: float | None, row: int) -> None:
-    verdict = verdicts.against_mixture(gain["low"], gain["high"], p_adjusted)
-    tested = "" if p_adjusted is None else ", p < 0.001" if p_adjusted < 0.001 else f", p = {p_adjusted:.3f}"
+def _verdict(axes: Axes, found: verdicts.GainVerdict, row: int) -> None:
+    p = found.p_adjusted
+    tested = "" if pd.isna(p) else ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
     axes.annotate(
-        verdict + tested,
+        found.word + tested,
         xy=(1.02, row),
         xycoords=("axes fraction", "data"),
         fontsize=5.8,
         va="center",
-        color=INK if verdict in (verdicts.BEATS, verdicts.FALLS_SHORT) else SOFT,
+        color=INK if found.word in (verdicts.BETTER, verdicts.WORSE) else SOFT,
         annotation_clip=False,
     )

@@ -6,14 +6,24 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from slm_orchestration.statistics.strategy_matrix import CLASSIFIER, CONSTANT, GUESS, MACRO, MIXTURE, OVERALL, RANDOM
+from slm_orchestration.statistics.strategy_matrix import (
+    CLASSIFIER,
+    CONSTANT,
+    EQUALS_CONSTANT,
+    GUESS,
+    MACRO,
+    MIXTURE,
+    OVERALL,
+    PRIVILEGED,
+    RANDOM,
+    STREAMS,
+)
 
 # Reference strategies: shown beside every result, never ranked.
-REFERENCES = (MIXTURE, RANDOM, GUESS, CLASSIFIER, "domain_table_given", "oracle", "oracle_permuted")
+REFERENCES = (MIXTURE, RANDOM, GUESS, CLASSIFIER, "domain_table_given", "oracle")
 
 _LABELS = {
     "domain_table_given": "domain table (given)",
-    "oracle_permuted": "oracle, outcomes permuted",
     "domain_table_predicted": "domain table",
     "knn": "k nearest neighbours",
     "bradley_terry": "Bradley–Terry",
@@ -28,11 +38,6 @@ def label(strategy: str) -> str:
 def is_constant(strategy: str) -> bool:
     """Return whether a strategy always calls one model."""
     return strategy.startswith(CONSTANT)
-
-
-def is_contender(strategy: str) -> bool:
-    """Return whether a strategy competes, rather than being a constant or a reference."""
-    return not is_constant(strategy) and strategy not in REFERENCES
 
 
 def overall(frame: pd.DataFrame) -> pd.DataFrame:
@@ -64,9 +69,36 @@ def ranked(estimates: pd.DataFrame) -> list[str]:
     return sorted(names, key=lambda name: -gains.get(name, float("nan")) if pd.notna(gains.get(name)) else float("inf"))
 
 
+def online(estimates: pd.DataFrame) -> list[str]:
+    """Return the strategies that learn from feedback while they serve, the largest gain over the mixture first."""
+    found = set(metric(estimates, STREAMS).index)
+    return [name for name in ranked(estimates) if name in found]
+
+
+def privileged(estimates: pd.DataFrame) -> set[str]:
+    """Return the strategies whose class declares that it reads what no router may."""
+    return set(metric(estimates, PRIVILEGED).index)
+
+
+def equal_to_constants(estimates: pd.DataFrame) -> dict[str, str]:
+    """Return the constant that a strategy equals, by strategy: it calls one model on every task."""
+    return {str(name): str(method) for name, method in metric(estimates, EQUALS_CONSTANT)["method"].items()}
+
+
 def contenders(estimates: pd.DataFrame) -> list[str]:
-    """Return the competing strategies, the largest gain over the mixture first."""
-    return [name for name in ranked(estimates) if is_contender(name)]
+    """Return the competing strategies, the largest gain over the mixture first.
+
+    No constant and no strategy that equals one, no reference, nothing online and nothing privileged.
+    """
+    apart = {*REFERENCES, *online(estimates), *privileged(estimates), *equal_to_constants(estimates)}
+    return [name for name in ranked(estimates) if not is_constant(name) and name not in apart]
+
+
+def stand_apart(estimates: pd.DataFrame) -> dict[str, str]:
+    """Return what is said in place of a verdict, by strategy: of online ones and of those that equal a constant."""
+    streams = metric(estimates, STREAMS)["estimate"].dropna().astype(int)
+    said = {str(name): f"online, {count} streams" for name, count in streams.items()}
+    return said | {name: f"= {constant}" for name, constant in equal_to_constants(estimates).items()}
 
 
 def constants(estimates: pd.DataFrame) -> list[str]:
@@ -76,12 +108,9 @@ def constants(estimates: pd.DataFrame) -> list[str]:
 
 
 def in_print_order(estimates: pd.DataFrame, strategies: Iterable[str]) -> list[str]:
-    """Return `strategies` as tables list them: contenders by gain, then constants by cost, then the references."""
-    order = contenders(estimates) + constants(estimates) + list(REFERENCES)
+    """Return `strategies` as tables list them: contenders by gain, those that equal a constant,
+    online ones, constants by cost, references."""
+    others = sorted(privileged(estimates) - {*REFERENCES})
+    order = [*contenders(estimates), *equal_to_constants(estimates), *online(estimates)]
+    order += [*constants(estimates), *REFERENCES, *others]
     return [name for name in order if name in set(strategies)]
-
-
-def corrected_p(comparisons: pd.DataFrame) -> pd.Series:
-    """Return the Holm-corrected p of each strategy's paired t-test of quality against the mixture, by strategy."""
-    rows = overall(comparisons).query(f"baseline == '{MIXTURE}' and metric == 'quality' and test == 'paired_t'")
-    return rows.set_index("strategy")["p_adjusted"].dropna()

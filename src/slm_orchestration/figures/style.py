@@ -44,7 +44,6 @@ _COLOURS = {
     "guess": SOFT,
     "classifier": SOFT,
     "oracle": INK,
-    "oracle_permuted": SOFT,
     "domain_table_given": SOFT,
 }
 _MARKERS = {
@@ -69,7 +68,6 @@ _MARKERS = {
     "guess": "+",
     "classifier": "1",
     "oracle": "*",
-    "oracle_permuted": "*",
     "domain_table_given": "d",
 }
 _SPARE_COLOURS = ("#E69F00", "#56B4E9", "#332288", "#117733", "#999933", "#AA4499", "#882255", "#CC6677")

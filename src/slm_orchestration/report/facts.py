@@ -16,22 +16,21 @@ from slm_orchestration.figures import naming
 from slm_orchestration.report.claims import VACUOUS
 from slm_orchestration.report.numbers import Number, Source, decimal, format_metric, interval, p_value, percent, signed
 from slm_orchestration.report.printed_tables import claim_stem
-from slm_orchestration.statistics.strategy_matrix import OVERALL, RANDOM
+from slm_orchestration.statistics.strategy_matrix import OVERALL
 from slm_orchestration.statistics.verdicts import (
-    BEATS,
-    FALLS_SHORT,
+    BETTER,
     NO_INTERVAL,
-    NOT_SHOWN,
     NOT_SUPPORTED,
     NOT_TESTABLE,
+    SAME,
     SUPPORTED,
     UNDECIDED,
-    against_mixture,
+    WORSE,
+    gain_verdicts,
 )
 
 Facts = dict[str, Number]
 # References that get a verdict against the mixture: their gain bounds what routing could reach.
-_JUDGED_REFERENCES = (RANDOM, "domain_table_given", "oracle", "oracle_permuted")
 # A sentence lists at most this many names, else "the others".
 _MOST_NAMES = 3
 # The metrics that the paper's sentences name for one strategy.
@@ -84,26 +83,19 @@ def counts(estimates: pd.DataFrame, source: Source) -> Facts:
     return facts
 
 
-def verdicts(estimates: pd.DataFrame, corrected: pd.Series, source: Source) -> Facts:
-    """Return `<strategy>.verdict` against the mixture, and the sentences that summarise the verdicts.
-
-    `corrected` holds the Holm-corrected p-values of the strategies that were tested.
-    """
+def verdicts(estimates: pd.DataFrame, comparisons: pd.DataFrame, source: Source) -> Facts:
+    """Return `<strategy>.verdict` against the mixture, and the sentences that summarise those of the contenders."""
     facts: Facts = {}
-    gains = naming.metric(estimates, "gain_over_mixture")
+    found = gain_verdicts(comparisons)
+    texts = {name: str(verdict) for name, verdict in found.items()} | naming.stand_apart(estimates)
+    for name, text in texts.items():
+        _put_cell(facts, f"{name}.verdict", text, source, (name, OVERALL, "gain_over_mixture", "low, high"))
     by_verdict: dict[str, list[str]] = {}
-    for name, gain in gains.iterrows():
-        judged = naming.is_contender(str(name)) or name in _JUDGED_REFERENCES
-        verdict = against_mixture(gain["low"], gain["high"], corrected.get(name)) if judged else "reference"
-        cell = (str(name), OVERALL, "gain_over_mixture", "low, high")
-        _put_cell(facts, f"{name}.verdict", verdict, source, cell)
     for name in naming.contenders(estimates):
-        if name in gains.index:
-            by_verdict.setdefault(facts[f"{name}.verdict"].text, []).append(naming.label(name))
-    if unknown := sorted(set(by_verdict) - {BEATS, FALLS_SHORT, NOT_SHOWN, NO_INTERVAL}):
-        raise ValueError(f"no sentence says {unknown[0]!r}: add this verdict to report/facts.py")
+        if name in found:
+            by_verdict.setdefault(found[name].word, []).append(naming.label(name))
     origin = "strategies whose gain_over_mixture is shown to be above 0, below 0, or neither (interval and corrected p)"
-    for word, key in ((BEATS, "beating"), (FALLS_SHORT, "short"), (NOT_SHOWN, "undecided")):
+    for word, key in ((BETTER, "beating"), (WORSE, "short"), (UNDECIDED, "undecided")):
         names = by_verdict.get(word, [])
         _put(facts, f"words.{key}", _listed(names) or "none", source, origin)
         _put(facts, f"count.{key}", decimal(len(names), 0), source, origin)
@@ -235,7 +227,7 @@ def fault_estimates(faults: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sentence(by_verdict: dict[str, list[str]]) -> str:
-    beating, short, undecided = (by_verdict.get(word, []) for word in (BEATS, FALLS_SHORT, NOT_SHOWN))
+    beating, short, undecided = (by_verdict.get(word, []) for word in (BETTER, WORSE, UNDECIDED))
     parts = [
         f"{_listed(beating)} {'beats' if len(beating) == 1 else 'beat'} the mixture"
         if beating
@@ -247,7 +239,7 @@ def _sentence(by_verdict: dict[str, list[str]]) -> str:
         named = len(undecided) <= _MOST_NAMES or not (beating or short)
         who = _listed(undecided) if named else "the others"
         parts.append(f"for {who} neither is shown")
-    if alike := by_verdict.get(NO_INTERVAL):
+    if alike := by_verdict.get(NO_INTERVAL, []) + by_verdict.get(SAME, []):
         parts.append(f"for {_listed(alike)} no interval can be formed, as on these tasks the gain does not vary")
     return "; ".join(parts)
 

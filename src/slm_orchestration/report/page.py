@@ -55,11 +55,12 @@ def table(printed: PrintedTable) -> dict[str, Any]:
 def plane(estimates: pd.DataFrame, hull: Sequence[str]) -> dict[str, Any]:
     """Return each strategy's operating point with its intervals, and the vertices of the mixture."""
     cost, quality = (naming.metric(estimates, name) for name in ("cost_usd", "quality"))
+    contenders = naming.contenders(estimates)
     points = [
         {
             "strategy": name,
             "label": naming.label(name),
-            "kind": _kind(name),
+            "kind": "strategy" if name in contenders else "model" if naming.is_constant(name) else "reference",
             "colour": style.colour(name),
             "cost": [_million(cost.at[name, end]) for end in ("estimate", "low", "high")],
             "quality": [_plain(quality.at[name, end]) for end in ("estimate", "low", "high")],
@@ -121,10 +122,6 @@ def tasks(outcomes: pd.DataFrame, decisions: pd.DataFrame, wording: Mapping[str,
             }
         )
     return {"models": models, "strategies": list(served.columns), "rows": rows}
-
-
-def _kind(name: str) -> str:
-    return "strategy" if naming.is_contender(name) else "model" if naming.is_constant(name) else "reference"
 
 
 def _place(models: Sequence[str], model: Any) -> int:

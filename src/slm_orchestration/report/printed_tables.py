@@ -31,7 +31,8 @@ def summary(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTa
     Where domains differ in size, a column has the gain with all domains counted equally.
     """
     names = naming.in_print_order(estimates, estimates["strategy"].unique())
-    groups, weighted = [_group(name) for name in names], naming.unbalanced(estimates)
+    contenders, weighted = naming.contenders(estimates), naming.unbalanced(estimates)
+    groups = [0 if name in contenders else 1 if naming.is_constant(name) else 2 for name in names]
     rows = tuple(
         (
             naming.label(name),
@@ -234,10 +235,6 @@ def _words(reading: str) -> str:
     for code, words in (("_usd,", ","), ("_s,", ","), ("paired_t", "paired t-test"), ("cohen_", "Cohen’s ")):
         reading = reading.replace(code, words)
     return reading
-
-
-def _group(name: str) -> int:
-    return 0 if naming.is_contender(name) else 1 if naming.is_constant(name) else 2
 
 
 def _text(numbers: Mapping[str, Number], name: str) -> str:

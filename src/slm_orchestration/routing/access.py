@@ -7,13 +7,16 @@
 | state:<model> | column state: the model's hidden state at the last prompt token | a prefill, before any call |
 | samples:<model>:<k>, samples:*:<k> | column samples: k sampled answers of a called model | k further calls |
 
-`cheapest` names the cheapest model of the pool.
+`cheapest` names the cheapest model of the pool. What a router reads is frozen when it has been fitted. It gets copies,
+only rows that it reached, in an order that says nothing of where a task comes from. A router in this process could
+still look around in memory; `routing.isolated` runs it in a process that holds no outcomes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -25,7 +28,24 @@ from slm_orchestration.statistics.grid import on_grid
 
 Called = tuple[int, ...]  # indices of the models called so far, in order
 Floats = NDArray[np.float64]
-Predict = Callable[[Called], Floats]  # predicted quality, tasks × models, given the answers of the models called
+Rows = NDArray[np.intp]
+
+
+class Predict(Protocol):
+    """Predicted quality, tasks × models, given the answers of the models called, in order.
+
+    `rows` are the tasks that reached this state; other rows of the result are nan. None means all tasks.
+    """
+
+    def __call__(self, called: Called, rows: Rows | None = None) -> Floats: ...
+
+
+class Reading(Protocol):
+    """Whatever declares its inputs: a router, or a fitted strategy with what its router declared at the fit."""
+
+    @property
+    def reads(self) -> frozenset[str]: ...
+
 
 PROMPT, ANSWER, STATE, SAMPLES = "prompt", "answer", "state", "samples"
 PARTS = ("system", "earlier", "question")  # of a request, each in a column of its own
@@ -35,6 +55,13 @@ _NO_ANSWERS = pd.DataFrame(
 ).astype({"row": int, "confidence": float, "completion_tokens": float})
 # The answer columns that must be recorded for a router that does not list in `uses` which of them it needs.
 _DEFAULT_USES = frozenset({"answer", "confidence", "completion_tokens"})
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a router declared that it reads, frozen."""
+
+    reads: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -48,7 +75,7 @@ class ReadCosts:
     per_call: Mapping[str, Floats]
 
 
-def parsed_reads(router: Router, models: tuple[str, ...]) -> dict[str, set[str]]:
+def parsed_reads(router: Reading, models: tuple[str, ...]) -> dict[str, set[str]]:
     """Return the models that each kind of read of `router` names (samples as model:k). Raises ValueError if unknown."""
     found: dict[str, set[str]] = {PROMPT: set(), ANSWER: set(), STATE: set(), SAMPLES: set()}
     for read in sorted(router.reads):
@@ -65,46 +92,57 @@ def parsed_reads(router: Router, models: tuple[str, ...]) -> dict[str, set[str]]
     return found
 
 
-def side_table_keys(router: Router, models: tuple[str, ...]) -> list[str]:
+def side_table_keys(router: Reading, models: tuple[str, ...]) -> list[str]:
     """Return the keys of OutcomeMatrix.side that `router` reads: state:<model> and samples:<model>:<k>."""
     reads = parsed_reads(router, models)
     return sorted(f"{kind}:{name}" for kind in (STATE, SAMPLES) for name in reads[kind])
 
 
-def readable_answers(router: Router, models: tuple[str, ...]) -> frozenset[int]:
+def readable_answers(router: Reading, models: tuple[str, ...]) -> frozenset[int]:
     """Return the models whose answers or samples `router` reads once they are called."""
     reads = parsed_reads(router, models)
     names = reads[ANSWER] | {name.rpartition(":")[0] for name in reads[SAMPLES]}
     return frozenset(index for index, model in enumerate(models) if model in names)
 
 
-def guarded(router: Router, outcomes: OutcomeMatrix) -> Predict:
+def guarded(router: Router, outcomes: OutcomeMatrix, reads: Reading | None = None) -> Predict:
     """Return the function through which rules ask `router`; it passes copies of what is declared and paid, no more.
 
-    Predictions are rounded to the grid of `statistics.grid`, so that choices are the same on every machine. Raises
-    ValueError if they are not tasks × models in [0, 1].
+    `reads` is what was declared at the fit, by default what the router declares now; later changes have no effect.
+    Only rows asked for are handed over, in the order of a hash of their ids. Predictions are rounded to the grid of
+    `statistics.grid`, so that choices are the same on every machine. Raises ValueError if they are not tasks × models
+    in [0, 1].
     """
-    prompts = _prompts(router, outcomes)
-    readable = readable_answers(router, outcomes.models)
-    width = len(outcomes.models)
+    declared = Declared(frozenset((reads or router).reads))
+    readable = readable_answers(declared, outcomes.models)
+    shape, order = outcomes.quality.shape, _order(outcomes)
     predictions: dict[frozenset[int], NDArray[np.float64]] = {}
+    everyone = np.ones(shape[0], dtype=bool)
 
-    def predict(called: Called) -> NDArray[np.float64]:
+    def predict(called: Called, rows: Rows | None = None) -> NDArray[np.float64]:
         paid = frozenset(called) & readable
         if paid not in predictions:
-            quality = np.asarray(router.predict_quality(prompts.copy(), _answers(router, outcomes, paid)), dtype=float)
-            if quality.shape != (len(outcomes), width) or not ((quality >= 0) & (quality <= 1)).all():
+            predictions[paid] = np.full(shape, np.nan)
+        known = predictions[paid]
+        asked = everyone if rows is None else np.isin(np.arange(shape[0]), rows)
+        new = order[(asked & np.isnan(known[:, 0]))[order]]
+        if new.size:
+            handed = _prompts(declared, outcomes, new), _answers(declared, outcomes, paid, new)
+            quality = np.asarray(router.predict_quality(*handed), dtype=float)
+            if quality.shape != (new.size, shape[1]) or not ((quality >= 0) & (quality <= 1)).all():
                 raise ValueError(
-                    f"{type(router).__name__} must predict tasks × models = {(len(outcomes), width)} in [0, 1], "
+                    f"{type(router).__name__} must predict tasks × models = {(new.size, shape[1])} in [0, 1], "
                     f"got shape {quality.shape}"
                 )
-            predictions[paid] = on_grid(quality)
-        return predictions[paid]
+            known[new] = on_grid(quality)
+        found = known.view()
+        found.flags.writeable = False
+        return found
 
     return predict
 
 
-def read_costs(router: Router, outcomes: OutcomeMatrix) -> ReadCosts | None:
+def read_costs(router: Reading, outcomes: OutcomeMatrix) -> ReadCosts | None:
     """Return what states and samples cost on each task; None if the router reads neither.
 
     The prefill that a state was paid with is subtracted from the call of that model, which reuses it.
@@ -142,8 +180,8 @@ def fit_table(fit: OutcomeMatrix, router: Router | None = None) -> pd.DataFrame:
         axis=1,
     )
     if router is not None:
-        all_models = frozenset(range(width))
-        prompts, answers = _prompts(router, fit), _answers(router, fit, all_models)
+        everything = frozenset(range(width)), np.arange(len(fit))
+        prompts, answers = _prompts(router, fit, everything[1]), _answers(router, fit, *everything)
         if "state" in prompts:
             table["state"] = pd.Series(list(prompts["state"])).repeat(width).reset_index(drop=True)
         if "samples" in answers:
@@ -172,29 +210,38 @@ def missing_inputs(strategy: object, outcomes: OutcomeMatrix) -> str | None:
     return None
 
 
-def _prompts(router: Router, outcomes: OutcomeMatrix) -> pd.DataFrame:
+def _order(outcomes: OutcomeMatrix) -> Rows:
+    """Return the rows in the order of a hash of their ids, which says nothing of dataset and domain."""
+    if len(outcomes) < 2 or "task_id" not in outcomes.tasks:
+        return np.arange(len(outcomes))
+    return np.argsort(pd.util.hash_array(outcomes.tasks["task_id"].to_numpy(object)), kind="stable")
+
+
+def _prompts(router: Reading, outcomes: OutcomeMatrix, rows: Rows) -> pd.DataFrame:
     reads = parsed_reads(router, outcomes.models)
     columns = {"prompt": outcomes.prompts} if reads[PROMPT] else {}
     columns |= {name: outcomes.tasks[name] for name in PARTS if columns and name in outcomes.tasks}
-    states = [outcomes.side[f"{STATE}:{name}"].values for name in sorted(reads[STATE])]
-    if states:
-        columns["state"] = pd.Series(list(np.hstack(states)), index=outcomes.tasks.index, dtype=object)
-    return pd.DataFrame(columns, index=outcomes.tasks.index)
+    frame = pd.DataFrame({name: column.to_numpy()[rows] for name, column in columns.items()}, index=range(len(rows)))
+    if names := sorted(reads[STATE]):
+        states = np.hstack([outcomes.side[f"{STATE}:{name}"].values[rows] for name in names])
+        frame["state"] = pd.Series(list(states), dtype=object)
+    return frame
 
 
-def _answers(router: Router, outcomes: OutcomeMatrix, paid: frozenset[int]) -> pd.DataFrame:
+def _answers(router: Reading, outcomes: OutcomeMatrix, paid: frozenset[int], rows: Rows) -> pd.DataFrame:
     if not paid:
         sampled = parsed_reads(router, outcomes.models)[SAMPLES]
         return _NO_ANSWERS.assign(samples=pd.Series(dtype=object)) if sampled else _NO_ANSWERS.copy()
     width = len(outcomes.models)
-    rows = np.arange(len(outcomes))[:, None] * width + np.array(sorted(paid), dtype=int)
-    answers = outcomes.answers[["model", *ANSWER_COLUMNS]].iloc[rows.ravel()].reset_index(drop=True)
-    answers.insert(0, "row", np.repeat(np.arange(len(outcomes)), len(paid)))
+    places = rows[:, None] * width + np.array(sorted(paid), dtype=int)
+    answers = outcomes.answers[["model", *ANSWER_COLUMNS]].iloc[places.ravel()].reset_index(drop=True)
+    answers.insert(0, "row", np.repeat(np.arange(len(rows)), len(paid)))
     if sampled := parsed_reads(router, outcomes.models)[SAMPLES]:
         samples: pd.Series = pd.Series([[]] * len(answers), dtype=object)
         for name in sampled:
             of_model = answers["model"] == name.rpartition(":")[0]
-            values = pd.Series(outcomes.side[f"{SAMPLES}:{name}"].values)
-            samples[of_model] = values.iloc[answers.loc[of_model, "row"]].to_numpy()
+            values = outcomes.side[f"{SAMPLES}:{name}"].values[rows]
+            copies = pd.Series([list(drawn) for drawn in values], dtype=object)
+            samples[of_model] = copies.iloc[answers.loc[of_model, "row"]].to_numpy()
         answers["samples"] = samples
     return answers

@@ -38,7 +38,7 @@ class Classifier:
 
     vectors: Vectors
     predictors: Mapping[str, Predictor]
-    reads: ClassVar[frozenset[str]] = frozenset({"guess"})
+    reads: ClassVar[frozenset[str]] = frozenset({"prompt", "reference", "guess"})
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedClassifier:
         """Learn from the references of fit tasks. Raises NotRecorded where no choices and references are known."""

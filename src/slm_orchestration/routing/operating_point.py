@@ -172,7 +172,7 @@ class GuaranteedBudget:
 
     def choose(self, replayed: Replayed, calibration: OutcomeMatrix) -> Chosen:
         if self.measure == "small_share":
-            loss, bounds = self.target - ~replayed.escalated, (self.target - 1, self.target)
+            loss, bounds = self.target - (1 - replayed.escalated), (self.target - 1, self.target)
         elif self.measure == "cost":
             loss = replayed.cost_usd - self.target * calibration.cost_usd[:, -1]
             largest = max(float(np.abs(loss).max()), 1e-12)

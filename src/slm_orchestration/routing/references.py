@@ -1,8 +1,8 @@
-"""Reference strategies that every strategy is compared with; some know the domain or the outcomes (privileged)."""
+"""Reference strategies that every strategy is compared with; some read the domain or the outcomes (privileged)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +20,8 @@ _NO_THRESHOLD = np.array([np.nan])
 @dataclass(frozen=True)
 class Constant:
     """One strategy per model of the pool, which calls it on every task: always_<model>."""
+
+    reads: ClassVar[frozenset[str]] = frozenset()
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> Constant:
         return self
@@ -48,36 +50,14 @@ class Guess:
 class Oracle:
     """The model of the highest recorded quality per task, ties to the cheaper: the upper bound for one call."""
 
+    reads: ClassVar[frozenset[str]] = frozenset({"quality"})
+
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> Oracle:
         return self
 
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
         best = outcomes.quality.argmax(axis=1)
         return {"oracle": one_model_each(best[None], len(outcomes.models), _NO_THRESHOLD)}
-
-
-@dataclass(frozen=True)
-class PermutedOracle:
-    """The oracle after shuffling each model's outcomes within each dataset: how much of the oracle's quality is luck.
-
-    After shuffling, the models' qualities on a task are independent within a dataset, so that the oracle only gains
-    from taking the maximum of several draws.
-    """
-
-    seed: int
-
-    def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> PermutedOracle:
-        return self
-
-    def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
-        datasets, rng = outcomes.tasks["dataset"].to_numpy(), np.random.default_rng(self.seed)
-        permutation = np.empty(outcomes.quality.shape, dtype=np.intp)
-        for name in np.unique(datasets):
-            rows = np.flatnonzero(datasets == name)
-            permutation[rows] = np.column_stack([rng.permutation(rows) for _ in outcomes.models])
-        best = np.take_along_axis(outcomes.quality, permutation, axis=0).argmax(axis=1)
-        choices = one_model_each(best[None], len(outcomes.models), _NO_THRESHOLD)
-        return {"oracle_permuted": replace(choices, permutation=permutation)}
 
 
 def mixture_models(calibration: OutcomeMatrix) -> list[int]:
@@ -98,18 +78,18 @@ def mixture_models(calibration: OutcomeMatrix) -> list[int]:
 class Mixture:
     """Random mixing along the upper hull of the constants, whose vertices and weights come from calibration tasks.
 
-    Threshold t has the expected cost (1 - t)·(most expensive vertex) + t·(cheapest vertex). Without `whole_hull`, the
-    vertices are the ends of the pool.
+    Threshold t has the expected cost (1 - t)·(most expensive vertex) + t·(cheapest vertex). Nothing is drawn: replay
+    takes expectations. Without `whole_hull`, the vertices are the ends of the pool.
     """
 
     name: str
-    seed: int
     whole_hull: bool = True
+    reads: ClassVar[frozenset[str]] = frozenset()
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedMixture:
         cost = calibration.cost_usd.mean(axis=0)
         vertices = (mixture_models(calibration) or [0]) if self.whole_hull else [0, len(cost) - 1]
-        return FittedMixture(self.name, self.seed, tuple(vertices), cost[vertices])
+        return FittedMixture(self.name, tuple(vertices), cost[vertices])
 
 
 @dataclass(frozen=True)
@@ -117,33 +97,33 @@ class FittedMixture:
     """Hull vertices as indices into the pool, with their mean costs."""
 
     name: str
-    seed: int
     vertices: tuple[int, ...]
     cost_usd: NDArray[np.float64]
 
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
-        """Draw a model per task; each task has one uniform draw for all thresholds, so that cost falls as t grows."""
+        """Return the probability of each model, the same for all tasks."""
         thresholds = np.asarray(thresholds, dtype=float)
-        uniform = np.random.default_rng(self.seed).random(len(outcomes))
         target = (1 - thresholds) * self.cost_usd[-1] + thresholds * self.cost_usd[0]
-        position = np.interp(target, self.cost_usd, np.arange(len(self.vertices)))
-        lower = np.floor(position).astype(int)
-        step = (uniform[None, :] < (position - lower)[:, None]).astype(int)
-        chosen = np.asarray(self.vertices)[np.minimum(lower[:, None] + step, len(self.vertices) - 1)]
-        return {self.name: one_model_each(chosen, len(outcomes.models), thresholds)}
+        shares = np.zeros((len(thresholds), len(outcomes.models)))
+        for place, vertex in enumerate(self.vertices):
+            shares[:, vertex] = np.interp(target, self.cost_usd, np.eye(len(self.vertices))[place])
+        return {self.name: drawn_at_random(np.repeat(shares[:, None], len(outcomes), axis=1), thresholds)}
 
 
 @dataclass(frozen=True)
 class DomainTableGiven:
-    """The model of the largest (1 - t)·(mean quality in the domain) - t·cost; knows the domain (privileged).
+    """The model of the largest (1 - t)·(mean quality in the domain) - t·cost; is told the domain (privileged).
 
-    Means are over calibration tasks; a domain without any gets the means over all of them.
+    Means are over fit tasks, and the threshold is chosen on calibration tasks, as of every strategy. A domain without
+    fit tasks gets the means over all of them.
     """
 
+    reads: ClassVar[frozenset[str]] = frozenset({"domain"})
+
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedDomainTable:
-        domains = calibration.tasks["domain"].to_numpy()
-        rows = {domain: calibration.quality[domains == domain].mean(axis=0) for domain in np.unique(domains)}
-        return FittedDomainTable(rows, calibration.quality.mean(axis=0), relative_cost(fit))
+        domains = fit.tasks["domain"].to_numpy()
+        rows = {domain: fit.quality[domains == domain].mean(axis=0) for domain in np.unique(domains)}
+        return FittedDomainTable(rows, fit.quality.mean(axis=0), relative_cost(fit))
 
 
 @dataclass(frozen=True)
@@ -160,6 +140,13 @@ class FittedDomainTable:
         weight = thresholds[:, None, None]
         chosen = ((1 - weight) * quality - weight * self.relative_cost).argmax(axis=2)
         return {"domain_table_given": one_model_each(chosen, len(outcomes.models), thresholds)}
+
+
+def drawn_at_random(shares: NDArray[np.float64], thresholds: NDArray[np.float64]) -> Choices:
+    """Return choices that call one model per task with the probabilities `shares`, thresholds × tasks × models."""
+    likeliest = shares.argmax(axis=2)
+    nothing = np.zeros(likeliest.shape, dtype=np.intp)
+    return Choices(thresholds=thresholds, called=shares > 0, served=likeliest, predictions=nothing, shares=shares)
 
 
 def one_model_each(chosen: NDArray[np.intp], models: int, thresholds: NDArray[np.float64]) -> Choices:

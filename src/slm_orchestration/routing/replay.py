@@ -6,7 +6,6 @@ is deterministic.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from slm_orchestration.routing.router import Router
 from slm_orchestration.routing.rules import GUESS, Choices
 from slm_orchestration.statistics.strategy_matrix import OVERALL
 
+MIXED = "mixed"  # in place of the served model where one is drawn at random
 OVERHEAD_COLUMNS = [
     "strategy",
     "single_p50_s",
@@ -48,7 +48,10 @@ class Overhead:
 
 @dataclass(frozen=True)
 class Replayed:
-    """One strategy replayed on one set of tasks; every array is thresholds × tasks."""
+    """One strategy replayed on one set of tasks; every array is thresholds × tasks.
+
+    `escalated` is the probability that a model which is not small is called: 0 or 1, unless models are drawn at random.
+    """
 
     strategy: str
     choices: Choices
@@ -57,34 +60,39 @@ class Replayed:
     latency_s: NDArray[np.float64]
     router_latency_s: NDArray[np.float64]
     device_s: NDArray[np.float64]
-    escalated: NDArray[np.bool_]
+    escalated: NDArray[np.float64]
 
 
 def replay(strategy: str, choices: Choices, outcomes: OutcomeMatrix, *, overhead: Overhead) -> Replayed:
     """Return quality and cost of `choices`: all models called, the router's reads and its predictions are paid.
 
-    Raises ValueError if choices and outcomes differ in tasks or models.
+    Where a model is drawn at random, every value is its expectation, never that of one draw. Raises ValueError if
+    choices and outcomes differ in tasks or models.
     """
     if choices.called.shape[1:] != outcomes.quality.shape:
         raise ValueError(
             f"choices are for {choices.called.shape[1:]} tasks × models, outcomes for {outcomes.quality.shape}"
         )
-    if choices.permutation is not None:
-        outcomes = permuted_outcomes(outcomes, choices.permutation)
     rows = np.arange(len(outcomes))
     guessed = outcomes.tasks["guess_quality"].to_numpy(float) if choices.own_quality is None else choices.own_quality
     served = outcomes.quality[rows, np.maximum(choices.served, 0)]
+    quality = np.where(choices.served == GUESS, guessed, served)
+    if choices.shares is not None:
+        quality = np.minimum(np.einsum("tnm,nm->tn", choices.shares, outcomes.quality), 1.0)
     router_latency_s = np.asarray(choices.predictions * overhead.latency_s, dtype=np.float64)
     large = np.array([model not in outcomes.small for model in outcomes.models])
+    escalated = (choices.called & large).any(axis=2).astype(float)
+    if choices.shares is not None:
+        escalated = np.minimum(choices.shares @ large, 1.0)
     return Replayed(
         strategy=strategy,
         choices=choices,
-        quality=np.where(choices.served == GUESS, guessed, served),
+        quality=quality,
         cost_usd=_paid(choices, outcomes, "cost_usd") + choices.predictions * overhead.cost_usd,
         latency_s=_paid(choices, outcomes, "latency_s") + router_latency_s,
         router_latency_s=router_latency_s,
         device_s=_paid(choices, outcomes, "device_s") + choices.predictions * overhead.device_s,
-        escalated=(choices.called & large).any(axis=2),
+        escalated=escalated,
     )
 
 
@@ -102,7 +110,7 @@ def decisions(replayed: Replayed, outcomes: OutcomeMatrix) -> pd.DataFrame:
             "task_id": np.tile(outcomes.tasks["task_id"].to_numpy(), len(thresholds)),
             "domain": np.tile(outcomes.tasks["domain"].to_numpy(), len(thresholds)),
             "models_called": [lists[index] for index in code.ravel().tolist()],
-            "model": names[replayed.choices.served.ravel()],
+            "model": names[replayed.choices.served.ravel()] if replayed.choices.shares is None else MIXED,
             "escalated": replayed.escalated.ravel(),
             "quality": replayed.quality.ravel(),
             "cost_usd": replayed.cost_usd.ravel() if outcomes.cost_unit == "usd" else np.nan,
@@ -120,18 +128,6 @@ def curves(replayed: Replayed, outcomes: OutcomeMatrix) -> pd.DataFrame:
     parts = [(OVERALL, np.ones(len(domains), dtype=bool)), *((name, domains == name) for name in np.unique(domains))]
     return tables.conform(
         pd.concat([_curve(replayed, outcomes, *part) for part in parts], ignore_index=True), tables.CURVES
-    )
-
-
-def permuted_outcomes(outcomes: OutcomeMatrix, permutation: NDArray[np.intp]) -> OutcomeMatrix:
-    """Return outcomes in which task i has, for model m, the outcome of task `permutation[i, m]`."""
-    columns = np.arange(len(outcomes.models))
-    return dataclasses.replace(
-        outcomes,
-        quality=outcomes.quality[permutation, columns],
-        cost_usd=outcomes.cost_usd[permutation, columns],
-        latency_s=outcomes.latency_s[permutation, columns],
-        device_s=outcomes.device_s[permutation, columns],
     )
 
 
@@ -205,7 +201,8 @@ def _paid(choices: Choices, outcomes: OutcomeMatrix, name: str) -> NDArray[np.fl
         amount, before = amount + choices.read_costs.per_call[name], choices.read_costs.before_calls[name]
     # An amount that was not recorded is NaN; so is the sum, but only where that model is called.
     missing = np.isnan(amount)
-    paid = np.einsum("tnm,nm->tn", choices.called, np.where(missing, 0.0, amount)) + before
+    weights = choices.called if choices.shares is None else choices.shares
+    paid = np.einsum("tnm,nm->tn", weights, np.where(missing, 0.0, amount)) + before
     return np.where((choices.called & missing).any(axis=2), np.nan, paid) if missing.any() else paid
 
 

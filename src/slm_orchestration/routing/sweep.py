@@ -80,7 +80,8 @@ def choose(rule: Rule, predict: Predict, pool: PoolInfo, thresholds: Floats) -> 
     pending = {rule.start: np.ones(choices.served.shape, dtype=bool)}
     while pending:
         state, reached = pending.popitem()
-        quality = predict(state)
+        rows = np.flatnonzero(reached.any(axis=0))
+        quality = np.nan_to_num(predict(state, rows))  # of tasks that did not reach this state, nothing is known
         options = rule.options(state, quality, pool)
         served = rule.served(state, quality) if state else np.full(tasks, GUESS)
         calls, cost = np.array(options.calls), np.broadcast_to(options.cost, options.quality.shape)
@@ -143,7 +144,7 @@ def _pieces(rule: Rule, predict: Predict, pool: PoolInfo, block: slice) -> Itera
     pending = [(rule.start, 1, np.arange(count), np.zeros(count), np.ones(count))]
     while pending:
         state, predictions, task, low, high = pending.pop()
-        quality = predict(state)[block]
+        quality = np.nan_to_num(predict(state, np.unique(task) + block.start)[block])
         options = rule.options(state, quality, pool)
         served = rule.served(state, quality) if state else np.full(count, GUESS)
         continued: dict[int, list[tuple[NDArray[np.intp], Floats, Floats]]] = {}

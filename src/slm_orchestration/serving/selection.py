@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from slm_orchestration.models.model import Completion
 from slm_orchestration.routing import sweep
-from slm_orchestration.routing.access import readable_answers, side_table_keys
+from slm_orchestration.routing.access import Reading, readable_answers, side_table_keys
 from slm_orchestration.routing.outcome_matrix import ANSWER_COLUMNS, OutcomeMatrix, SideTable
-from slm_orchestration.routing.router import Router
 from slm_orchestration.routing.rules import Called, Predict
 from slm_orchestration.routing.strategy import FittedRoutedStrategy
 
@@ -108,14 +107,14 @@ def _predictor(strategy: FittedRoutedStrategy, progress: Progress) -> Predict:
     """
     if progress.prior_quality is None:
         progress.prior_quality = strategy.predict(_without_answers(progress))(())
-    readable, prior = readable_answers(strategy.router, progress.models), progress.prior_quality
+    readable, prior = readable_answers(strategy, progress.models), progress.prior_quality
     known = bool(readable and progress.completions)
-    posterior = strategy.predict(_with_answers(progress, strategy.router)) if known else None
+    posterior = strategy.predict(_with_answers(progress, strategy)) if known else None
 
-    def predict(called: Called) -> NDArray[np.float64]:
+    def predict(called: Called, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
         if posterior is None or not called or not progress.answered[:, list(called)].all(axis=1).any():
             return prior
-        return posterior(called)
+        return posterior(called, rows)
 
     return predict
 
@@ -124,7 +123,7 @@ def _without_answers(progress: Progress) -> OutcomeMatrix:
     return _matrix(progress, _NO_ANSWERS)
 
 
-def _with_answers(progress: Progress, router: Router) -> OutcomeMatrix:
+def _with_answers(progress: Progress, router: Reading) -> OutcomeMatrix:
     tasks, width = progress.expected_s.shape
     answers = pd.DataFrame(
         {
@@ -184,13 +183,13 @@ def _allowed_at_first(progress: Progress, limits: TaskLimits) -> tuple[NDArray[n
 def _masked(predict: Predict, progress: Progress, limits: TaskLimits, fits: NDArray[np.bool_]) -> Predict:
     """Return `predict` with a quality far below any other for every model that is not allowed."""
 
-    def predict_allowed(called: Called) -> NDArray[np.float64]:
+    def predict_allowed(called: Called, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
         allowed = fits
         if called:
             answered_so_far = np.zeros(fits.shape, dtype=bool)
             answered_so_far[:, list(called)] = progress.answered[:, list(called)]
             allowed = _allowed_by_rest(progress, limits, answered_so_far)
-        return np.where(allowed | progress.answered, predict(called), _FORBIDDEN)
+        return np.where(allowed | progress.answered, predict(called, rows), _FORBIDDEN)
 
     return predict_allowed
 

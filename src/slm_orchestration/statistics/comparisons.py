@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from slm_orchestration import tables
 from slm_orchestration.statistics import paired_tests, power
@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 
 OUTCOMES = ("quality", "cost_usd", "latency_s")
 ABOVE_MARGIN, WITHIN_MARGIN = "quality_above_margin", "quality_within_margin"
+_ONE_SIDED = ("non_inferiority", "equivalence")
 
 
 def compare(
@@ -41,6 +42,9 @@ def compare(
     answer where no guess is known. equivalence consists of two one-sided tests that quality lies between `margin` and
     2 - `margin` times the most expensive model's. Columns that were not measured are not compared, nor are domains
     whose tasks are all of one group.
+
+    `detectable` and `equivalent_within` belong to the corrected test: the smallest difference that it finds with a
+    power of 80 %, and the smallest margin within which two one-sided tests of the same correction show equivalence.
     """
     frames, unmeasured = [], matrix.references.unmeasured
     for name, part in parts.items():
@@ -55,22 +59,72 @@ def compare(
         timed = () if "latency_s" in unmeasured else ("latency_s",)
         frames += [_against_mixture(matrix, part, metric, seed=seed, level=level) for metric in ("quality", *timed)]
         frames += [test(matrix, part, margin, level=level) for test in (_above_margin, _within_margin)]
-    frame = adjust(pd.concat(frames, ignore_index=True))
+    rows = pd.concat(frames, ignore_index=True)
+    frame = _with_power(adjust(rows.assign(competes=~rows["strategy"].isin(matrix.apart))), level=level)
     order = ["strategy", "baseline", "domain", "metric", "test"]
-    return tables.conform(frame.sort_values(order, ignore_index=True), tables.COMPARISONS)
+    frame = frame.drop(columns=["competes", "groups"]).sort_values(order, ignore_index=True)
+    return tables.conform(frame, tables.COMPARISONS)
 
 
 def adjust(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add p_adjusted: Holm over the strategies overall, Benjamini-Hochberg over a strategy's domains."""
-    overall = rows["domain"] == OVERALL
-    same = ["baseline", "metric", "test"]
+    """Add p_adjusted: Holm over the strategies overall, Benjamini-Hochberg over a strategy's domains.
+
+    Overall, strategies that compete are one family, and those that stand apart another (column `competes`).
+    """
     adjusted = pd.Series(np.nan, index=rows.index)
-    tested = rows[rows["p_value"].notna()]
-    for _, p in tested[overall[tested.index]].groupby(same)["p_value"]:
+    for p in _families(rows, overall=True):
         adjusted[p.index] = holm(p.to_numpy())
-    for _, p in tested[~overall[tested.index]].groupby([*same, "strategy"])["p_value"]:
+    for p in _families(rows, overall=False):
         adjusted[p.index] = stats.false_discovery_control(p, method="bh")
     return rows.assign(p_adjusted=adjusted)
+
+
+def corrected_levels(rows: pd.DataFrame, *, level: float) -> pd.Series:
+    """Return the level at which the correction of `adjust` tests each row, given what else its family rejects.
+
+    Holm's procedure tests the smallest p at alpha / m and, after each rejection, the next one with one hypothesis less;
+    Benjamini and Hochberg's rejects all p of at most alpha · (rejected) / m.
+    """
+    alpha = _alone(rows, level)
+    for p in _families(rows, overall=True):
+        alpha[p.index] *= holm_share(p.to_numpy(), alpha[p.index].to_numpy())
+    for p in _families(rows, overall=False):
+        rejected = stats.false_discovery_control(p, method="bh") <= alpha[p.index]
+        alpha[p.index] *= np.minimum(rejected.sum() + ~rejected, p.size) / p.size
+    return alpha
+
+
+def holm_share(p: Floats, alpha: Floats) -> Floats:
+    """Return the share of `alpha` at which Holm's procedure tests each hypothesis, given what it rejected before."""
+    rank = np.empty(p.size, dtype=int)
+    rank[np.argsort(p, kind="stable")] = np.arange(p.size)
+    return 1 / (p.size - np.minimum(rank, min(np.count_nonzero(holm(p) <= alpha), p.size - 1)))
+
+
+def _families(rows: pd.DataFrame, *, overall: bool) -> list[pd.Series]:
+    """Return the p-values of each family of tests: over strategies, or over the domains of one strategy."""
+    same = ["baseline", "metric", "test", "competes"] if overall else ["baseline", "metric", "test", "strategy"]
+    tested = rows[rows["p_value"].notna() & ((rows["domain"] == OVERALL) == overall)]
+    return [p for _, p in tested.groupby(same)["p_value"]]
+
+
+def _alone(rows: pd.DataFrame, level: float) -> pd.Series:
+    """The level of each test alone; the one-sided ones have half."""
+    return pd.Series(np.where(rows["test"].isin(_ONE_SIDED), (1 - level) / 2, 1 - level), index=rows.index)
+
+
+def _with_power(rows: pd.DataFrame, *, level: float) -> pd.DataFrame:
+    """Replace `detectable`, given for one test alone, by that of the corrected test, and add `equivalent_within`."""
+    alpha, sides = corrected_levels(rows, level=level), np.where(rows["test"].isin(_ONE_SIDED), 1, 2)
+    alone, corrected = (
+        np.array([power.detectable_in_standard_errors(*case) for case in zip(rows["groups"], at, sides, strict=True)])
+        for at in (_alone(rows, level), alpha)
+    )
+    error = rows["detectable"] / alone
+    return rows.assign(
+        detectable=corrected * error,
+        equivalent_within=rows["difference"].abs() + special.stdtrit(rows["groups"] - 1, 1 - alpha) * error,
+    )
 
 
 def holm(p: Floats) -> Floats:
@@ -229,4 +283,6 @@ def _label(
 ) -> pd.DataFrame:
     labelled = [row.assign(strategy=strategies) for row in rows]
     frame = pd.concat(labelled, ignore_index=True)
-    return frame.assign(domain=part.domain.name, metric=metric, baseline=baseline, tasks=part.domain.tasks)
+    groups = np.unique(part.domain.design.group).size
+    named = {"domain": part.domain.name, "metric": metric, "baseline": baseline}
+    return frame.assign(tasks=part.domain.tasks, groups=groups, **named)

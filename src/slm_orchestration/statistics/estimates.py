@@ -11,7 +11,7 @@ from slm_orchestration.statistics import intervals
 from slm_orchestration.statistics.bootstrap import MEAN, RATIO_TO_MOST_EXPENSIVE, ResampledMeans, studentised_interval
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.metrics import METRICS
-from slm_orchestration.statistics.strategy_matrix import MACRO
+from slm_orchestration.statistics.strategy_matrix import EQUALS_CONSTANT, MACRO, OVERALL, StrategyMatrix
 
 Floats = NDArray[np.float64]
 Row = dict[str, object]
@@ -62,6 +62,16 @@ def summarise(parts: dict[str, ResampledMeans], *, level: float) -> pd.DataFrame
             rows += _median_rows(part, level)
     frame = pd.DataFrame(rows).assign(level=level)
     return tables.conform(frame.sort_values(["strategy", "domain", "metric"], ignore_index=True), tables.ESTIMATES)
+
+
+def constants_in_disguise(matrix: StrategyMatrix, *, level: float) -> pd.DataFrame:
+    """Return as ESTIMATES which strategies call one model on every task; `method` names the constant."""
+    rows = [
+        {"strategy": name, "metric": EQUALS_CONSTANT, "estimate": 1.0, "low": np.nan, "high": np.nan, "method": other}
+        for name, other in matrix.equal_to_constants().items()
+    ]
+    frame = pd.DataFrame(rows, columns=["strategy", "metric", "estimate", "low", "high", "method"])
+    return tables.conform(frame.assign(domain=OVERALL, level=level, tasks=len(matrix.tasks)), tables.ESTIMATES)
 
 
 def bootstrap_interval(

@@ -74,7 +74,7 @@ def detectable(differences: Floats, design: Design, *, alpha: float, sides: int 
     `differences` is tasks × strategies.
     """
     error, groups = standard_error(differences, design)
-    return np.where(error > 0, _detectable_in_standard_errors(groups, alpha, sides) * error, np.nan)
+    return np.where(error > 0, detectable_in_standard_errors(groups, alpha, sides) * error, np.nan)
 
 
 @dataclass(frozen=True)
@@ -120,14 +120,15 @@ def detectable_with(recorded: PairedQualities, tasks: int, *, level: float) -> f
     return detectable_difference(spread, groups, alpha=1 - level)
 
 
+@lru_cache(maxsize=4096)
+def detectable_in_standard_errors(groups: int, alpha: float, sides: int = 2) -> float:
+    """Return the smallest mean that a paired t-test over `groups` finds with a power of 80 %, in standard errors."""
+    # In this unit it depends on the number of groups alone; cached, because brentq is slow.
+    return detectable_difference(math.sqrt(groups), groups, alpha=alpha, sides=sides)
+
+
 def _most_expensive_quality(recorded: PairedQualities) -> float:
     quality = float(recorded.most_expensive.mean())
     if not quality > 0:
         raise UndefinedStatistic("retention is undefined: the most expensive model is never right")
     return quality
-
-
-@lru_cache(maxsize=1024)
-def _detectable_in_standard_errors(groups: int, alpha: float, sides: int) -> float:
-    # In units of the standard error it depends on the number of groups alone; cached, because brentq is slow.
-    return detectable_difference(math.sqrt(groups), groups, alpha=alpha, sides=sides)

@@ -21,6 +21,11 @@ COLUMNS = ("quality", "cost_usd", "latency_s", "small_share", "device_s")
 OVERALL, MACRO = "overall", "macro"
 # Names of reference strategies; a constant strategy is named by this prefix and its model.
 CONSTANT, GUESS, CLASSIFIER, MIXTURE, RANDOM = "always_", "guess", "classifier", "mixture", "random"
+# Metrics whose rows say that a strategy stands apart: its class declares that it reads what no router may, or it learns
+# from feedback while it serves and was measured over this many shuffled streams.
+PRIVILEGED, STREAMS = "privileged", "streams"
+# The same of a strategy that calls one model on every task; `method` names the constant.
+EQUALS_CONSTANT = "equals_constant"
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,17 @@ class References:
 
 @dataclass(frozen=True)
 class StrategyMatrix:
-    """`values[column]` is tasks × strategies; `tasks` (task_id, domain, dataset, group) describes its rows."""
+    """`values[column]` is tasks × strategies; `tasks` (task_id, domain, dataset, group) describes its rows.
+
+    `apart` are the strategies that do not compete: constants, references, and what equals a constant. They are no part
+    of the family that tests are corrected over.
+    """
 
     tasks: pd.DataFrame
     strategies: list[str]
     values: dict[str, Floats]
     references: References
+    apart: frozenset[str] = frozenset()
 
     def design(self) -> Design:
         """The clusters and strata of the tasks."""
@@ -68,6 +78,27 @@ class StrategyMatrix:
         """The weight of each task in MACRO: the domains' weights are equal, and all weights sum to the tasks."""
         _, domain, sizes = np.unique(self.tasks["domain"].to_numpy(str), return_inverse=True, return_counts=True)
         return (domain.size / sizes.size / sizes)[domain]
+
+    def equal_to_constants(self) -> dict[str, str]:
+        """Return the constant that a strategy equals, by strategy: the same quality, and the same cost but for its own.
+
+        A router that chose one model for every task still pays for its predictions, the same on each.
+        """
+        constants = [name for name in self.strategies if name.startswith(CONSTANT)]
+        found = {}
+        for name in self.strategies:
+            for other in (
+                constants if name not in constants and name not in (GUESS, CLASSIFIER, MIXTURE, RANDOM) else ()
+            ):
+                column, same = self.column(name), self.column(other)
+                quality, cost, seconds = (
+                    self.values[measure][:, column] - self.values[measure][:, same]
+                    for measure in ("quality", "cost_usd", "latency_s")
+                )
+                paid = all(np.ptp(extra) <= 1e-9 * max(np.abs(extra).max(), 1e-12) for extra in (cost, seconds))
+                if not quality.any() and paid:
+                    found[name] = other
+        return found
 
     def column(self, strategy: str) -> int:
         """The column index of a strategy."""

@@ -1,16 +1,41 @@
-"""Verdicts in words, from intervals and corrected p-values alone: claims, gains over the mixture, kept quality."""
+"""Verdicts in words, from intervals and corrected p-values alone: claims, gains over the mixture, kept quality.
+
+Whether a strategy beats the mixture is decided here and nowhere else: leaderboard, figures, paper, report and advice
+print what `gain_verdicts` returns.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pandas as pd
 
-from slm_orchestration.statistics.strategy_matrix import OVERALL, RANDOM
+from slm_orchestration.statistics.strategy_matrix import MIXTURE, OVERALL, RANDOM
 
 ALPHA = 0.05
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 NOT_TESTABLE = "not testable here"
-BEATS, NOT_SHOWN, FALLS_SHORT = "beats the mixture", "not shown to beat it", "falls short of it"
-NO_INTERVAL = "no interval"
+# Of a gain over the mixture; UNDECIDED too.
+BETTER, WORSE, SAME, NO_INTERVAL = "better", "worse", "the mixture itself", "no interval"
+
+
+@dataclass(frozen=True)
+class GainVerdict:
+    """Whether a strategy beats the mixture, and what the corrected test could have shown.
+
+    `detectable` is the smallest gain or loss that it finds with a power of 80 %; gains and losses of
+    `equivalent_within` or more are excluded. `p_adjusted` is Holm's.
+    """
+
+    word: str
+    p_adjusted: float
+    detectable: float
+    equivalent_within: float
+
+    def __str__(self) -> str:
+        if self.word != UNDECIDED:
+            return self.word
+        return f"undecided (finds ±{self.detectable:.3f}, excludes ±{self.equivalent_within:.3f})"
 
 
 def against_target(low: float | None, high: float | None, *, target: float, at_least: bool) -> str:
@@ -30,19 +55,30 @@ def against_target(low: float | None, high: float | None, *, target: float, at_l
     return NOT_SUPPORTED if high < target else UNDECIDED
 
 
-def against_mixture(low: float | None, high: float | None, p_adjusted: float | None) -> str:
-    """Return BEATS or FALLS_SHORT where the interval of a gain over the mixture lies wholly on one side of 0.
+def gain_verdicts(comparisons: pd.DataFrame) -> dict[str, GainVerdict]:
+    """Return the verdict on each strategy's gain over the mixture, from the rows of COMPARISONS over all domains.
 
-    Where the gain was tested, the corrected p must also be at most ALPHA: of many strategies, some have an interval
-    beyond 0 by chance. Else NOT_SHOWN, and NO_INTERVAL without an interval.
+    BETTER or WORSE where the interval lies wholly on one side of 0 and Holm's p of the paired t-test is at most ALPHA:
+    of many strategies, some have an interval beyond 0 by chance. SAME where the gain is 0 on every task, NO_INTERVAL
+    where there is none, else UNDECIDED.
     """
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
+    rows = comparisons[(comparisons["domain"] == OVERALL) & (comparisons["baseline"] == MIXTURE)]
+    rows = rows[(rows["metric"] == "quality") & (rows["test"] == "paired_t")]
+    numbers = ("p_adjusted", "detectable", "equivalent_within")
+    return {
+        str(row["strategy"]): GainVerdict(_gain_word(row), *(float(row[name]) for name in numbers))
+        for row in rows.to_dict("records")
+    }
+
+
+def _gain_word(row: dict) -> str:
+    if pd.notna(row["difference"]) and pd.isna(row["detectable"]) and row["difference"] == 0:
+        return SAME
+    if pd.isna(row["low"]) or pd.isna(row["high"]) or pd.isna(row["p_adjusted"]):
         return NO_INTERVAL
-    if p_adjusted is not None and p_adjusted > ALPHA:
-        return NOT_SHOWN
-    if low > 0:
-        return BEATS
-    return FALLS_SHORT if high < 0 else NOT_SHOWN
+    if row["p_adjusted"] > ALPHA or row["low"] <= 0 <= row["high"]:
+        return UNDECIDED
+    return BETTER if row["low"] > 0 else WORSE
 
 
 def quality_kept(comparisons: pd.DataFrame, *, margin: float, level: float) -> str:

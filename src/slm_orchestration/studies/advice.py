@@ -30,14 +30,15 @@ from slm_orchestration.routing.routers.knn import NearestTasksRouter
 from slm_orchestration.routing.routers.regression import RegressionRouter
 from slm_orchestration.routing.rules import Cascade, Choices, Rule, Utility
 from slm_orchestration.routing.strategy import FittedStrategy, RoutedStrategy
-from slm_orchestration.statistics import verdicts
 from slm_orchestration.statistics.bootstrap import resample
+from slm_orchestration.statistics.comparisons import compare
 from slm_orchestration.statistics.curves import upper_hull
 from slm_orchestration.statistics.estimates import summarise
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.metrics import mixture_per_task
-from slm_orchestration.statistics.power import detectable_difference, pairs_needed
+from slm_orchestration.statistics.power import pairs_needed
 from slm_orchestration.statistics.strategy_matrix import MIXTURE, OVERALL, constant, references, strategy_matrix
+from slm_orchestration.statistics.verdicts import BETTER, UNDECIDED, WORSE, GainVerdict, gain_verdicts
 from slm_orchestration.studies.wording import paragraph, percent, signed, with_interval
 
 THRESHOLDS = np.linspace(0, 1, 41)
@@ -84,7 +85,7 @@ class Advice:
 
     `strategy` is the mixture where no router can be fitted. `points` and `estimates` (ESTIMATES, overall) hold the
     chosen strategy and the mixture. `spread` is the standard deviation over evaluation tasks of the gain over the
-    mixture at equal cost, `detectable` the smallest gain that they show with 80 % power.
+    mixture at equal cost, `gain` the verdict on it.
     """
 
     imported: Imported
@@ -96,7 +97,7 @@ class Advice:
     points: Mapping[str, ChosenThreshold]
     estimates: pd.DataFrame
     spread: float
-    detectable: float
+    gain: GainVerdict
 
     @property
     def threshold(self) -> float:
@@ -120,13 +121,12 @@ def advise(imported: Imported, settings: AdviceSettings | None = None) -> Advice
     fit, calibration = outcomes.where("fit"), outcomes.where("calibration")
     usable, skipped = _usable(candidates(settings.seed), outcomes)
     fitted: dict[str, FittedStrategy] = {name: router.fit(fit, calibration) for name, router in usable.items()}
-    tried = fitted | {MIXTURE: Mixture(MIXTURE, settings.seed).fit(fit, calibration)}
+    tried = fitted | {MIXTURE: Mixture(MIXTURE).fit(fit, calibration)}
     replays = {name: _replayed(name, strategy, calibration, THRESHOLDS) for name, strategy in tried.items()}
     chosen = _chosen(replays, calibration, settings)
     name = _preferred({name: replays[name] for name in fitted}, chosen, calibration, settings) if fitted else MIXTURE
     points = {shown: _threshold(chosen[shown]) for shown in (name, MIXTURE)}
-    estimates, spread = _estimated(outcomes, {shown: tried[shown] for shown in points}, points, settings)
-    tasks = int(estimates["tasks"].iloc[0])
+    estimates, spread, gain = _estimated(outcomes, {shown: tried[shown] for shown in points}, points, settings)
     return Advice(
         imported=imported,
         settings=settings,
@@ -137,7 +137,7 @@ def advise(imported: Imported, settings: AdviceSettings | None = None) -> Advice
         points=points,
         estimates=estimates,
         spread=spread,
-        detectable=detectable_difference(spread, tasks) if spread > 0 else 0.0,
+        gain=gain,
     )
 
 
@@ -154,12 +154,10 @@ def candidates(seed: int) -> dict[str, RoutedStrategy]:
 
 
 def verdict(advice: Advice) -> str:
-    """Return better, worse or undecided by the interval of the gain over the mixture, or "no router"."""
+    """Return better, worse or undecided as `statistics.verdicts` decides for every strategy, or "no router"."""
     if advice.strategy == MIXTURE:
         return "no router"
-    gain = advice.estimate("gain_over_mixture")
-    words = {verdicts.BEATS: "better", verdicts.FALLS_SHORT: "worse"}
-    return words.get(verdicts.against_mixture(gain["low"], gain["high"], None), "undecided")
+    return advice.gain.word if advice.gain.word in (BETTER, WORSE) else UNDECIDED
 
 
 def text(advice: Advice) -> str:
@@ -239,8 +237,11 @@ def _estimated(
     strategies: Mapping[str, FittedStrategy],
     points: Mapping[str, ChosenThreshold],
     settings: AdviceSettings,
-) -> tuple[pd.DataFrame, float]:
-    """Return ESTIMATES on evaluation tasks, and the standard deviation over them of the first strategy's gain."""
+) -> tuple[pd.DataFrame, float, GainVerdict]:
+    """Return ESTIMATES on evaluation tasks, and of the first strategy's gain the deviation over them and the verdict.
+
+    The strategy was chosen on calibration tasks, so that its test is the only one of its family.
+    """
     calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
     hull = upper_hull(calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0))
     vertices = [outcomes.models[vertex] for vertex in hull]
@@ -252,11 +253,13 @@ def _estimated(
         parts.append(_decided(name, choices, evaluation))
     decisions = pd.concat(parts, ignore_index=True)
     matrix = strategy_matrix(decisions, evaluation.tasks, references(outcomes.models, vertices, guess=False))
+    matrix = replace(matrix, apart=frozenset(matrix.strategies) - {next(iter(strategies))})
     drawn = resample(matrix, resamples=settings.resamples, seed=settings.seed, per_domain=False)
     mixed, name = mixture_per_task(matrix, drawn[OVERALL].domain.rows, "quality"), next(iter(strategies))
     column = matrix.column(name)
     differences = matrix.values["quality"] - mixed.expected - mixed.cost_term
-    return summarise(drawn, level=0.95), float(differences[:, column].std(ddof=1))
+    compared = compare(matrix, drawn, seed=settings.seed, level=0.95, margin=settings.retention)
+    return summarise(drawn, level=0.95), float(differences[:, column].std(ddof=1)), gain_verdicts(compared)[name]
 
 
 def _decided(name: str, choices: Choices, outcomes: OutcomeMatrix) -> pd.DataFrame:
@@ -329,7 +332,7 @@ def _more_tasks(advice: Advice) -> str:
     if advice.strategy == MIXTURE or not advice.spread > 0:
         return "not known: there is no gain to measure."
     gain = abs(float(advice.estimate("gain_over_mixture")["estimate"]))
-    lines = [f"these {tasks:,} evaluation tasks show a gain of {advice.detectable:.3f} or more (80 % power)."]
+    lines = [f"these {tasks:,} evaluation tasks show a gain of {advice.gain.detectable:.3f} or more (80 % power)."]
     for words, size in ((f"a gain of {WORTHWHILE_GAIN:g}", WORTHWHILE_GAIN), (f"the gain seen, {gain:.4f}", gain)):
         try:
             needed = pairs_needed(size, advice.spread)

@@ -76,8 +76,9 @@ def pair_score(strategy: object, outcomes: OutcomeMatrix) -> Floats | None:
 
 def changes_on_grid(replayed: Replayed) -> Changes:
     """Return the changes between replayed thresholds, for strategies whose exact breakpoints are not known."""
-    most_expensive = replayed.choices.called[:, :, -1]
-    measures = [replayed.quality, replayed.cost_usd, replayed.latency_s, ~replayed.escalated, most_expensive]
+    choices = replayed.choices
+    most_expensive = (choices.called if choices.shares is None else choices.shares)[:, :, -1]
+    measures = [replayed.quality, replayed.cost_usd, replayed.latency_s, 1 - replayed.escalated, most_expensive]
     values = np.stack(measures, axis=2, dtype=np.float64)
     added = np.diff(values, axis=0)
     piece, task = np.nonzero((added != 0).any(axis=2))

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from slm_orchestration.outcomes.imported.reader import Imported
-from slm_orchestration.routing.access import guarded
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, imported_matrix
 from slm_orchestration.routing.replay import Overhead, replay
 from slm_orchestration.routing.strategy import FittedRoutedStrategy
@@ -64,7 +63,7 @@ def _prompt_tests(advice: Advice, before: OutcomeMatrix, new: Imported) -> list[
     if prompted.empty or before.tasks["question"].isna().any():
         return []
     pairs = {"length of the prompt, characters": (_length(before.tasks["question"]), _length(prompted["question"]))}
-    if isinstance(advice.fitted, FittedRoutedStrategy) and advice.fitted.router.reads == frozenset({"prompt"}):
+    if isinstance(advice.fitted, FittedRoutedStrategy) and advice.fitted.reads == frozenset({"prompt"}):
         rows = np.arange(min(len(before), 1))
         frame = before.take(np.resize(rows, len(prompted)))
         # The router reads prompts only, so the outcomes may be those of any task.
@@ -100,7 +99,7 @@ def _kept(advice: Advice, target: float, outcomes: OutcomeMatrix) -> tuple[NDArr
 
 
 def _gain(strategy: FittedRoutedStrategy, outcomes: OutcomeMatrix) -> NDArray[np.float64]:
-    predicted = guarded(strategy.router, outcomes)(())
+    predicted = strategy.predict(outcomes)(())
     return predicted[:, -1] - predicted[:, 0]
 
 

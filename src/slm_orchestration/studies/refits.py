@@ -10,15 +10,24 @@ import pandas as pd
 
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.operating_point import OperatingPoint
-from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.outcome_matrix import PAID, OutcomeMatrix
 from slm_orchestration.routing.references import mixture_models
 from slm_orchestration.routing.replay import Overhead
-from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, Strategy
+from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, Strategy, declared, shown
 from slm_orchestration.statistics.metrics import mixture
 from slm_orchestration.studies.curve_metrics import SweptStrategy, mean_gain
 
 SHARES = {"fit": 0.3, "calibration": 0.2, "evaluation": 0.5}
-METRICS = ("mean_gain", "gain_over_mixture", "retention", "cost_saving", "small_share")
+METRICS = (
+    "mean_gain",
+    "gain_over_mixture",
+    "quality",
+    "retention",
+    "cost_saving",
+    "latency_reduction",
+    "device_seconds_saved",
+    "small_share",
+)
 MeasureOverhead = Callable[[FittedStrategy, OutcomeMatrix], Overhead]
 
 
@@ -72,18 +81,23 @@ def refit(
     fitted = strategy.fit(outcomes.where("fit"), calibration)
     overhead = overhead_of(fitted, calibration)
     thresholds = np.unique([*grid, *operating_point.extra_thresholds()])
-    tuned, points, curves = fitted.choose(calibration, thresholds), [], []
-    quality_of_last, cost_of_last = evaluation.quality[:, -1].mean(), evaluation.cost_usd[:, -1].mean()
-    for name, choices in fitted.choose(evaluation, thresholds).items():
+    reads, points, curves = declared(strategy), [], []
+    tuned = fitted.choose(shown(fitted, reads, calibration), thresholds)
+    last = {name: float(getattr(evaluation, name)[:, -1].mean()) for name in ("quality", *PAID)}
+    for name, choices in fitted.choose(shown(fitted, reads, evaluation), thresholds).items():
         on_calibration = replay.replay(name, tuned[name], calibration, overhead=overhead)
         point = operating_point.choose(on_calibration, calibration).position
         replayed = replay.replay(name, choices, evaluation, overhead=overhead)
         quality, cost = replayed.quality.mean(axis=1), replayed.cost_usd.mean(axis=1)
+        paid = {measure: float(getattr(replayed, measure)[point].mean()) for measure in PAID}
         values = (
             _mean_gain(fitted, calibration, evaluation, overhead),
             quality[point] - _mixture(float(cost[point]), calibration, evaluation),
-            quality[point] / quality_of_last,
-            cost_of_last / cost[point] if cost[point] > 0 else np.nan,
+            quality[point],
+            quality[point] / last["quality"],
+            last["cost_usd"] / paid["cost_usd"] if paid["cost_usd"] > 0 else np.nan,
+            last["latency_s"] / paid["latency_s"] if paid["latency_s"] > 0 else np.nan,
+            1 - paid["device_s"] / last["device_s"],
             1 - float(replayed.escalated[point].mean()),
         )
         points.append({"strategy": name} | dict(zip(METRICS, values, strict=True)))
@@ -93,8 +107,8 @@ def refit(
                     "strategy": name,
                     "threshold": choices.thresholds,
                     "quality": quality,
-                    "cost_share": cost / cost_of_last,
-                    "quality_of_last": quality_of_last,
+                    "cost_share": cost / last["cost_usd"],
+                    "quality_of_last": last["quality"],
                     "tasks": len(evaluation),
                 }
             )

@@ -116,8 +116,10 @@ DECISIONS = schema(
         column("task_id", TEXT, "as in TASKS"),
         column("domain", TEXT, "as in TASKS"),
         column("models_called", pa.list_(TEXT), "models called, in order; every call is paid"),
-        column("model", TEXT, "model whose answer is served; guess: the answer given without a model"),
-        column("escalated", FLAG, "whether any model that is not small was called"),
+        column(
+            "model", TEXT, "model whose answer is served; guess: no model; mixed: drawn, the row holds expectations"
+        ),
+        column("escalated", NUMBER, "1 if a model that is not small was called, or its probability", limits=SHARE),
         column("quality", NUMBER, "quality of the served answer", limits=SHARE),
         column("cost_usd", NUMBER, "US dollars, calls and router; null if unknown", nullable=True, limits=POSITIVE),
         column("latency_s", NUMBER, "seconds, calls and router; null if unknown", nullable=True, limits=POSITIVE),
@@ -236,7 +238,20 @@ COMPARISONS = schema(
         column("p_adjusted", NUMBER, "p-value after Holm's correction", nullable=True, limits=SHARE),
         column("effect_size", NUMBER, "effect size, as named in effect_name", nullable=True),
         column("effect_name", TEXT, "cohen_d_z, cohen_d_av, hedges_g_av or cohen_g", nullable=True),
-        column("detectable", NUMBER, "smallest difference with 80 % power (paired t)", nullable=True, limits=POSITIVE),
+        column(
+            "detectable",
+            NUMBER,
+            "smallest difference that the corrected paired t finds with 80 % power",
+            nullable=True,
+            limits=POSITIVE,
+        ),
+        column(
+            "equivalent_within",
+            NUMBER,
+            "smallest margin within which the difference is shown to lie, corrected",
+            nullable=True,
+            limits=POSITIVE,
+        ),
         column("tasks", COUNT, "number of tasks", limits=POSITIVE),
     ],
 )

@@ -12,16 +12,16 @@ def _tables(*strategies):
     for name, gain, t, p, detectable in strategies:
         estimates.append((name, "overall", "gain_over_mixture", gain, gain - 0.1, gain + 0.1))
         comparisons.append(
-            (name, "mixture", "overall", "quality", "paired_t", gain, gain - 0.1, gain + 0.1, t, p, detectable)
+            (name, "mixture", "overall", "quality", "paired_t", gain, gain - 0.1, gain + 0.1, t, p, detectable, 0.4)
         )
     estimates.append(("good", "overall", "apgr", 0.75, 0.6, 0.9))
     return (
-        pd.DataFrame(estimates, columns=["strategy", "domain", "metric", "estimate", "low", "high"]),
+        pd.DataFrame(estimates, columns=["strategy", "domain", "metric", "estimate", "low", "high"]).assign(method=""),
         pd.DataFrame(
             comparisons,
             columns=[
                 *("strategy", "baseline", "domain", "metric", "test"),
-                *("difference", "low", "high", "statistic", "p_adjusted", "detectable"),
+                *("difference", "low", "high", "statistic", "p_adjusted", "detectable", "equivalent_within"),
             ],
         ),
     )
@@ -33,19 +33,20 @@ def test_strategies_are_sorted_by_their_gain_and_each_has_a_verdict():
     assert list(board.index) == ["good", "so_so", "bad"]
     assert board.loc["good", "APGR"] == "0.75 [0.60, 0.90]"
     assert board.loc["good", "overhead ms"] == "2.0"
-    assert board["verdict"].tolist() == ["better", "undecided (±0.280)", "worse"]
+    assert board["verdict"].tolist() == ["better", "undecided (finds ±0.280, excludes ±0.400)", "worse"]
 
 
 def test_privileged_references_are_marked_and_the_mixture_has_no_verdict():
-    tables = _tables(("oracle", 0.3, 5.0, 0.001, 0.1), ("always_small", 0.0, 0.0, 1.0, np.nan))
-    board = leaderboard(*tables, {}).set_index("strategy")
+    estimates, comparisons = _tables(("oracle", 0.3, 5.0, 0.001, 0.1), ("always_small", 0.0, 0.0, 1.0, np.nan))
+    declared = {"strategy": "oracle", "domain": "overall", "metric": "privileged", "estimate": 1.0}
+    board = leaderboard(pd.concat([estimates, pd.DataFrame([declared])]), comparisons, {}).set_index("strategy")
     assert list(board.index) == ["oracle (privileged)", "always_small"]
     assert board.loc["always_small", "verdict"] == "the mixture itself"
 
 
 def test_no_difference_on_the_whole_is_not_the_mixture_where_tasks_differ():
     board = leaderboard(*_tables(("even", 0.0, 0.0, 1.0, 0.05)), {})
-    assert board.loc[0, "verdict"] == "undecided (±0.050)"
+    assert board.loc[0, "verdict"] == "undecided (finds ±0.050, excludes ±0.400)"
 
 
 def test_a_rounded_zero_has_no_minus_sign():

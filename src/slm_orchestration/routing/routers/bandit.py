@@ -1,10 +1,15 @@
-"""Contextual bandits: strategies that learn while they serve, only from the outcomes of the models they call."""
+"""Contextual bandits: strategies that learn while they serve, only from the outcomes of the models they call.
+
+They are online strategies. What they serve depends on the order in which tasks arrive, and they see graded feedback of
+the tasks they have served, so they are measured over many shuffled streams and stand apart from strategies that learn
+from fit tasks alone.
+"""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -13,10 +18,10 @@ from numpy.typing import NDArray
 from slm_orchestration.routing.access import fit_table
 from slm_orchestration.routing.features import Vectors
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.routing.references import one_model_each
+from slm_orchestration.routing.references import drawn_at_random
 from slm_orchestration.routing.router import fit_data
 from slm_orchestration.routing.rules import Choices
-from slm_orchestration.routing.strategy import relative_cost
+from slm_orchestration.routing.strategy import FEEDBACK, relative_cost
 from slm_orchestration.statistics.grid import on_grid
 
 LINUCB, THOMPSON = "linucb", "thompson"
@@ -53,13 +58,13 @@ class LinearArms:
 
 @dataclass(frozen=True)
 class Bandit:
-    """LinUCB or linear Thompson sampling over the tasks as a stream, in their order, separately for each threshold t.
+    """LinUCB or linear Thompson sampling over `streams` shuffled orders of the tasks, separately for each threshold t.
 
     The model of the largest (1 - t)·(predicted quality + bonus) - t·cost is called; its outcome, and no other, updates
     its arm. The bonus is `exploration` standard deviations of the prediction (times a normal draw in Thompson
-    sampling). An outcome n tasks ago has weight memory**n, so that with `memory` below 1 an arm that was not called for
-    long is tried again. Source: Li et al. 2010 (LinUCB); Agrawal & Goyal 2013 (Thompson sampling); Russac et al. 2019
-    (discounting).
+    sampling). Feedback comes after every `batch` tasks. An outcome n tasks ago has weight memory**n, so that with
+    `memory` below 1 an arm that was not called for long is tried again. Source: Li et al. 2010 (LinUCB); Agrawal &
+    Goyal 2013 (Thompson sampling); Russac et al. 2019 (discounting).
     """
 
     name: str
@@ -68,6 +73,9 @@ class Bandit:
     exploration: float
     memory: float
     seed: int
+    streams: int = 40
+    batch: int = 10
+    reads: ClassVar[frozenset[str]] = frozenset({"prompt", FEEDBACK})
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedBandit:
         """Fit the arms on fit tasks. Raises ValueError if `kind` is unknown."""
@@ -79,7 +87,7 @@ class Bandit:
 
 @dataclass(frozen=True)
 class FittedBandit:
-    """Arms as fitted, before the stream; `choose` updates copies of them."""
+    """Arms as fitted, before the streams; each stream updates its own copy of them."""
 
     settings: Bandit
     router: LinearArms
@@ -90,38 +98,71 @@ class FittedBandit:
         return self.settings.name
 
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
-        """Serve the tasks one after the other, updating the arm that was called after each."""
-        thresholds, models = np.asarray(thresholds, dtype=float), len(outcomes.models)
-        points, rng = self.router.points(outcomes.prompts), np.random.default_rng(self.settings.seed)
-        arms = [np.repeat(part[None], len(thresholds), axis=0) for part in (self.router.products, self.router.target)]
-        chosen = np.empty((len(thresholds), len(outcomes)), dtype=np.intp)
-        for task, point in enumerate(points):
-            draw = np.ones(models) if self.settings.kind == LINUCB else rng.standard_normal(models)
-            quality = self._optimistic_quality(arms, point, draw * self.settings.exploration)
-            value = (1 - thresholds[:, None]) * quality - thresholds[:, None] * self.relative_cost
-            chosen[:, task] = best = value.argmax(axis=1)
-            self._update(arms, best, point, outcomes.quality[task, best])
-        choices = one_model_each(chosen, models, thresholds)
+        """Return, per task, the share of streams that called each model."""
+        served = self.serve(outcomes, thresholds)
+        shares = np.stack([(served == model).mean(axis=0) for model in range(len(outcomes.models))], axis=2)
+        choices = drawn_at_random(shares, np.asarray(thresholds, dtype=float))
         choices.predictions[:] = 1
-        return {self.name: choices}
+        return {self.name: replace(choices, by_stream=served)}
 
-    def _optimistic_quality(self, arms: list[NDArray], point: NDArray, deviations: NDArray) -> NDArray[np.float64]:
-        """Return predicted quality plus `deviations` of its standard deviations, thresholds × models."""
-        products, target = arms
-        sides = np.stack([target, np.broadcast_to(point, target.shape)], axis=3)
-        solved = np.linalg.solve(products, sides)
-        width = np.sqrt(np.maximum(point @ solved[..., 1:], 0.0))[..., 0]
-        return on_grid(np.clip((point @ solved[..., :1])[..., 0] + deviations * width, 0.0, 1.0))
+    def serve(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Return the model called, streams × thresholds × tasks; each stream serves the tasks in its own order."""
+        streams, tasks = self.settings.streams, len(outcomes)
+        orders = [np.random.default_rng([self.settings.seed, stream]).permutation(tasks) for stream in range(streams)]
+        return self.serve_in_order(outcomes, np.asarray(thresholds, dtype=float), np.array(orders))
 
-    def _update(self, arms: list[NDArray], called: NDArray, point: NDArray, quality: NDArray) -> None:
-        """Discount every arm, and add the outcome to the arm that was called at each threshold, in place."""
+    def serve_in_order(
+        self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64], orders: NDArray[np.intp]
+    ) -> NDArray[np.uint8]:
+        """Return the model called, streams × thresholds × tasks, where stream s serves the tasks of `orders[s]`."""
+        points, rng = self.router.points(outcomes.prompts), np.random.default_rng(self.settings.seed)
+        runs = (len(orders), len(thresholds))
+        arms = [
+            np.broadcast_to(part, (*runs, *part.shape)).copy() for part in (self.router.products, self.router.target)
+        ]
+        served = np.empty((*runs, len(outcomes)), dtype=np.uint8)
+        stream = np.arange(len(orders))[:, None]
+        for first in range(0, len(outcomes), self.settings.batch):
+            task = orders[:, first : first + self.settings.batch]
+            draw = np.ones((*task.shape, len(outcomes.models)))
+            if self.settings.kind == THOMPSON:
+                draw = rng.standard_normal(draw.shape)
+            quality = self._optimistic_quality(arms, points[task], draw * self.settings.exploration)
+            weight = thresholds[:, None, None]
+            called = ((1 - weight) * quality - weight * self.relative_cost).argmax(axis=3)
+            served[stream, :, task] = called.transpose(0, 2, 1)
+            graded = outcomes.quality[task[:, None], called]
+            self._update(arms, called, points[task], graded)
+        return served
+
+    def _optimistic_quality(self, arms: list[NDArray], points: NDArray, deviations: NDArray) -> NDArray[np.float64]:
+        """Return predicted quality plus `deviations` of its standard deviations, streams × thresholds × batch × models.
+
+        `points` is streams × batch × dimensions, `deviations` streams × batch × models.
+        """
         products, target = arms
-        memory, runs = self.settings.memory, np.arange(len(called))
-        products *= memory
-        products += (1 - memory) * self.router.ridge * np.eye(len(point))
-        target *= memory
-        products[runs, called] += np.outer(point, point)
-        target[runs, called] += quality[:, None] * point
+        inverse = np.linalg.inv(products)
+        weights = (inverse @ target[..., None])[..., 0]
+        mean = points[:, None] @ weights.swapaxes(-1, -2)
+        seen = points[:, None, None]
+        width = np.sqrt(np.maximum((seen @ inverse * seen).sum(axis=-1), 0.0)).swapaxes(-1, -2)
+        return on_grid(np.clip(mean + deviations[:, None] * width, 0.0, 1.0))
+
+    def _update(self, arms: list[NDArray], called: NDArray, points: NDArray, quality: NDArray) -> None:
+        """Discount every arm, and add the outcomes to the arms that were called, in place.
+
+        `called` and `quality` are streams × thresholds × batch.
+        """
+        products, target = arms
+        dimensions = points.shape[-1]
+        kept = self.settings.memory ** points.shape[1]
+        products *= kept
+        products += (1 - kept) * self.router.ridge * np.eye(dimensions)
+        target *= kept
+        mine = (called[:, :, None] == np.arange(target.shape[2])[:, None]).astype(float)
+        weighted = mine[..., None] * points[:, None, None]
+        products += weighted.swapaxes(-1, -2) @ points[:, None, None]
+        target += ((mine * quality[:, :, None])[..., None, :] @ points[:, None, None])[..., 0, :]
 
 
 def _with_one(points: NDArray[np.float64]) -> NDArray[np.float64]:
