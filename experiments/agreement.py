@@ -18,7 +18,8 @@ from experiments.setup.config import CONF, entry
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.outcomes.audit import agreement_of_recordings
 from slm_orchestration.outcomes.store import read_manifest, read_outcomes
-from slm_orchestration.report import printed_tables
+from slm_orchestration.report import facts, printed_tables
+from slm_orchestration.report.numbers import Source
 
 COMMAND = "python -m experiments.agreement"
 
@@ -30,7 +31,7 @@ def main(cfg: DictConfig) -> None:
     found = agreement_of_recordings(read_outcomes(first, models), read_outcomes(second, models))
     for folder in (first, second):
         print(f"{folder}: {made_on(folder, models[0])}")
-    table = printed_tables.agreement(found)
+    table = printed_tables.agreement(facts.recordings(found, Source("agreement.csv", "")), found)
     print(printed_tables.text(table))
     write_text(table_path(cfg), found.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
     page = Path(cfg.inference.folder) / "README.md"

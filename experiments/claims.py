@@ -1,4 +1,4 @@
-"""Print the table of published claims, and put it into docs/claims.md and its headlines into README.md.
+"""Print the verdicts on the published claims and every reading of them; put them into docs/claims.md and README.md.
 
     python -m experiments.claims
 
@@ -8,7 +8,6 @@ page is written only where its table, between two markers, differs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,47 +15,63 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from experiments.setup.config import ROOT, entry
-from experiments.setup.results import measured, published_claims
+from experiments.setup.results import claim_sources, cross_fitted, measured, published_claims
 from slm_orchestration import artifacts, tables
 from slm_orchestration.report import claims, facts
 from slm_orchestration.report import printed_tables as printed
-from slm_orchestration.report.numbers import Source
 
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "claims.md"
-COMMAND = "python -m experiments.claims"
-# The README shows these claims, in this order.
-HEADLINES = ("small_share", "latency", "cost", "quality_relative", "throughput")
+COMMAND, READINGS = "python -m experiments.claims", "python -m experiments.claims: every reading"
 
 
 def main(cfg: DictConfig) -> None:
-    """Print the table, and write each page that holds another one."""
-    for page, named in ((README, HEADLINES), (PAGE, ())):
-        table = claims_table(cfg, named)
+    """Print the tables, and write each page that holds others."""
+    verdicts, readings = claims_tables(cfg)
+    for table in (verdicts, readings):
+        print(f"{printed.markdown(table)}\n")
+    for page in (README, PAGE):
         before = page.read_text(encoding="utf-8")
-        after = printed.with_table(before, table, COMMAND)
+        after = with_tables(before, verdicts, readings)
         if after != before:
             artifacts.write_text(page, after)
-        print(f"{printed.markdown(table)}\n{page.name}: {'written' if after != before else 'has this table'}")
+        print(f"{page.name}: {'written' if after != before else 'has these tables'}")
 
 
-def claims_table(cfg: DictConfig, named: Sequence[str] = ()) -> printed.PrintedTable:
-    """Return the claims, or those that are named, tested on the committed reference results."""
+def with_tables(page: str, verdicts: printed.PrintedTable, readings: printed.PrintedTable) -> str:
+    """Return a page with its tables: the readings and reasons only where the page has a place for readings."""
+    if READINGS not in page:
+        return printed.with_table(page, _without(verdicts, "why"), COMMAND)
+    return printed.with_table(printed.with_table(page, verdicts, COMMAND), readings, READINGS)
+
+
+def _without(table: printed.PrintedTable, header: str) -> printed.PrintedTable:
+    kept = [place for place, name in enumerate(table.header) if name != header]
+    rows = tuple(tuple(row[place] for place in kept) for row in table.rows)
+    return replace(
+        table,
+        header=tuple(table.header[place] for place in kept),
+        align="".join(table.align[place] for place in kept),
+        rows=rows,
+    )
+
+
+def claims_tables(cfg: DictConfig) -> tuple[printed.PrintedTable, printed.PrintedTable]:
+    """Return the verdicts on the quotes, and every reading of them, tested on the committed reference results."""
     folder = Path(cfg.paths.expected)
     if not (folder / "estimates.parquet").exists():
         raise ValueError(f"{folder}: no reference results of this suite and pool; `make expected` keeps them there")
-    estimates = tables.read(folder / "estimates.parquet", tables.ESTIMATES)
-    comparisons = tables.read(folder / "comparisons.parquet", tables.COMPARISONS)
-    evaluated = claims.evaluate(published_claims(), pd.concat([estimates, measured(cfg)]), comparisons)
-    shown = evaluated.set_index("claim", drop=False).loc[list(named)] if named else evaluated
-    table = printed.claims(facts.claim_facts(evaluated, Source("claims", "")), shown)
-    return _without(table, {"ceiling", "why"}) if named else table
-
-
-def _without(table: printed.PrintedTable, headers: set[str]) -> printed.PrintedTable:
-    kept = [place for place, name in enumerate(table.header) if name not in headers]
-    header, align = tuple(table.header[place] for place in kept), "".join(table.align[place] for place in kept)
-    rows = tuple(tuple(row[place] for place in kept) for row in table.rows)
-    return replace(table, header=header, align=align, rows=rows)
+    evidence = claims.Evidence(
+        tables.read(folder / "estimates.parquet", tables.ESTIMATES),
+        cross_fitted(cfg)[0],
+        measured(cfg),
+        tables.read(folder / "comparisons.parquet", tables.COMPARISONS),
+        pd.read_csv(folder / "trivial.csv"),
+    )
+    published = published_claims()
+    evaluated = claims.readings(published, evidence)
+    quoted = claims.quotes(evaluated, published)
+    named = facts.claim_facts(evaluated, quoted, claim_sources(cfg, ""))
+    return printed.claims(named, evaluated, quoted), printed.readings(named, evaluated)
 
 
 if __name__ == "__main__":

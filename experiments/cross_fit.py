@@ -8,8 +8,9 @@
 One frozen split hides how much a result depends on it. Here groups (or whole datasets or domains) are dealt into
 `folds` folds; for each, the strategy is fitted, answers are calibrated and the threshold is chosen on other tasks (30
 and 20 % of all), and reported on the fold. That is repeated `repeats` times with other folds. Intervals are corrected
-for overlapping fits (Nadeau and Bengio). "95 %" and "100 %" are the share of the most expensive model's cost at which
-that much of its quality is reached. Writes cross_fit.csv and cross_fit_curves.csv beside the strategy's run.
+for overlapping fits (Nadeau and Bengio). cost_share_95 and cost_share_100 are the share of the most expensive model's
+cost at which that much of its quality is reached. Writes cross_fit.csv and cross_fit_curves.csv beside the run, and
+cross_fit.parquet of all strategies that were evaluated this way into the folder of results.
 """
 
 from __future__ import annotations
@@ -24,15 +25,22 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup import inputs
 from experiments.setup.config import entry, in_a_sweep
+from slm_orchestration import tables
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
-from slm_orchestration.statistics.intervals import UndefinedStatistic
-from slm_orchestration.statistics.sensitivity import over_refits
-from slm_orchestration.studies.refits import METRICS, SHARES, cost_share_at, fold_splits, refit
+from slm_orchestration.studies.refits import METRICS, fold_estimates, fold_splits, refit
 
 _WHICH = ["strategy", "by", "fit_tasks", "repeat", "fold"]
 _CURVE = [*_WHICH, "threshold", "quality", "cost_share", "quality_of_last", "tasks"]
-_SHARES_OF_QUALITY = {"95 %": 0.95, "100 %": 1.0}
+_SHOWN = [
+    "mean_gain",
+    "gain_over_mixture",
+    "retention",
+    "cost_saving",
+    "small_share",
+    "cost_share_95",
+    "cost_share_100",
+]
 
 
 def main(cfg: DictConfig) -> None:
@@ -62,39 +70,42 @@ def main(cfg: DictConfig) -> None:
         (folder / f"{name}_curves.csv", curves, _CURVE),
     ):
         write_text(path, frame[columns].to_csv(index=False, float_format="%.10g", lineterminator="\n"))
-    print(table(points, curves, cfg).to_string(index=False))
-    print(f"table: {folder / name}.csv")
+    print(_text(fold_estimates(points, curves, folds=cfg.folds, level=cfg.statistics.level)).to_string(index=False))
+    print(f"tables: {folder / name}.csv, {write_estimates(cfg)}")
 
 
-def table(points: pd.DataFrame, curves: pd.DataFrame, cfg: DictConfig) -> pd.DataFrame:
-    """Return one row of text per strategy, the largest mean gain first: each metric with its interval."""
-    ratio, rows = 1 / cfg.folds / SHARES["fit"], []
-    for strategy, values in points.groupby("strategy"):
-        row = {"strategy": strategy}
-        for metric in METRICS:
-            try:
-                effect = over_refits(
-                    values[metric].to_numpy(float), test_over_training=ratio, level=cfg.statistics.level
-                )
-                row[metric] = f"{effect.estimate:.3f} [{effect.low:.3f}, {effect.high:.3f}]"
-            except UndefinedStatistic:
-                row[metric] = ""
-        curve = curves[curves["strategy"] == strategy]
-        for name, share in _SHARES_OF_QUALITY.items():
-            reached = cost_share_at(curve, share * float(curve["quality_of_last"].mean()))
-            row[f"{name} at"] = f"{reached:.3f}" if np.isfinite(reached) else "never"
-        rows.append((values["mean_gain"].mean(), row))
-    return pd.DataFrame([row for _, row in sorted(rows, key=lambda item: -np.nan_to_num(item[0], nan=-np.inf))])
+def write_estimates(cfg: DictConfig) -> Path:
+    """Write the estimates over folds of every strategy that was evaluated this way, and return their path."""
+    results, name = Path(cfg.paths.results), _name(cfg)
+    points, curves = (
+        pd.concat([pd.read_csv(path) for path in sorted(results.glob(f"*/{name}{kind}.csv"))])
+        for kind in ("", "_curves")
+    )
+    estimates = fold_estimates(points, curves, folds=cfg.folds, level=cfg.statistics.level)
+    metadata = {key: str(cfg[key]) for key in ("folds", "repeats", "by", "fit_tasks", "seed")}
+    tables.write(estimates, tables.ESTIMATES, results / f"{name}.parquet", metadata=metadata)
+    return results / f"{name}.parquet"
 
 
 def show_table(cfg: DictConfig) -> None:
     """Print the table of every strategy that was evaluated this way."""
-    points, curves = (
-        pd.concat([pd.read_csv(path) for path in sorted(Path(cfg.paths.results).glob(f"*/{_name(cfg)}{kind}.csv"))])
-        for kind in ("", "_curves")
-    )
+    estimates = tables.read(write_estimates(cfg), tables.ESTIMATES)
     print(f"\n{cfg.repeats} x {cfg.folds} folds by {cfg.by} of suite {cfg.suite.name}")
-    print(table(points, curves, cfg).to_string(index=False))
+    print(_text(estimates).to_string(index=False))
+
+
+def _text(estimates: pd.DataFrame) -> pd.DataFrame:
+    """Return one row of text per strategy, the largest mean gain first: each metric with its interval."""
+
+    def cell(row: pd.Series) -> str:
+        ends = "" if pd.isna(row["low"]) else f" [{row['low']:.3f}, {row['high']:.3f}]"
+        return "" if pd.isna(row["estimate"]) else f"{row['estimate']:.3f}{ends}"
+
+    estimates = estimates.assign(text=estimates.apply(cell, axis=1))
+    wide = estimates.pivot(index="strategy", columns="metric", values="text")[_SHOWN]
+    gains = estimates[estimates["metric"] == "mean_gain"].set_index("strategy")["estimate"]
+    order = gains.sort_values(ascending=False, na_position="last", kind="stable").index
+    return wide.loc[order].reset_index().rename_axis(columns=None)
 
 
 def _name(cfg: DictConfig) -> str:

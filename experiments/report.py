@@ -26,12 +26,14 @@ from experiments.setup.imported import is_asked
 from experiments.setup.inputs import configuration_hash
 from experiments.setup.results import (
     Results,
+    claim_sources,
     configuration_of,
+    cross_fitted,
     evaluated_outcomes,
-    published_claims,
     read_results,
     run_folders,
     run_of,
+    tested_claims,
 )
 from slm_orchestration import artifacts, tables
 from slm_orchestration.figures import naming, style
@@ -45,11 +47,11 @@ from slm_orchestration.figures.forest import forest
 from slm_orchestration.figures.latency import latency_ecdf
 from slm_orchestration.figures.load import load_figure
 from slm_orchestration.figures.price_ratio import price_ratio
-from slm_orchestration.figures.reliability import reliability_diagrams
+from slm_orchestration.figures.reliability import calibration_errors, reliability_diagrams
 from slm_orchestration.figures.replay_scaling import replay_scaling
 from slm_orchestration.figures.threshold_sweep import threshold_sweep
 from slm_orchestration.outcomes.store import read_outcomes, recorded_identity
-from slm_orchestration.report import claims, facts, numbers, page, paper
+from slm_orchestration.report import facts, numbers, page, paper
 from slm_orchestration.report import printed_tables as printed
 from slm_orchestration.report.numbers import Number, Source
 
@@ -104,17 +106,24 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
     estimates, comparisons = results.estimates, results.comparisons
     source = Source("estimates.parquet", results.configuration)
     simulated, recordings = pd.read_csv(ROOT / VALIDATION), pd.read_csv(AGREEMENT)
-    evaluated = claims.evaluate(published_claims(), pd.concat([estimates, results.measured]), comparisons)
+    repeated, repeated_in = cross_fitted(cfg)
+    evaluated, quoted = tested_claims(results, repeated, naming.constants(estimates)[-1])
     named = (
         numbers.from_estimates(estimates, source)
         | numbers.from_comparisons(comparisons, Source("comparisons.parquet", results.configuration))
+        | numbers.from_estimates(repeated, Source(str(repeated_in), ""), "cross.")
         | facts.counts(estimates, source)
         | facts.verdicts(estimates, comparisons, source)
         | facts.model_names(estimates, source)
-        | facts.claim_facts(evaluated, Source("conf/claims.yaml and estimates.parquet", results.configuration))
+        | facts.winner(results.robustness, Source("robustness.parquet", results.configuration))
+        | facts.claim_facts(evaluated, quoted, claim_sources(cfg, results.configuration))
         | facts.design(_design(cfg, results), Source("configuration", results.configuration))
         | facts.recordings(recordings, Source(str(AGREEMENT.relative_to(ROOT)), ""))
+        | facts.validation(simulated, Source(str(VALIDATION), ""))
         | facts.design({"simulations": int(simulated["simulations"].max())}, Source(str(VALIDATION), ""))
+        | facts.calibration_errors(
+            calibration_errors(evaluated_outcomes(cfg)), Source("answers", results.configuration)
+        )
     )
     smaller = _judged_on_medium(cfg, estimates)
     named |= smaller[0]
@@ -126,15 +135,17 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         ("question", "adaptive_question"),
         ("classifier", "classifier"),
     ):
-        named |= facts.aliased(named, strategy, alias)
+        named |= facts.aliased(named, strategy, alias) | facts.aliased(named, f"cross.{strategy}", f"cross.{alias}")
     shown = [
         printed.summary(named, estimates),
+        printed.cross_fitted(named, repeated),
         printed.models(named, estimates),
         printed.domains(named, estimates),
         printed.comparisons(named, comparisons, estimates),
-        printed.claims(named, evaluated),
-        printed.validation(simulated),
-        printed.agreement(recordings),
+        printed.claims(named, evaluated, quoted),
+        printed.readings(named, evaluated),
+        printed.validation(named, simulated),
+        printed.agreement(named, recordings),
         printed.elsewhere(named, smaller[1], "medium"),
     ]
     return named, shown
@@ -204,6 +215,8 @@ def trace(cfg: DictConfig, name: str) -> list[tuple[str, str]]:
     if not table.is_file():
         table = Path(number.table)  # measured elsewhere: a committed table
     links.append(("table", f"{table} {_sha(table)}" if table.is_file() else number.table or "none"))
+    if table.is_file() and table.parent != folder and table.stem != "cross_fit":
+        return links  # measured, and computed from no run
     runs = [run_of(folder, strategy) for strategy in number.strategies] or run_folders(folder)
     links.append(("configuration", f"{configuration_of(folder)}, of {len(run_folders(folder))} runs"))
     inputs: dict[str, str] = {}
@@ -320,7 +333,8 @@ def _origins(inputs: Mapping[str, str], run: Path) -> list[tuple[str, str]]:
             links.append(("prices", f"{path} sha256 {checksum}"))
             continue
         metadata = tables.read_metadata(Path(path))
-        kind = "outcomes" if "identity" in metadata else "tasks"
+        beside = Path(path).parent.name  # states and samples lie in folders of their names
+        kind = "outcomes" if "identity" in metadata else beside if beside in ("states", "samples") else "tasks"
         links.append((kind, f"{path} sha256 {checksum}"))
         if kind == "outcomes":
             weights.append(("weights", f"{Path(path).stem} sha256 {_weights(metadata)}"))

@@ -24,9 +24,10 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.setup.code_hash import code_sha256
 from experiments.setup.config import entry
 from experiments.setup.inputs import recorded_files
-from experiments.setup.results import run_folders
+from experiments.setup.results import read_results, run_folders
 from slm_orchestration import artifacts, tables
-from slm_orchestration.report import reference
+from slm_orchestration.figures import naming
+from slm_orchestration.report import claims, reference
 from slm_orchestration.report.reference import Difference
 
 TABLES = {"estimates": tables.ESTIMATES, "comparisons": tables.COMPARISONS}
@@ -68,6 +69,7 @@ def accept(cfg: DictConfig) -> None:
         with artifacts.replacing(folder / f"{name}.parquet") as temporary:
             shutil.copyfile(_table(cfg, name), temporary)
     tables.write(_choices(cfg), tables.CHOICES, folder / "choices.parquet", metadata={})
+    _keep_for_claims(cfg, folder)
     made = {
         "asked": _settings(cfg),
         "platform": reference.this_platform(),
@@ -77,6 +79,17 @@ def accept(cfg: DictConfig) -> None:
     }
     artifacts.write_text(folder / "reference.json", json.dumps(made, indent=1, sort_keys=True) + "\n")
     print(f"reference: {len(_files(cfg))} files and {len(TABLES) + 1} tables, {folder}")
+
+
+def _keep_for_claims(cfg: DictConfig, folder: Path) -> None:
+    """Keep what else claims are tested on: routing that looks at nothing, and estimates over many splits if made."""
+    results = read_results(Path(cfg.paths.results))
+    trivial = claims.trivial_curves(results.curves, naming.constants(results.estimates)[-1])
+    artifacts.write_text(folder / "trivial.csv", trivial.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+    repeated = Path(cfg.paths.results) / "cross_fit.parquet"
+    if repeated.exists():
+        with artifacts.replacing(folder / repeated.name) as temporary:
+            shutil.copyfile(repeated, temporary)
 
 
 def _differences(cfg: DictConfig) -> tuple[dict[str, list[Difference]], int]:

@@ -20,6 +20,7 @@ from slm_orchestration.figures import naming
 from slm_orchestration.outcomes.confidence import calibrate_confidence
 from slm_orchestration.outcomes.store import read_manifest, read_outcomes
 from slm_orchestration.report import claims, facts
+from slm_orchestration.report.numbers import Source
 
 # experiments.load and experiments.faults write these tables beside the recorded outcomes.
 _LIVE = {
@@ -34,6 +35,7 @@ class Results:
 
     estimates: pd.DataFrame
     comparisons: pd.DataFrame
+    robustness: pd.DataFrame
     measured: pd.DataFrame
     curves: pd.DataFrame
     operating_points: pd.DataFrame
@@ -60,6 +62,7 @@ def read_results(folder: Path) -> Results:
     return Results(
         estimates=estimates,
         comparisons=_read(folder / "comparisons.parquet", tables.COMPARISONS, "experiments.analyze"),
+        robustness=_read(folder / "robustness.parquet", tables.ROBUSTNESS, "experiments.analyze"),
         measured=_read(folder / "measured.parquet", tables.ESTIMATES, "experiments.analyze"),
         curves=_all(runs, "curves", tables.CURVES),
         operating_points=_all(runs, "operating_points", tables.OPERATING_POINTS),
@@ -98,6 +101,18 @@ def run_of(folder: Path, strategy: str) -> Path:
     raise ValueError(f"{folder}: no run of {strategy!r}; `python -m experiments.run routing={strategy}` makes it")
 
 
+def cross_fitted(cfg: DictConfig) -> tuple[pd.DataFrame, Path]:
+    """Return the estimates over many splits, and their file: those of the results, else of the reference results.
+
+    There may be none of a suite; the table is then empty.
+    """
+    paths = [Path(folder) / "cross_fit.parquet" for folder in (cfg.paths.results, cfg.paths.expected)]
+    for path in paths:
+        if path.exists():
+            return tables.read(path, tables.ESTIMATES), path
+    return pd.DataFrame(columns=tables.ESTIMATES.names), paths[0]
+
+
 def measured(cfg: DictConfig) -> pd.DataFrame:
     """Return as ESTIMATES the counts of the pool's outcomes and the gateway's measurements, where they exist."""
     frames = [_counted(cfg)]
@@ -108,12 +123,37 @@ def measured(cfg: DictConfig) -> pd.DataFrame:
     return tables.conform(pd.concat(frames, ignore_index=True), tables.ESTIMATES)
 
 
+def tested_claims(results: Results, repeated: pd.DataFrame, most_expensive: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the readings of the published quotes, tested, and one verdict per quote; `repeated` is cross-fitted."""
+    published = published_claims()
+    trivial = claims.trivial_curves(results.curves, most_expensive)
+    evidence = claims.Evidence(results.estimates, repeated, results.measured, results.comparisons, trivial)
+    evaluated = claims.readings(published, evidence)
+    return evaluated, claims.quotes(evaluated, published)
+
+
 def published_claims() -> list[claims.Claim]:
     """Return the claims of conf/claims.yaml."""
     rows = OmegaConf.to_container(OmegaConf.load(CONF / "claims.yaml"))
     if not isinstance(rows, list):
         raise ValueError("conf/claims.yaml must hold a list of claims")
     return claims.from_rows(rows)
+
+
+def claim_sources(cfg: DictConfig, configuration: str) -> dict[str, Source]:
+    """Return the file of each kind of evidence that claims are tested on, as `facts.claim_facts` takes them."""
+    folder = Path(cfg.inference.folder)
+    live = dict.fromkeys(("gateway_model", "gateway_cache", "routing", "cache"), Source(str(folder / "load.csv"), ""))
+    models = [str(model["name"]) for model in cfg.pool.models] if "models" in cfg.pool else []
+    pool = _largest_suite(cfg, models) / "manifest.json"
+    return live | {
+        "": Source("conf/claims.yaml", ""),
+        "estimates": Source("estimates.parquet", configuration),
+        "comparisons": Source("comparisons.parquet", configuration),
+        "cross_fit": Source(str(cross_fitted(cfg)[1]), ""),
+        "pool": Source(str(pool), ""),
+        facts.FAULTY: Source(str(folder / "faults.csv"), ""),
+    }
 
 
 def _counted(cfg: DictConfig) -> pd.DataFrame:

@@ -43,6 +43,7 @@ def write_results(cfg: DictConfig) -> None:
     analyzed = {"configuration": configuration_of(results)}
     tables.write(by_hand.estimates(), tables.ESTIMATES, results / "estimates.parquet", metadata=analyzed)
     tables.write(by_hand.comparisons(), tables.COMPARISONS, results / "comparisons.parquet", metadata=analyzed)
+    tables.write(by_hand.robustness(), tables.ROBUSTNESS, results / "robustness.parquet", metadata=analyzed)
     tables.write(by_hand.measured(), tables.ESTIMATES, results / "measured.parquet", metadata=analyzed)
     artifacts.write_text(results / "hull.json", json.dumps(by_hand.HULL))
 

@@ -1,12 +1,11 @@
 import pytest
 
-from experiments.claims import COMMAND, HEADLINES, PAGE, README, claims_table
+from experiments.claims import COMMAND, PAGE, README, claims_tables, with_tables
 from experiments.setup.config import load_config
-from slm_orchestration.report.printed_tables import with_table
 
 
-@pytest.mark.parametrize(("page", "named"), [(README, HEADLINES), (PAGE, ())])
-def test_the_tables_of_claims_are_those_of_the_committed_results(page, named):
+@pytest.mark.parametrize("page", [README, PAGE])
+def test_the_tables_of_claims_are_those_of_the_committed_results(page):
     text = page.read_text(encoding="utf-8")
-    table = claims_table(load_config("inference=recorded"), named)
-    assert with_table(text, table, COMMAND) == text, f"run {COMMAND}"
+    tables = claims_tables(load_config("inference=recorded"))
+    assert with_tables(text, *tables) == text, f"run {COMMAND}"

@@ -25,7 +25,11 @@ def test_folds_are_written_and_repeat(cfg, capsys):
     first, curves = pd.read_csv(f"{folder}/cross_fit.csv"), pd.read_csv(f"{folder}/cross_fit_curves.csv")
     assert len(first) == cfg.folds * cfg.repeats and first["retention"].between(0, 2).all()
     assert curves.groupby("repeat")["tasks"].sum().nunique() == 1
-    assert "100 % at" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "cost_share_100" in printed and "[" in printed
+    estimates = pd.read_parquet(f"{cfg.paths.results}/cross_fit.parquet").set_index(["strategy", "metric"])
+    assert estimates.loc[("length", "retention"), "estimate"] == pytest.approx(first["retention"].mean())
+    assert estimates.loc[("length", "retention"), "tasks"] == curves["tasks"].sum() / cfg.repeats / 41
     cross_fit.main(cfg)
     pd.testing.assert_frame_equal(pd.read_csv(f"{folder}/cross_fit.csv"), first)
 

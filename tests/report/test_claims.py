@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slm_orchestration.report.claims import Claim, evaluate, from_rows
+from slm_orchestration.report.claims import Claim, Evidence, from_rows, quotes, readings, trivial_curves
 from slm_orchestration.statistics.verdicts import against_target
 from tests.figures import tables_by_hand as by_hand
 
@@ -18,8 +18,17 @@ def estimates(rows: list[tuple[str, str, float | None, float | None]]) -> pd.Dat
     return frame.assign(domain="overall", estimate=(frame["low"] + frame["high"]) / 2, method="by hand")
 
 
-def decided(claims: list[Claim], rows: list[tuple[str, str, float | None, float | None]]) -> list[str]:
-    return evaluate(claims, estimates(rows), by_hand.comparisons())["verdict"].tolist()
+NOTHING = pd.DataFrame(columns=["strategy", "domain", "metric", "estimate", "low", "high", "method"])
+NO_CURVE = pd.DataFrame(columns=["small_share", "cost_saving"])
+
+
+def evidence(rows, *, repeated=(), trivial=NO_CURVE) -> Evidence:
+    again = estimates(list(repeated)) if repeated else NOTHING
+    return Evidence(estimates(rows), again, NOTHING, by_hand.comparisons(), trivial)
+
+
+def decided(claims: list[Claim], rows, **others) -> list[str]:
+    return readings(claims, evidence(rows, **others))["verdict"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -44,23 +53,61 @@ def test_a_claim_of_at_most_is_the_mirror_image():
     assert against_target(0.4, 0.6, target=0.5, at_least=False) == "undecided"
 
 
-def test_what_random_routing_meets_too_is_vacuous():
-    meets, misses = ("adaptive", "small_share", 0.6, 0.8), ("random", "small_share", 0.4, 0.6)
-    assert decided([SHARE], [meets, misses]) == ["supported"]
-    assert decided([SHARE], [meets, ("random", "small_share", 0.55, 0.7)]) == ["met, vacuous"]
-    assert decided([SHARE], [("adaptive", "small_share", 0.1, 0.2), ("random", "small_share", 0.6, 0.7)]) == [
-        "not supported"
+def test_what_some_threshold_of_random_routing_meets_too_is_vacuous():
+    meets = [("adaptive", "small_share", 0.6, 0.8)]
+    assert decided([SHARE], meets) == ["supported"]
+    for shares, said in (([0.1, 0.3], "supported"), ([0.1, 0.9], "met, vacuous")):
+        assert decided([SHARE], meets, trivial=pd.DataFrame({"small_share": shares})) == [said]
+    missed = [("adaptive", "small_share", 0.1, 0.2)]
+    assert decided([SHARE], missed, trivial=pd.DataFrame({"small_share": [0.9]})) == ["not supported"]
+
+
+def test_what_random_routing_achieves_is_read_at_every_threshold():
+    curves = pd.DataFrame(
+        [
+            ("always_large", float("nan"), 0.0, 0.8, 1.0, 10.0, 2.0),
+            ("random", 0.5, 0.5, 0.6, 0.75, 5.0, 1.0),
+            ("mixture", 1.0, 1.0, 0.4, 0.5, 1.0, 0.5),
+            ("adaptive", 0.5, 0.5, 0.7, 0.9, 4.0, 1.0),
+        ],
+        columns=["strategy", "threshold", "small_share", "quality", "retention", "cost_usd", "latency_s"],
+    ).assign(domain="overall")
+    found = trivial_curves(curves, "always_large")
+    assert found["cost_saving"].tolist() == [2.0, 10.0] and found["latency_reduction"].tolist() == [2.0, 4.0]
+    assert found["small_share"].tolist() == [0.5, 1.0] and found["device_seconds_saved"].tolist() == [0.5, 0.9]
+
+
+def test_estimates_over_many_splits_decide_where_they_exist_and_the_frozen_split_stands_beside():
+    frozen = [("adaptive", "small_share", 0.6, 0.8)]
+    [row] = readings([SHARE], evidence(frozen, repeated=[("adaptive", "small_share", 0.4, 0.7)])).to_dict("records")
+    assert (row["verdict"], row["source"]) == ("undecided", "cross_fit")
+    assert (row["low"], row["split_low"]) == (0.4, 0.6)
+    [row] = readings([SHARE], evidence(frozen)).to_dict("records")
+    assert (row["verdict"], row["source"]) == ("supported", "estimates") and pd.isna(row["split_low"])
+
+
+def test_a_quote_has_one_verdict_from_all_readings_that_decide_it():
+    parts = [
+        replace(SHARE, quote="q", name="one"),
+        replace(COST, quote="q", name="two", ceiling_from=""),
+        replace(SHARE, quote="q", name="beside", target=0.99, decides=False),
     ]
+    rows = [("adaptive", "small_share", 0.6, 0.8), ("adaptive", "cost_saving", 2.0, 4.0)]
+    evaluated = readings(parts, evidence(rows))
+    assert evaluated["verdict"].tolist() == ["supported", "undecided", "not supported"]
+    [quote] = quotes(evaluated, parts).to_dict("records")
+    assert (quote["verdict"], quote["readings"]) == ("undecided", ["one", "two"])
+    assert quote["reason"] == "one: supported; two: undecided"
 
 
 def test_a_claim_without_its_estimate_is_not_testable_and_says_what_it_needs():
-    result = evaluate([SHARE], estimates([("random", "small_share", 0.1, 0.2)]), by_hand.comparisons()).iloc[0]
+    result = readings([SHARE], evidence([("random", "small_share", 0.1, 0.2)])).iloc[0]
     assert (result["verdict"], result["reason"]) == ("not testable here", "routing")
 
 
 def test_the_ceiling_of_a_saving_comes_from_the_claimed_small_share():
     rows = [("adaptive", "small_share", 0.6, 0.8), ("adaptive", "cost_saving", 3.5, 4.0)]
-    result = evaluate([SHARE, COST], estimates(rows), by_hand.comparisons()).set_index("claim")
+    result = readings([SHARE, COST], evidence(rows)).set_index("claim")
     assert result.loc["cost", "ceiling"] == 2.0  # 1 / (1 - 0.5)
     assert (
         result.loc["cost", "verdict"] == "supported"
@@ -79,19 +126,20 @@ def test_the_ceiling_of_a_saving_comes_from_the_claimed_small_share():
 def test_claims_hold_together_only_if_each_one_holds(share: tuple, saving: tuple, said: str):
     joint = Claim("both", "50 %, 3×", "both", "routing", strategy="adaptive", all_of=("share", "cost"))
     rows = [("adaptive", "small_share", *share), ("adaptive", "cost_saving", *saving)]
-    rows += [("random", "small_share", 0.6, 0.9), ("random", "cost_saving", 1.0, 1.2)]
-    assert decided([SHARE, COST, joint], rows)[-1] == said
+    trivial = pd.DataFrame({"small_share": [0.9, 0.1], "cost_saving": [1.2, 9.0]})
+    assert decided([SHARE, COST, joint], rows, trivial=trivial)[-1] == said
 
 
 def test_claims_that_random_routing_meets_together_are_vacuous_together():
     joint = Claim("both", "50 %, 3×", "both", "routing", strategy="adaptive", all_of=("share", "cost"))
-    rows = [(name, metric, 4.0, 5.0) for name in ("adaptive", "random") for metric in ("small_share", "cost_saving")]
-    assert decided([SHARE, COST, joint], rows)[-1] == "met, vacuous"
+    rows = [("adaptive", metric, 4.0, 5.0) for metric in ("small_share", "cost_saving")]
+    trivial = pd.DataFrame({"small_share": [0.9, 0.1], "cost_saving": [3.2, 9.0]})
+    assert decided([SHARE, COST, joint], rows, trivial=trivial)[-1] == "met, vacuous"
 
 
 def test_a_p_value_whose_metric_is_not_named_is_reported_per_metric_without_a_verdict():
     claim = Claim("p", "p < 0.001", "p", "a test", strategy="adaptive", metric="p_adjusted", tests=("paired_t",))
-    result = evaluate([claim], estimates([("random", "small_share", 0.1, 0.2)]), by_hand.comparisons())
+    result = readings([claim], evidence([("random", "small_share", 0.1, 0.2)]))
     assert result["verdict"].tolist() == ["no verdict", "no verdict"]
     assert result["reading"].tolist() == ["quality, paired_t", "cost_usd, paired_t"]
     assert result["estimate"].tolist() == [0.0012, 0.0012]
@@ -132,8 +180,8 @@ def test_no_word_order_or_other_estimate_changes_a_verdict(estimate: float, othe
     )
     rows.loc[0, "estimate"], rows.loc[2, "estimate"] = estimate, other
     renamed = replace(SHARE, name="supported", quote="supported", reading="supported", experiment="supported")
-    said = [evaluate([claim], rows.iloc[order].assign(method="supported"), by_hand.comparisons())["verdict"].item()
-            for claim in (SHARE, renamed)]  # fmt: skip
+    known = Evidence(rows.iloc[order].assign(method="supported"), NOTHING, NOTHING, by_hand.comparisons(), NO_CURVE)
+    said = [readings([claim], known)["verdict"].item() for claim in (SHARE, renamed)]
     assert said == [against_target(*ends, target=0.5, at_least=True)] * 2
 
 

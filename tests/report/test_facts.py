@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
-from slm_orchestration.report.claims import Claim, evaluate
+from slm_orchestration.report.claims import Claim, Evidence, readings
 from slm_orchestration.report.facts import fault_estimates, load_estimates, pool_counts
 from tests.figures import tables_by_hand as by_hand
 
@@ -45,10 +47,13 @@ def test_latencies_are_those_of_the_load_with_the_highest_throughput():
 def test_claims_of_a_gateway_are_tested_once_its_load_is_measured():
     throughput = Claim("throughput", "10,000 requests/s", "r", "python -m experiments.load",
                        strategy="gateway_model", metric="requests_per_second", target=10_000)  # fmt: skip
-    without = evaluate([throughput], by_hand.estimates(), by_hand.comparisons()).iloc[0]
+    nothing = by_hand.estimates().iloc[:0]
+    known = Evidence(by_hand.estimates(), nothing, nothing, by_hand.comparisons(), pd.DataFrame())
+    without = readings([throughput], known).iloc[0]
     assert (without["verdict"], without["reason"]) == ("not testable here", "python -m experiments.load")
-    both = pd.concat([by_hand.estimates(), load_estimates(load(("gateway_model", 400, 200.0)))])
-    assert evaluate([throughput], both, by_hand.comparisons())["verdict"].tolist() == ["not supported"]
+    measured = replace(known, measured=load_estimates(load(("gateway_model", 400, 200.0))))
+    found = readings([throughput], measured).iloc[0]
+    assert (found["verdict"], found["source"]) == ("not supported", "measured")
 
 
 def test_availability_is_that_under_the_worst_fault_at_the_lowest_rate_with_all_protections():
@@ -64,9 +69,8 @@ def test_availability_is_that_under_the_worst_fault_at_the_lowest_rate_with_all_
 
 def test_a_count_is_no_estimate_and_decides():
     tasks = Claim("tasks", "> 3 tasks", "r", "e", strategy="pool", metric="tasks", target=4)
-    assert evaluate([tasks], pool_counts(OUTCOMES, ["small"]), by_hand.comparisons())["verdict"].tolist() == [
-        "supported"
-    ]
-    assert evaluate([tasks], pool_counts(OUTCOMES, ["large"]), by_hand.comparisons())["verdict"].tolist() == [
-        "not supported"
-    ]
+    nothing = by_hand.estimates().iloc[:0]
+    for model, verdict in (("small", "supported"), ("large", "not supported")):
+        counted = pool_counts(OUTCOMES, [model])
+        known = Evidence(nothing, nothing, counted, by_hand.comparisons(), pd.DataFrame())
+        assert readings([tasks], known)["verdict"].tolist() == [verdict]

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from slm_orchestration.report import facts, numbers, printed_tables
-from slm_orchestration.report.claims import Claim, evaluate
+from slm_orchestration.report.claims import Claim, Evidence, quotes, readings
 from slm_orchestration.report.numbers import Source
 from slm_orchestration.report.printed_tables import PrintedTable
 from tests.figures import tables_by_hand as by_hand
@@ -50,10 +50,16 @@ def test_a_claim_is_printed_with_what_was_measured_and_why_it_was_not():
         Claim("share", "50 %", "share", "routing", strategy="adaptive", metric="small_share", target=0.5),
         Claim("load", "10,000 requests/s", "load", "needs a load test", strategy="gateway", metric="rate", target=1e4),
     ]
-    evaluated = evaluate(claims, by_hand.estimates(), by_hand.comparisons())
-    table = printed_tables.claims(named() | facts.claim_facts(evaluated, SOURCE), evaluated)
-    assert table.rows[0] == ("50 %", "share", "60.0\u00a0% [54.0\u00a0%, 66.0\u00a0%]", "–", "supported", "")
-    assert table.rows[1] == ("10,000 requests/s", "load", "–", "–", "not testable here", "needs a load test")
+    nothing = by_hand.estimates().iloc[:0]
+    evidence = Evidence(by_hand.estimates(), nothing, nothing, by_hand.comparisons(), pd.DataFrame())
+    evaluated = readings(claims, evidence)
+    quoted = quotes(evaluated, claims)
+    found = named() | facts.claim_facts(evaluated, quoted, {"": SOURCE, "estimates": SOURCE})
+    table = printed_tables.claims(found, evaluated, quoted)
+    assert table.rows[0] == ("50 % share", "60.0\u00a0% [54.0\u00a0%, 66.0\u00a0%]", "supported", "")
+    assert table.rows[1] == ("10,000 requests/s load", "–", "not testable here", "needs a load test")
+    told = printed_tables.readings(found, evaluated)
+    assert told.rows[0] == ("50 %", "share", "–", "60.0\u00a0% [54.0\u00a0%, 66.0\u00a0%]", "–", "supported")
 
 
 def test_the_sentence_names_who_beats_the_mixture_and_who_does_not():
@@ -103,7 +109,7 @@ def test_simulated_rates_stand_by_population_and_those_off_their_band_are_marked
         ("rejection", "paired_t, quality", 0.05, "inside", "alone", 200),
     ]  # fmt: skip
     simulated = pd.DataFrame(rows, columns=["rate_of", "statistic", "rate", "band", "tasks", "groups"])
-    table = printed_tables.validation(simulated)
+    table = printed_tables.validation(facts.validation(simulated, SOURCE), simulated)
     assert table.header == ("rate of", "statistic", "alone, 200", "alone, 30")
     assert table.rows == (("coverage", "cost usd", "94.8", "92.0 !"), ("rejection", "paired t, quality", "5.0", "–"))
     assert table.rules == (1,)

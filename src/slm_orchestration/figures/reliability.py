@@ -33,6 +33,15 @@ def reliability_diagrams(outcomes: pd.DataFrame, *, level: float) -> Figure:
     return figure
 
 
+def calibration_errors(outcomes: pd.DataFrame) -> dict[str, float]:
+    """Return the expected calibration error of each model of the OUTCOMES, as the diagrams print it."""
+    answered = outcomes[outcomes["confidence"].notna() & outcomes["quality"].notna()]
+    return {
+        str(model): expected_calibration_error(rows["confidence"].to_numpy(float), rows["quality"].to_numpy(float))
+        for model, rows in answered.groupby("model", sort=False)
+    }
+
+
 def _diagram(axes: Axes, predicted: np.ndarray, quality: np.ndarray, level: float) -> None:
     bins = reliability(predicted, quality)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, zorder=0)

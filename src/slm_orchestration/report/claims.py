@@ -1,13 +1,18 @@
-"""Tests of published claims: each verdict follows from an interval and the target alone."""
+"""Tests of published claims: each verdict follows from intervals and the targets alone.
+
+A claim is one published quote. It may be read in several ways: `readings` tests each, and `quotes` gives one verdict
+per quote, from the readings that decide it, all of which must hold.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import pandas as pd
 
-from slm_orchestration.statistics.strategy_matrix import CONSTANT, OVERALL, RANDOM
+from slm_orchestration.statistics.strategy_matrix import CONSTANT, MIXTURE, OVERALL, RANDOM
 from slm_orchestration.statistics.verdicts import (
     NOT_SUPPORTED,
     NOT_TESTABLE,
@@ -30,15 +35,24 @@ COLUMNS = [
     "estimate",
     "low",
     "high",
+    "split_estimate",
+    "split_low",
+    "split_high",
     "ceiling",
     "verdict",
     "reason",
+    "decides",
+    "source",
 ]
+QUOTE_COLUMNS = ["quote", "says", "readings", "verdict", "reason"]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim as published (`quote`), the reading that is tested, and its `comparison` and `scope` in words.
+    """One reading of a quote as published, and its `comparison` and `scope` in words.
+
+    Readings with `decides` decide the verdict on the quote, all together; others stand beside them. `says` is what the
+    quote claims, in words.
 
     `metric` of `strategy` over `domain` is tested against `target`, which is a minimum if `at_least`, else a maximum.
     Without a target, the column `metric` of COMPARISONS is reported for each of `tests`, without a verdict. `all_of`
@@ -60,6 +74,30 @@ class Claim:
     tests: tuple[str, ...] = ()
     comparison: str = ""
     scope: str = ""
+    says: str = ""
+    decides: bool = True
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What claims are tested on, each as ESTIMATES or COMPARISONS.
+
+    `estimates` are those of the frozen split, `cross_fitted` those over many splits, which decide where they exist,
+    `measured` what neither is: counts and the gateway. `trivial` has a row per threshold of random and the mixture,
+    and a column per metric: what routing that looks at nothing achieves.
+    """
+
+    estimates: pd.DataFrame
+    cross_fitted: pd.DataFrame
+    measured: pd.DataFrame
+    comparisons: pd.DataFrame
+    trivial: pd.DataFrame
+
+    def row(self, claim: Claim) -> tuple[pd.Series, str] | None:
+        """Return the row that decides a claim and the name of its table, or None."""
+        tables = {"cross_fit": self.cross_fitted, "estimates": self.estimates, "measured": self.measured}
+        found = ((_row_of(frame, claim), name) for name, frame in tables.items())
+        return next(((row, name) for row, name in found if row is not None), None)
 
 
 def from_rows(rows: Sequence[Mapping[str, object]]) -> list[Claim]:
@@ -80,51 +118,104 @@ def from_rows(rows: Sequence[Mapping[str, object]]) -> list[Claim]:
     return claims
 
 
-def evaluate(claims: Sequence[Claim], estimates: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per claim with the columns COLUMNS; a claim without a target has a row per comparison."""
+def readings(claims: Sequence[Claim], evidence: Evidence) -> pd.DataFrame:
+    """Return one row per reading with the columns COLUMNS; one without a target has a row per comparison."""
     by_name = {claim.name: claim for claim in claims}
     rows: list[dict[str, object]] = []
     for claim in claims:
         if claim.all_of:
-            rows.append(_joint(claim, [by_name[name] for name in claim.all_of], estimates))
+            rows.append(_joint(claim, [by_name[name] for name in claim.all_of], evidence))
         elif claim.target is None and claim.metric:
-            rows += _reported(claim, comparisons)
+            rows += _reported(claim, evidence.comparisons)
         else:
-            rows.append(_tested(claim, by_name, estimates))
+            rows.append(_tested(claim, by_name, evidence))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _tested(claim: Claim, claims: Mapping[str, Claim], estimates: pd.DataFrame) -> dict[str, object]:
-    row = _row_of(estimates, claim, claim.strategy)
-    if row is None or claim.target is None:
+def quotes(evaluated: pd.DataFrame, claims: Sequence[Claim]) -> pd.DataFrame:
+    """Return one row per quote with the columns QUOTE_COLUMNS: the names of the deciding readings, and the verdict."""
+    rows = []
+    for quote in dict.fromkeys(claim.quote for claim in claims):
+        own = [claim for claim in claims if claim.quote == quote]
+        deciding = [claim.name for claim in own if claim.decides]
+        decided = evaluated[evaluated["claim"].isin(deciding)]
+        verdict = _least(decided["verdict"])
+        reasons = [
+            f"{name.replace('_', ' ')}: {one}" if len(deciding) > 1 else reason
+            for name, one, reason in decided[["claim", "verdict", "reason"]].itertuples(index=False)
+            if reason or len(deciding) > 1
+        ]
+        says = next((claim.says for claim in own if claim.says), own[0].reading)
+        rows.append((quote, says, deciding, verdict, "; ".join(dict.fromkeys(reasons))))
+    return pd.DataFrame(rows, columns=QUOTE_COLUMNS)
+
+
+def trivial_curves(curves: pd.DataFrame, most_expensive: str) -> pd.DataFrame:
+    """Return what random and the mixture achieve at each threshold, in the metrics of claims; from CURVES."""
+    overall = curves[curves["domain"] == OVERALL]
+    last = overall[overall["strategy"] == most_expensive].iloc[0]
+    rows = overall[overall["strategy"].isin((RANDOM, MIXTURE)) & overall["threshold"].notna()]
+    return pd.DataFrame(
+        {
+            "small_share": rows["small_share"],
+            "quality": rows["quality"],
+            "retention": rows["retention"],
+            "cost_saving": last["cost_usd"] / rows["cost_usd"],
+            "latency_reduction": last["latency_s"] / rows["latency_s"],
+            # One device answers all models of a pool, so its seconds are proportional to cost.
+            "device_seconds_saved": 1 - rows["cost_usd"] / last["cost_usd"],
+        }
+    ).reset_index(drop=True)
+
+
+def _tested(claim: Claim, claims: Mapping[str, Claim], evidence: Evidence) -> dict[str, object]:
+    found = evidence.row(claim)
+    if found is None or claim.target is None:
         return _result(claim, NOT_TESTABLE, claim.experiment)
+    row, source = found
     outcome = against_target(row["low"], row["high"], target=claim.target, at_least=claim.at_least)
     reason = str(row["method"]) if outcome == NOT_TESTABLE else ""
-    if outcome == SUPPORTED and _decide(claim, estimates, RANDOM) == SUPPORTED:
-        outcome, reason = VACUOUS, "random routing meets it too"
+    if outcome == SUPPORTED and _met_trivially([claim], evidence):
+        outcome, reason = VACUOUS, "some threshold of random routing or of the mixture meets it too"
     ends = {end: row[end] for end in ("estimate", "low", "high")}
-    return _result(claim, outcome, reason) | ends | {"ceiling": _ceiling(claim, claims)}
+    frozen = _row_of(evidence.estimates, claim) if source == "cross_fit" else None
+    split = {} if frozen is None else {f"split_{end}": frozen[end] for end in ("estimate", "low", "high")}
+    return _result(claim, outcome, reason) | ends | split | {"ceiling": _ceiling(claim, claims), "source": source}
 
 
-def _joint(claim: Claim, parts: Sequence[Claim], estimates: pd.DataFrame) -> dict[str, object]:
+def _joint(claim: Claim, parts: Sequence[Claim], evidence: Evidence) -> dict[str, object]:
     """Intersection–union test: the joint claim is supported if each part is, at its own level."""
-    outcome = _weakest(parts, estimates, claim.strategy)
-    reason = "; ".join(f"{part.name}: {_decide(part, estimates, claim.strategy)}" for part in parts)
-    if outcome == SUPPORTED and _weakest(parts, estimates, RANDOM) == SUPPORTED:
-        outcome, reason = VACUOUS, "random routing meets all of them too"
+    decided = [_decide(part, evidence) for part in parts]
+    outcome = _least(decided)
+    reason = "; ".join(f"{part.name}: {verdict}" for part, verdict in zip(parts, decided, strict=True))
+    if outcome == SUPPORTED and _met_trivially(parts, evidence):
+        outcome, reason = VACUOUS, "one threshold of random routing or of the mixture meets all of them too"
     return _result(claim, outcome, reason)
 
 
-def _weakest(parts: Sequence[Claim], estimates: pd.DataFrame, strategy: str) -> str:
-    found = {_decide(part, estimates, strategy) for part in parts}
-    return next(outcome for outcome in (NOT_SUPPORTED, NOT_TESTABLE, UNDECIDED, SUPPORTED) if outcome in found)
+def _least(verdicts: Iterable[str]) -> str:
+    """Return the verdict on several parts that must all hold."""
+    found = set(verdicts)
+    order = (NOT_SUPPORTED, NOT_TESTABLE, UNDECIDED, NO_VERDICT, VACUOUS, SUPPORTED)
+    return next((outcome for outcome in order if outcome in found), NOT_TESTABLE)
 
 
-def _decide(claim: Claim, estimates: pd.DataFrame, strategy: str) -> str:
-    row = _row_of(estimates, claim, strategy)
-    if row is None or claim.target is None:
+def _decide(claim: Claim, evidence: Evidence) -> str:
+    found = evidence.row(claim)
+    if found is None or claim.target is None:
         return NOT_TESTABLE
-    return against_target(row["low"], row["high"], target=claim.target, at_least=claim.at_least)
+    return against_target(found[0]["low"], found[0]["high"], target=claim.target, at_least=claim.at_least)
+
+
+def _met_trivially(parts: Sequence[Claim], evidence: Evidence) -> bool:
+    """Return whether one threshold of random or the mixture meets all parts."""
+    meets = np.ones(len(evidence.trivial), dtype=bool)
+    for part in parts:
+        if part.metric not in evidence.trivial or part.target is None:
+            return False
+        values = evidence.trivial[part.metric]
+        meets &= (values >= part.target if part.at_least else values <= part.target).to_numpy()
+    return bool(meets.any())
 
 
 def _reported(claim: Claim, comparisons: pd.DataFrame) -> list[dict[str, object]]:
@@ -137,8 +228,10 @@ def _reported(claim: Claim, comparisons: pd.DataFrame) -> list[dict[str, object]
     if rows.empty:
         return [_result(claim, NOT_TESTABLE, claim.experiment)]
     words = "effect_name" if claim.metric == "effect_size" else "test"
+    reason = "names no metric and no comparison"
     return [
-        _result(claim, NO_VERDICT, "") | {"estimate": row[claim.metric], "reading": f"{row['metric']}, {row[words]}"}
+        _result(claim, NO_VERDICT, reason)
+        | {"estimate": row[claim.metric], "reading": f"{row['metric']}, {row[words]}", "source": "comparisons"}
         for _, row in rows.iterrows()
     ]
 
@@ -149,9 +242,9 @@ def _ceiling(claim: Claim, claims: Mapping[str, Claim]) -> float | None:
     return None if share is None or share >= 1 else 1 / (1 - share)
 
 
-def _row_of(estimates: pd.DataFrame, claim: Claim, strategy: str) -> pd.Series | None:
+def _row_of(estimates: pd.DataFrame, claim: Claim) -> pd.Series | None:
     asked = (
-        (estimates["strategy"] == strategy)
+        (estimates["strategy"] == claim.strategy)
         & (estimates["domain"] == claim.domain)
         & (estimates["metric"] == claim.metric)
     )
@@ -161,5 +254,6 @@ def _row_of(estimates: pd.DataFrame, claim: Claim, strategy: str) -> pd.Series |
 def _result(claim: Claim, outcome: str, reason: str) -> dict[str, object]:
     stated: dict[str, object] = {"claim": claim.name}
     stated |= {key: getattr(claim, key) for key in ("quote", "reading", "comparison", "scope", "strategy")}
-    blank = dict.fromkeys(("estimate", "low", "high", "ceiling"))
-    return stated | {"metric": claim.metric, "target": claim.target} | blank | {"verdict": outcome, "reason": reason}
+    blank = dict.fromkeys(COLUMNS[COLUMNS.index("estimate") : COLUMNS.index("verdict")])
+    about = {"metric": claim.metric, "target": claim.target, "decides": claim.decides, "source": ""}
+    return stated | about | blank | {"verdict": outcome, "reason": reason}

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
 from slm_orchestration.figures import naming
-from slm_orchestration.report.claims import VACUOUS
+from slm_orchestration.report.claims import NO_VERDICT, VACUOUS
 from slm_orchestration.report.numbers import Number, Source, decimal, format_metric, interval, p_value, percent, signed
-from slm_orchestration.report.printed_tables import claim_stem
+from slm_orchestration.report.printed_tables import agreement_stem, claim_stem, rate_name
 from slm_orchestration.statistics.strategy_matrix import OVERALL
 from slm_orchestration.statistics.verdicts import (
     BETTER,
@@ -30,7 +31,6 @@ from slm_orchestration.statistics.verdicts import (
 )
 
 Facts = dict[str, Number]
-# References that get a verdict against the mixture: their gain bounds what routing could reach.
 # A sentence lists at most this many names, else "the others".
 _MOST_NAMES = 3
 # The metrics that the paper's sentences name for one strategy.
@@ -124,38 +124,102 @@ def recordings(agreement: pd.DataFrame, source: Source) -> Facts:
     for name in ("same_quality", "same_answer"):
         for end, value in (("least", overall[name].min()), ("greatest", overall[name].max())):
             _put(facts, f"agreement.{name}.{end}", percent(float(value)), source, f"answers=all: {name}")
+    for row in agreement.to_dict("records"):
+        stem, where = agreement_stem(row), f"model={row['model']}, answers={row['answers']}"
+        _put(facts, f"{stem}.tasks", decimal(row["tasks"], 0), source, f"{where}: tasks")
+        for name in ("same_answer", "same_quality"):
+            _put(facts, f"{stem}.{name}", percent(row[name]), source, f"{where}: {name}")
+        ends = interval(percent(row["low"]), percent(row["high"]))
+        _put(facts, f"{stem}.same_quality.interval", ends, source, f"{where}: low, high")
+        for name in ("quality", "other_quality"):
+            _put(facts, f"{stem}.{name}", decimal(row[name]), source, f"{where}: {name}")
     return facts
 
 
-def claim_facts(evaluated: pd.DataFrame, source: Source) -> Facts:
-    """Return `claim.<name>.verdict`, `.estimate`, `.estimate.interval`, and the number of claims per verdict."""
+def claim_facts(evaluated: pd.DataFrame, quoted: pd.DataFrame, sources: Mapping[str, Source]) -> Facts:
+    """Return `claim.<reading>.verdict`, `.estimate` and `.split` with intervals, `quote.<number>.verdict`, and counts.
+
+    `evaluated` and `quoted` are those of `claims.readings` and `claims.quotes`; counts are of quotes. `sources` has the
+    file of each value of the column source, that of the quotes (""), and of measurements that of each strategy.
+    """
     facts: Facts = {}
     for row in evaluated.to_dict("records"):
-        stem, key = (
-            claim_stem(row["claim"], row["verdict"], row["reading"]),
-            f"claim={row['claim']}, reading={row['reading']}",
-        )
-        _put(facts, f"{stem}.verdict", row["verdict"], source, key)
-        if pd.notna(row["estimate"]):
-            shown = {end: _size(row["metric"], row[end]) for end in ("estimate", "low", "high")}
-            _put(facts, f"{stem}.estimate", shown["estimate"], source, key)
-            _put(facts, f"{stem}.estimate.interval", interval(shown["low"], shown["high"]), source, key)
-    tested = evaluated.drop_duplicates("claim")
-    for word in (SUPPORTED, NOT_SUPPORTED, UNDECIDED, NOT_TESTABLE, VACUOUS):
-        many = int((tested["verdict"] == word).sum())
-        _put(
-            facts,
-            f"count.claims.{word.replace(' ', '_').replace(',', '')}",
-            decimal(many, 0),
-            source,
-            f"verdict={word}",
-        )
-    _put(facts, "count.claims", decimal(len(tested), 0), source, "claims")
-    share = tested.loc[tested["claim"] == "small_share", "target"]
-    ceiling = tested["ceiling"].dropna()
-    if len(share) and len(ceiling):
-        _put(facts, "claim.small_share.target", percent(share.iloc[0]), source, "claim=small_share: target")
-        _put(facts, "claim.cost.ceiling", format_metric("cost_saving", ceiling.iloc[0]), source, "claim=cost: ceiling")
+        stem = claim_stem(row["claim"], row["verdict"], row["reading"])
+        source = sources[row["strategy"] if row["source"] == "measured" else row["source"]]
+        key = f"strategy={row['strategy']}, domain={OVERALL}, metric={row['metric']}"
+        read_by = (row["strategy"],) if row["source"] in ("estimates", "comparisons") else ()
+        _put(facts, f"{stem}.verdict", row["verdict"], source, key, read_by)
+        _put_interval(facts, f"{stem}.estimate", row, "", source, key, read_by)
+        if pd.notna(row["split_estimate"]):
+            _put_interval(facts, f"{stem}.split", row, "split_", sources["estimates"], key, (row["strategy"],))
+        if pd.notna(row["ceiling"]):
+            _put(
+                facts, f"{stem}.ceiling", format_metric("cost_saving", row["ceiling"]), sources[""], "1 / (1 - target)"
+            )
+    for number, row in enumerate(quoted.to_dict("records"), start=1):
+        _put(facts, f"quote.{number}.verdict", row["verdict"], sources[""], f"quote={row['quote']}")
+    for word in (SUPPORTED, NOT_SUPPORTED, UNDECIDED, NOT_TESTABLE, VACUOUS, NO_VERDICT):
+        many, name = int((quoted["verdict"] == word).sum()), word.replace(" ", "_").replace(",", "")
+        _put(facts, f"count.claims.{name}", decimal(many, 0), sources[""], f"verdict={word}")
+    _put(facts, "count.claims", decimal(len(quoted), 0), sources[""], "quotes")
+    share = evaluated.loc[evaluated["claim"] == "small_share", "target"]
+    if len(share):
+        _put(facts, "claim.small_share.target", percent(share.iloc[0]), sources[""], "claim=small_share: target")
+    return facts
+
+
+def _put_interval(
+    facts: Facts,
+    name: str,
+    row: Mapping[Any, Any],
+    prefix: str,
+    source: Source,
+    key: str,
+    strategies: tuple[str, ...],
+) -> None:
+    shown = {end: _size(str(row["metric"]), row[f"{prefix}{end}"]) for end in ("estimate", "low", "high")}
+    if pd.isna(row[f"{prefix}estimate"]):
+        return
+    _put(facts, name, shown["estimate"], source, f"{key}: estimate", strategies)
+    _put(facts, f"{name}.interval", interval(shown["low"], shown["high"]), source, f"{key}: low, high", strategies)
+
+
+def winner(robustness: pd.DataFrame, source: Source) -> Facts:
+    """Return the best strategy's gain corrected for having been selected, and the ranks that each may have."""
+    facts: Facts = {}
+    for row in robustness[robustness["view"] == "winner"].to_dict("records"):
+        key = f"view=winner, strategy={row['strategy']}"
+        _put(facts, "winner", naming.label(row["strategy"]), source, key)
+        _put(facts, "winner.gain", signed(row["estimate"]), source, f"{key}: estimate")
+        ends = interval(signed(row["low"]), signed(row["high"]))
+        _put(facts, "winner.gain.interval", ends, source, f"{key}: low, high")
+    ranks = robustness[(robustness["view"] == "rank") & robustness["estimate"].notna()]
+    for row in ranks.to_dict("records"):
+        words = f"{decimal(row['low'], 0)} to {decimal(row['high'], 0)}"
+        _put(facts, f"{row['strategy']}.rank", words, source, f"view=rank, strategy={row['strategy']}: low, high")
+    first = ranks.loc[ranks["low"] <= 1, "strategy"]
+    _put(facts, "count.may_be_first", decimal(len(first), 0), source, "view=rank: strategies whose interval holds 1")
+    for name in ("winner", "winner.gain", "winner.gain.interval"):
+        facts.setdefault(name, Number(name, "undetermined", None, source.table, "view=winner", source.configuration))
+    return facts
+
+
+def validation(simulated: pd.DataFrame, source: Source) -> Facts:
+    """Return `validation.<rate of>.<statistic>.<tasks>.<groups>` in percent, with ! outside the band."""
+    facts: Facts = {}
+    for row in simulated.to_dict("records"):
+        key = {name: str(row[name]) for name in ("rate_of", "statistic", "tasks", "groups")}
+        where = ", ".join(f"{name}={value}" for name, value in key.items())
+        mark = "" if row["band"] == "inside" else " !"
+        _put(facts, rate_name(row), f"{decimal(100 * row['rate'], 1)}{mark}", source, f"{where}: rate")
+    return facts
+
+
+def calibration_errors(errors: Mapping[str, float], source: Source) -> Facts:
+    """Return `ece.<model>`, the expected calibration error that the reliability diagrams print."""
+    facts: Facts = {}
+    for model, error in errors.items():
+        _put(facts, f"ece.{model}", decimal(error), source, f"model={model}: confidence and quality, ten bins")
     return facts
 
 
@@ -252,8 +316,8 @@ def _size(metric: str, value: float | None) -> str:
     return _FORMATS[metric](value) if metric in _FORMATS else format_metric(metric, value)
 
 
-def _put(facts: Facts, name: str, said: str, source: Source, row: str) -> None:
-    facts[name] = Number(name, said, None, source.table, row, source.configuration)
+def _put(facts: Facts, name: str, said: str, source: Source, row: str, strategies: tuple[str, ...] = ()) -> None:
+    facts[name] = Number(name, said, None, source.table, row, source.configuration, strategies)
 
 
 def _put_cell(facts: Facts, name: str, said: str, source: Source, cell: tuple[str, str, str, str]) -> None:

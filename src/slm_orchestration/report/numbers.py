@@ -92,6 +92,8 @@ _FORMATS = {
     "gain_over_mixture": signed,
     "gain_with_classifier": signed,
     "mean_gain": signed,
+    "cost_share_95": percent,
+    "cost_share_100": percent,
     "cost_usd": per_million,
     "latency_s": significant,
 }
@@ -107,13 +109,16 @@ def interval(low: str, high: str) -> str:
     return "" if UNDEFINED in (low, high) else f"[{low}, {high}]"
 
 
-def from_estimates(estimates: pd.DataFrame, source: Source) -> dict[str, Number]:
-    """Return `<strategy>.<metric>` and `<strategy>.<metric>.interval`; of a domain `<strategy>.<domain>.<metric>`."""
+def from_estimates(estimates: pd.DataFrame, source: Source, prefix: str = "") -> dict[str, Number]:
+    """Return `<strategy>.<metric>` and `<strategy>.<metric>.interval`; of a domain `<strategy>.<domain>.<metric>`.
+
+    `prefix` precedes each name.
+    """
     numbers: dict[str, Number] = {}
     for row in estimates.to_dict("records"):
         where = row["strategy"] if row["domain"] == OVERALL else f"{row['strategy']}.{row['domain']}"
         key = f"strategy={row['strategy']}, domain={row['domain']}, metric={row['metric']}"
-        name = f"{where}.{row['metric']}"
+        name = f"{prefix}{where}.{row['metric']}"
         text = {end: format_metric(row["metric"], row[end]) for end in ("estimate", "low", "high")}
         made = Number(
             name,

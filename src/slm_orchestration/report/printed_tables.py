@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from slm_orchestration.figures import naming
-from slm_orchestration.report.numbers import UNDEFINED, Number, decimal, interval, percent, times
+from slm_orchestration.report.numbers import UNDEFINED, Number, decimal, interval
 from slm_orchestration.statistics.strategy_matrix import MACRO
 
 Row = tuple[str, ...]
@@ -115,48 +116,89 @@ def comparisons(numbers: Mapping[str, Number], frame: pd.DataFrame, estimates: p
     return PrintedTable("comparisons", header, "llrrrr", tuple(rows), tuple(rules))
 
 
-def claims(numbers: Mapping[str, Number], evaluated: pd.DataFrame) -> PrintedTable:
-    """Return the published claims with what was measured, the arithmetic ceiling and the verdict."""
+def claims(numbers: Mapping[str, Number], evaluated: pd.DataFrame, quoted: pd.DataFrame) -> PrintedTable:
+    """Return one row per published quote: what decides it with what was measured, the verdict, and why."""
+    by_name = evaluated.drop_duplicates("claim").set_index("claim")
+    rows: list[Row] = []
+    for number, row in enumerate(quoted.to_dict("records"), start=1):
+        measured = [
+            (name, _with_interval(numbers, f"claim.{name}.estimate"))
+            for name in row["readings"]
+            if f"claim.{name}.estimate" in numbers and by_name.loc[name, "verdict"] != "no verdict"
+        ]
+        told = [f"{name}: {text}" if len(measured) > 1 else text for name, text in measured]
+        verdict = _text(numbers, f"quote.{number}.verdict")
+        rows.append((f"{row['quote']} {row['says']}".strip(), "; ".join(told) or "–", verdict, row["reason"]))
+    return PrintedTable("claims", ("claim", "measured", "verdict", "why"), "llll", tuple(rows))
+
+
+def readings(numbers: Mapping[str, Number], evaluated: pd.DataFrame) -> PrintedTable:
+    """Return every reading of the quotes: over many splits where it was, on the frozen split, ceiling and verdict."""
     rows: list[Row] = []
     for row in evaluated.to_dict("records"):
         stem = claim_stem(row["claim"], row["verdict"], row["reading"])
-        measured = _with_interval(numbers, f"{stem}.estimate") if f"{stem}.estimate" in numbers else "–"
-        ceiling = times(row["ceiling"]) if pd.notna(row["ceiling"]) else "–"
-        reading = _words(row["reading"])
-        rows.append(
-            (
-                row["quote"],
-                reading,
-                measured,
-                ceiling,
-                _text(numbers, f"{stem}.verdict"),
-                row["reason"].replace("_", " "),
-            )
-        )
-    return PrintedTable("claims", ("claim", "reading", "measured", "ceiling", "verdict", "why"), "llrrll", tuple(rows))
+        found = _with_interval(numbers, f"{stem}.estimate") if f"{stem}.estimate" in numbers else "–"
+        split = _with_interval(numbers, f"{stem}.split") if f"{stem}.split" in numbers else "–"
+        over_splits = row["source"] == "cross_fit"
+        cells = (found, split) if over_splits else ("–", found)
+        verdict = _text(numbers, f"{stem}.verdict") + ("" if row["decides"] else ", does not decide")
+        rows.append((row["quote"], _words(row["reading"]), *cells, _text(numbers, f"{stem}.ceiling"), verdict))
+    header = ("claim", "reading", "cross-fitted", "frozen split, or measured", "ceiling", "verdict")
+    return PrintedTable("readings", header, "llrrrl", tuple(rows))
 
 
-def validation(simulated: pd.DataFrame) -> PrintedTable:
+def cross_fitted(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTable:
+    """Return the results over many splits of every strategy that was evaluated so, the largest mean gain first."""
+    gains = naming.metric(estimates, "mean_gain")["estimate"].sort_values(ascending=False, kind="stable")
+    others = [name for name in naming.metric(estimates, "gain_over_mixture").index if name not in gains.index]
+    ranked = [*gains[gains.notna()].index, *others, *gains[gains.isna()].index]
+    metrics = {
+        "mean_gain": "mean gain",
+        "gain_over_mixture": "gain over the mixture",
+        "retention": "retention",
+        "cost_saving": "cost saving",
+        "small_share": "small share",
+        "cost_share_95": "cost of 95 %",
+        "cost_share_100": "cost of 100 %",
+    }
+    rows = tuple(
+        (naming.label(name), *(_with_interval(numbers, f"cross.{name}.{metric}") for metric in metrics))
+        for name in map(str, ranked)
+    )
+    return PrintedTable("cross_fitted", ("strategy", *metrics.values()), "l" + "r" * len(metrics), rows)
+
+
+def validation(numbers: Mapping[str, Number], simulated: pd.DataFrame) -> PrintedTable:
     """Return simulated rates of intervals and tests in percent, a statistic per row; ! marks rates outside their band.
 
     Columns are the populations; a rate of samples in which the statistic was defined.
     """
     populations = simulated[["tasks", "groups"]].drop_duplicates()
-    cells = {
-        (row["rate_of"], row["statistic"], row["tasks"], row["groups"]): decimal(100 * row["rate"], 1)
-        + ("" if row["band"] == "inside" else " !")
-        for row in simulated.to_dict("records")
-    }
     named = simulated[["rate_of", "statistic"]].drop_duplicates()
     rows: list[Row] = []
     rules: list[int] = []
     for kind, statistic in named.itertuples(index=False):
         if rows and rows[-1][0] != kind:
             rules.append(len(rows))
-        rates = [cells.get((kind, statistic, *which), "–") for which in populations.itertuples(index=False)]
+        rates = [
+            _text(numbers, rate_name({"rate_of": kind, "statistic": statistic, "tasks": tasks, "groups": groups}))
+            for tasks, groups in populations.itertuples(index=False)
+        ]
         rows.append((kind, statistic.replace("_", " "), *rates))
     header = ("rate of", "statistic", *(f"{tasks}, {groups}" for tasks, groups in populations.itertuples(index=False)))
     return PrintedTable("validation", header, "ll" + "r" * len(populations), tuple(rows), tuple(rules))
+
+
+def rate_name(row: Mapping[Any, Any]) -> str:
+    """Return how the number of a simulated rate is named."""
+    return "validation." + ".".join(
+        str(row[key]).replace(" ", "_") for key in ("rate_of", "statistic", "tasks", "groups")
+    )
+
+
+def agreement_stem(row: Mapping[Any, Any]) -> str:
+    """Return how the numbers of two recordings of a model's answers are named."""
+    return f"agreement.{row['model']}.{row['answers']}"
 
 
 def claim_stem(claim: str, verdict: str, reading: str) -> str:
@@ -216,17 +258,17 @@ def with_table(page: str, table: PrintedTable, command: str) -> str:
     return f"{before}{start}\n{markdown(table)}\n{end}{rest.split(end)[1]}"
 
 
-def agreement(frame: pd.DataFrame) -> PrintedTable:
+def agreement(numbers: Mapping[str, Number], frame: pd.DataFrame) -> PrintedTable:
     """Return how often two recordings of the same tasks agree, a row per model and kind of answer."""
     rows: list[Row] = []
     rules: list[int] = []
     for row in frame.to_dict("records"):
         if rows and row["model"] != frame["model"].iloc[len(rows) - 1]:
             rules.append(len(rows))
-        same_quality = f"{percent(row['same_quality'])} {interval(percent(row['low']), percent(row['high']))}"
-        qualities = (decimal(row["quality"]), decimal(row["other_quality"]))
-        counted = (decimal(row["tasks"], 0), percent(row["same_answer"]))
-        rows.append((row["model"], row["answers"], *counted, same_quality, *qualities))
+        stem = agreement_stem(row)
+        cells = [_text(numbers, f"{stem}.{name}") for name in ("tasks", "same_answer")]
+        qualities = [_text(numbers, f"{stem}.{name}") for name in ("quality", "other_quality")]
+        rows.append((row["model"], row["answers"], *cells, _with_interval(numbers, f"{stem}.same_quality"), *qualities))
     header = ("model", "answers", "tasks", "same words", "same quality", "mean quality", "of the second")
     return PrintedTable("agreement", header, "llrrrrr", tuple(rows), tuple(rules))
 

@@ -8,13 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from slm_orchestration import tables
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.operating_point import OperatingPoint
 from slm_orchestration.routing.outcome_matrix import PAID, OutcomeMatrix
 from slm_orchestration.routing.references import mixture_models
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, Strategy, declared, shown
+from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.metrics import mixture
+from slm_orchestration.statistics.sensitivity import over_refits
+from slm_orchestration.statistics.strategy_matrix import OVERALL
 from slm_orchestration.studies.curve_metrics import SweptStrategy, mean_gain
 
 SHARES = {"fit": 0.3, "calibration": 0.2, "evaluation": 0.5}
@@ -130,6 +134,37 @@ def cost_share_at(curve: pd.DataFrame, quality: float) -> float:
     if first == 0:
         return float(cost[0])
     return float(np.interp(quality, reached[first - 1 : first + 1], cost[first - 1 : first + 1]))
+
+
+def fold_estimates(points: pd.DataFrame, curves: pd.DataFrame, *, folds: int, level: float) -> pd.DataFrame:
+    """Return ESTIMATES of every strategy over all folds: the mean of each metric, its interval corrected for overlap.
+
+    `points` and `curves` are those of `refit`, of all folds. Beside METRICS, cost_share_95 and cost_share_100 are the
+    share of the most expensive model's cost at which that much of its quality is reached, without an interval.
+    """
+    rows: list[dict[str, object]] = []
+    tasks = int(curves.groupby(["repeat", "strategy", "threshold"], dropna=False)["tasks"].sum().max())
+    for strategy, values in points.groupby("strategy"):
+        curve = curves[curves["strategy"] == strategy]
+        for metric in METRICS:
+            row: dict[str, object] = {"strategy": strategy, "metric": metric, "method": f"mean of {len(values)} fits"}
+            try:
+                effect = over_refits(
+                    values[metric].to_numpy(float), test_over_training=1 / folds / SHARES["fit"], level=level
+                )
+            except UndefinedStatistic as reason:
+                rows.append(row | {"method": f"undefined: {reason}"})
+                continue
+            method = f"mean of {len(values)} fits, variance corrected for overlap (Nadeau & Bengio 2003)"
+            rows.append(row | {"estimate": effect.estimate, "low": effect.low, "high": effect.high, "method": method})
+        for share in (95, 100):
+            reached = cost_share_at(curve, share / 100 * float(curve["quality_of_last"].mean()))
+            method = (
+                "mean curve of all folds; no interval computed" if np.isfinite(reached) else "undefined: never reached"
+            )
+            rows.append({"strategy": strategy, "metric": f"cost_share_{share}", "estimate": reached, "method": method})
+    frame = pd.DataFrame(rows, columns=["strategy", "metric", "estimate", "low", "high", "method"])
+    return tables.conform(frame.assign(domain=OVERALL, level=level, tasks=tasks), tables.ESTIMATES)
 
 
 def _mean_gain(
