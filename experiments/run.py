@@ -26,6 +26,7 @@ from experiments.setup.leaderboard import show_leaderboard
 from experiments.setup.tracking import log_sweep
 from slm_orchestration import artifacts, tables
 from slm_orchestration.routing import replay, sweep
+from slm_orchestration.routing.isolated import IsolatedRouter
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
 from slm_orchestration.routing.references import mixture_models
 from slm_orchestration.routing.replay import Overhead
@@ -34,6 +35,8 @@ from slm_orchestration.routing.strategy import (
     PRIVILEGES,
     FittedRoutedStrategy,
     FittedStrategy,
+    RoutedStrategy,
+    Strategy,
     declared,
     shown,
 )
@@ -53,6 +56,7 @@ TABLES = {
     "operating_points": tables.OPERATING_POINTS,
     "curve_metrics": tables.ESTIMATES,
 }
+_WITH_ROUTER = f"{RoutedStrategy.__module__}.{RoutedStrategy.__name__}"
 _MAY_BE_UNKNOWN = {"cost_usd": "USD / 1,000 tasks", "latency_s": "latency s"}
 
 
@@ -84,7 +88,7 @@ def main(cfg: DictConfig) -> int:
 
 
 def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
-    configured = instantiate(cfg.routing.strategy, _convert_="all")
+    configured = _configured(cfg)
     outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     calibration = outcomes.where("calibration")
     strategy = configured.fit(outcomes.where("fit"), calibration)
@@ -97,6 +101,21 @@ def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
         tables.write(frame, TABLES[name], paths[name], metadata=inputs.metadata(cfg, asked))
     _write_hull(Path(cfg.paths.results) / "hull.json", calibration)
     artifacts.write_text(folder / "config.yaml", asked)
+
+
+def _configured(cfg: DictConfig) -> Strategy:
+    """Return the configured strategy; with isolated=true its router is built in a confined process, and only there."""
+    node = cfg.routing.strategy
+    if not cfg.isolated:
+        return instantiate(node, _convert_="all")
+    if "router" not in node or node["_target_"] != _WITH_ROUTER:
+        raise ValueError(f"isolated=true: {cfg.routing.name} has no router with a rule, and nothing else is isolated")
+    router = json.dumps(OmegaConf.to_container(node.router, resolve=True))
+    elsewhere = {"_target_": f"{IsolatedRouter.__module__}.{IsolatedRouter.__name__}", "configured": router}
+    return instantiate(
+        OmegaConf.merge(OmegaConf.masked_copy(node, [key for key in node if key != "router"]), {"router": elsewhere}),
+        _convert_="all",
+    )
 
 
 def _replayed(

@@ -35,7 +35,7 @@ def test_a_report_prints_all_paths_and_gives_the_same_bytes_again(cfg: DictConfi
     report.main(cfg)
     printed = capsys.readouterr().out
     adaptive = next(line for line in printed.splitlines() if line.startswith("adaptive"))
-    for cell in ("60.0\u00a0%", "0.875", "2.00×", "+0.170\u00a0[+0.050,\u00a0+0.300]", "beats the mixture"):
+    for cell in ("60.0\u00a0%", "0.875", "2.00×", "+0.170\u00a0[+0.050,\u00a0+0.300]", "better"):
         assert cell in adaptive
     for path in (Path(cfg.paths.paper) / "paper.pdf", Path(cfg.paths.figures) / "cost_quality.pdf"):
         assert str(path) in printed
