@@ -28,7 +28,7 @@ from slm_orchestration import artifacts, tables
 from slm_orchestration.routing import replay, sweep
 from slm_orchestration.routing.isolated import IsolatedRouter
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
-from slm_orchestration.routing.references import mixture_models
+from slm_orchestration.routing.references import mixture_models, most_expensive_always
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.strategy import (
     FEEDBACK,
@@ -57,6 +57,7 @@ TABLES = {
     "curve_metrics": tables.ESTIMATES,
 }
 _WITH_ROUTER = f"{RoutedStrategy.__module__}.{RoutedStrategy.__name__}"
+_NO_THRESHOLD = "has no threshold"
 _MAY_BE_UNKNOWN = {"cost_usd": "USD / 1,000 tasks", "latency_s": "latency s"}
 
 
@@ -130,13 +131,18 @@ def _replayed(
         before = replay.replay(name, tuned[name], calibration, overhead=overhead)
         point = rule.choose(before, calibration)
         replayed = replay.replay(name, choices, evaluation, overhead=overhead)
-        parts["decisions"].append(replay.decisions(replayed, evaluation))
+        at, threshold = (replayed, point.position), choices.thresholds[point.position]
         parts["curves"].append(replay.curves(replayed, evaluation))
-        threshold = choices.thresholds[point.position]
-        parts["operating_points"].append(_point(name, threshold, point.reason, len(calibration)))
+        parts["decisions"].append(replay.decisions(replayed, evaluation))
+        if point.most_expensive_always:
+            at, threshold = (most_expensive_always(name, evaluation), 0), np.nan
+            parts["decisions"].append(replay.decisions(at[0], evaluation))
+            parts["curves"].append(replay.curves(at[0], evaluation))
+        reason = _NO_THRESHOLD if np.isnan(choices.thresholds).all() else point.reason
+        parts["operating_points"].append(_point(name, threshold, reason, len(calibration)))
         if reads & PRIVILEGES:
             parts["curve_metrics"].append(_privileged(name, reads, len(evaluation), cfg.statistics.level))
-        if np.isnan(threshold):
+        if np.isnan(choices.thresholds).all():
             continue  # without thresholds there is no curve
         if FEEDBACK in reads:
             costs = before.cost_usd.mean(axis=1)
@@ -151,7 +157,7 @@ def _replayed(
             on_calibration=_changes(strategy, before, calibration, overhead),
             on_evaluation=_changes(strategy, replayed, evaluation, overhead),
             score=pair_score(strategy, evaluation),
-            point=(replayed.quality[point.position], replayed.cost_usd[point.position]),
+            point=(at[0].quality[at[1]], at[0].cost_usd[at[1]]),
         )
         parts["curve_metrics"].append(curve_metrics(swept, _resampling(cfg)))
     nothing = {name: pd.DataFrame(columns=schema.names) for name, schema in TABLES.items()}
@@ -186,7 +192,6 @@ def _resampling(cfg: DictConfig) -> Resampling:
 
 
 def _point(strategy: str, threshold: float, reason: str, tasks: int) -> pd.DataFrame:
-    reason = "has no threshold" if np.isnan(threshold) else reason
     return pd.DataFrame({"strategy": [strategy], "threshold": [threshold], "chosen_by": [reason], "tasks": [tasks]})
 
 
@@ -202,8 +207,8 @@ def _print_curves(curves: pd.DataFrame, points: pd.DataFrame) -> None:
         print(f"\n{strategy}, {int(curve['tasks'].iloc[0])} evaluation tasks")
         print(_text(curve).to_string(index=False))
     for strategy, threshold, reason in zip(points["strategy"], points["threshold"], points["chosen_by"], strict=True):
-        if pd.notna(threshold):
-            print(f"\n* {strategy}: threshold {threshold:g}, {reason}")
+        if reason != _NO_THRESHOLD:
+            print(f"\n* {strategy}: {'no threshold' if pd.isna(threshold) else f'threshold {threshold:g}'}, {reason}")
 
 
 def _text(curve: pd.DataFrame) -> pd.DataFrame:

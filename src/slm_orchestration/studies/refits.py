@@ -10,7 +10,7 @@ import numpy as np
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.operating_point import OperatingPoint
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.routing.references import mixture_models
+from slm_orchestration.routing.references import mixture_models, most_expensive_always
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, Strategy, declared, shown
 from slm_orchestration.statistics.metrics import mixture
@@ -68,8 +68,10 @@ def refit(
     rows: list[dict[str, object]] = []
     for name, choices in fitted.choose(shown(fitted, reads, evaluation), thresholds).items():
         on_calibration = replay.replay(name, tuned[name], calibration, overhead=overhead)
-        point = operating_point.choose(on_calibration, calibration).position
-        replayed = replay.replay(name, choices, evaluation, overhead=overhead)
+        chosen = operating_point.choose(on_calibration, calibration)
+        replayed, point = replay.replay(name, choices, evaluation, overhead=overhead), chosen.position
+        if chosen.most_expensive_always:
+            replayed, point = most_expensive_always(name, evaluation), 0
         quality, cost = float(replayed.quality[point].mean()), float(replayed.cost_usd[point].mean())
         quality_of_last, cost_of_last = evaluation.quality[:, -1].mean(), evaluation.cost_usd[:, -1].mean()
         values = (
