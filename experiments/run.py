@@ -24,14 +24,17 @@ from experiments.setup.leaderboard import show_leaderboard
 from experiments.setup.tracking import log_sweep
 from slm_orchestration import artifacts, tables
 from slm_orchestration.routing import replay, sweep
+from slm_orchestration.routing.isolated import IsolatedRouter
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
-from slm_orchestration.routing.references import mixture_models
+from slm_orchestration.routing.references import mixture_models, most_expensive_always
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.strategy import (
     FEEDBACK,
     PRIVILEGES,
     FittedRoutedStrategy,
     FittedStrategy,
+    RoutedStrategy,
+    Strategy,
     declared,
     shown,
 )
@@ -51,6 +54,8 @@ TABLES = {
     "operating_points": tables.OPERATING_POINTS,
     "curve_metrics": tables.ESTIMATES,
 }
+_WITH_ROUTER = f"{RoutedStrategy.__module__}.{RoutedStrategy.__name__}"
+_NO_THRESHOLD = "has no threshold"
 _MAY_BE_UNKNOWN = {"cost_usd": "USD / 1,000 tasks", "latency_s": "latency s"}
 
 
@@ -82,7 +87,7 @@ def main(cfg: DictConfig) -> int:
 
 
 def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
-    configured = instantiate(cfg.routing.strategy, _convert_="all")
+    configured = _configured(cfg)
     outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     calibration = outcomes.where("calibration")
     strategy = configured.fit(outcomes.where("fit"), calibration)
@@ -97,6 +102,21 @@ def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
     artifacts.write_text(folder / "config.yaml", asked)
 
 
+def _configured(cfg: DictConfig) -> Strategy:
+    """Return the configured strategy; with isolated=true its router is built in a confined process, and only there."""
+    node = cfg.routing.strategy
+    if not cfg.isolated:
+        return instantiate(node, _convert_="all")
+    if "router" not in node or node["_target_"] != _WITH_ROUTER:
+        raise ValueError(f"isolated=true: {cfg.routing.name} has no router with a rule, and nothing else is isolated")
+    router = json.dumps(OmegaConf.to_container(node.router, resolve=True))
+    elsewhere = {"_target_": f"{IsolatedRouter.__module__}.{IsolatedRouter.__name__}", "configured": router}
+    return instantiate(
+        OmegaConf.merge(OmegaConf.masked_copy(node, [key for key in node if key != "router"]), {"router": elsewhere}),
+        _convert_="all",
+    )
+
+
 def _replayed(
     cfg: DictConfig, strategy: FittedStrategy, reads: frozenset[str], outcomes: OutcomeMatrix, overhead: Overhead
 ) -> dict[str, pd.DataFrame]:
@@ -109,13 +129,18 @@ def _replayed(
         before = replay.replay(name, tuned[name], calibration, overhead=overhead)
         point = rule.choose(before, calibration)
         replayed = replay.replay(name, choices, evaluation, overhead=overhead)
-        parts["decisions"].append(replay.decisions(replayed, evaluation))
+        at, threshold = (replayed, point.position), choices.thresholds[point.position]
         parts["curves"].append(replay.curves(replayed, evaluation))
-        threshold = choices.thresholds[point.position]
-        parts["operating_points"].append(_point(name, threshold, point.reason, len(calibration)))
+        parts["decisions"].append(replay.decisions(replayed, evaluation))
+        if point.most_expensive_always:
+            at, threshold = (most_expensive_always(name, evaluation), 0), np.nan
+            parts["decisions"].append(replay.decisions(at[0], evaluation))
+            parts["curves"].append(replay.curves(at[0], evaluation))
+        reason = _NO_THRESHOLD if np.isnan(choices.thresholds).all() else point.reason
+        parts["operating_points"].append(_point(name, threshold, reason, len(calibration)))
         if reads & PRIVILEGES:
             parts["curve_metrics"].append(_privileged(name, reads, len(evaluation), cfg.statistics.level))
-        if np.isnan(threshold):
+        if np.isnan(choices.thresholds).all():
             continue  # without thresholds there is no curve
         if FEEDBACK in reads:
             costs = before.cost_usd.mean(axis=1)
@@ -130,7 +155,7 @@ def _replayed(
             on_calibration=_changes(strategy, before, calibration, overhead),
             on_evaluation=_changes(strategy, replayed, evaluation, overhead),
             score=pair_score(strategy, evaluation),
-            point=(replayed.quality[point.position], replayed.cost_usd[point.position]),
+            point=(at[0].quality[at[1]], at[0].cost_usd[at[1]]),
         )
         parts["curve_metrics"].append(curve_metrics(swept, _resampling(cfg)))
     nothing = {name: pd.DataFrame(columns=schema.names) for name, schema in TABLES.items()}
@@ -165,7 +190,6 @@ def _resampling(cfg: DictConfig) -> Resampling:
 
 
 def _point(strategy: str, threshold: float, reason: str, tasks: int) -> pd.DataFrame:
-    reason = "has no threshold" if np.isnan(threshold) else reason
     return pd.DataFrame({"strategy": [strategy], "threshold": [threshold], "chosen_by": [reason], "tasks": [tasks]})
 
 
@@ -181,8 +205,8 @@ def _print_curves(curves: pd.DataFrame, points: pd.DataFrame) -> None:
         print(f"\n{strategy}, {int(curve['tasks'].iloc[0])} evaluation tasks")
         print(_text(curve).to_string(index=False))
     for strategy, threshold, reason in zip(points["strategy"], points["threshold"], points["chosen_by"], strict=True):
-        if pd.notna(threshold):
-            print(f"\n* {strategy}: threshold {threshold:g}, {reason}")
+        if reason != _NO_THRESHOLD:
+            print(f"\n* {strategy}: {'no threshold' if pd.isna(threshold) else f'threshold {threshold:g}'}, {reason}")
 
 
 def _text(curve: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,8 @@
     python -m experiments.validate_guarantee operating_point=retention_95 operating_point.delta=0.1
 
 Prints, for 500 repetitions of 500, 1,000 and 4,000 calibration tasks, the share whose chosen threshold truly keeps less
-than the target, with the plug-in choice and the cheapest threshold that truly keeps it for comparison.
+than the target, with the plug-in choice and the cheapest threshold that truly keeps it for comparison; and for groups
+of 4 and 10 dependent tasks, with the same rule where it ignores that they are.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from omegaconf import DictConfig
 
 from experiments.setup.config import entry
 from slm_orchestration.routing.operating_point import GuaranteedRetention
-from slm_orchestration.studies.guarantee import simulate
+from slm_orchestration.studies.guarantee import Draws, simulate
 
 REPETITIONS = 500
 
@@ -27,10 +28,12 @@ def main(cfg: DictConfig) -> None:
         raise ValueError("only a guaranteed retention is simulated: add operating_point=retention_95")
     guarantee = {"target": point.target, "delta": point.delta}
     frames = [
-        simulate(tasks=tasks, repetitions=REPETITIONS, seed=cfg.seed, **guarantee).assign(tasks=tasks)
-        for tasks in (500, 1000, 4000)
+        simulate(Draws(tasks, REPETITIONS, size), seed=cfg.seed, **guarantee).assign(
+            **{"tasks": tasks, "per group": size}
+        )
+        for tasks, size in ((500, 1), (1000, 1), (4000, 1), (1000, 4), (4000, 4), (1000, 10), (4000, 10))
     ]
-    table = pd.concat(frames).set_index(["tasks", "rule"])
+    table = pd.concat(frames).set_index(["tasks", "per group", "rule"])
     print(f"retention of {point.target:g}, {REPETITIONS} repetitions; a guarantee may miss it in {point.delta:g}")
     print(table.to_string(float_format="{:.3f}".format))
 

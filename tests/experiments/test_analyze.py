@@ -8,7 +8,7 @@ from experiments import analyze, run
 from slm_orchestration import tables
 from tests.experiments.by_hand import MODELS, configured, write_suite
 
-ROUTINGS = ("constant", "guess", "mixture", "heuristic")
+ROUTINGS = ("constant", "guess", "mixture", "length")
 
 
 def analysed(folder: Path, *overrides: str) -> Path:
@@ -30,9 +30,9 @@ def test_every_strategy_is_estimated_and_compared(runs):
     results = analysed(runs)
     estimates = tables.read(results / "estimates.parquet", tables.ESTIMATES)
     comparisons = tables.read(results / "comparisons.parquet", tables.COMPARISONS)
-    assert set(estimates["strategy"]) == {*(f"always_{model}" for model in MODELS), "guess", "mixture", "heuristic"}
+    assert set(estimates["strategy"]) == {*(f"always_{model}" for model in MODELS), "guess", "mixture", "length"}
     assert set(comparisons["baseline"]) == {f"always_{list(MODELS)[-1]}", "mixture"}
-    quality = estimates.query("strategy == 'heuristic' and domain == 'overall' and metric == 'quality'").iloc[0]
+    quality = estimates.query("strategy == 'length' and domain == 'overall' and metric == 'quality'").iloc[0]
     assert 0 <= quality["low"] <= quality["estimate"] <= quality["high"] <= 1
 
 
@@ -57,13 +57,13 @@ def test_power_says_how_many_tasks_and_what_each_suite_can_show(runs, capsys):
     printed = capsys.readouterr().out
     assert "Tasks needed if retention is 0.95, from the variance of 60 tasks" in printed
     assert "interval ± 0.02" in printed and "shown > 0.93 (80 % power)" in printed
-    assert "heuristic" in printed and "standard (500 tasks)" in printed
+    assert "length" in printed and "standard (500 tasks)" in printed
 
 
 def test_bands_robustness_and_counts_are_written_with_the_estimates(runs):
     results = analysed(runs)
     bands = tables.read(results / "bands.parquet", tables.BANDS)
-    assert set(bands["strategy"]) == {"heuristic", "mixture"}
+    assert set(bands["strategy"]) == {"length", "mixture"}
     assert (bands.dropna()["low"] <= bands.dropna()["estimate"]).all()
     measured = (
         tables.read(results / "measured.parquet", tables.ESTIMATES).query("strategy == 'pool'").set_index("metric")

@@ -11,7 +11,7 @@ from slm_orchestration.routing.operating_point import (
     Retention,
     operating_point_for,
 )
-from slm_orchestration.routing.references import one_model_each
+from slm_orchestration.routing.references import most_expensive_always, one_model_each
 from slm_orchestration.routing.replay import Overhead, replay
 from tests.routing.tables_by_hand import matrix
 
@@ -105,8 +105,26 @@ def test_a_fixed_threshold_beyond_1_is_refused():
 
 def test_a_guarantee_needs_more_than_four_tasks_and_says_so():
     chosen = GuaranteedRetention(target=0.95, delta=0.05, seed=0).choose(_replayed(LARGE_ON), OUTCOMES)
-    assert chosen.position == 0
-    assert "no threshold is certified" in chosen.reason
+    assert chosen.most_expensive_always and not chosen.certified
+    assert chosen.reason.startswith("the most expensive model always: no threshold is certified to keep 0.95")
+
+
+def test_where_threshold_0_loses_too_much_the_most_expensive_model_stays():
+    # At threshold 0 the small model serves all, as it is predicted to be better: only always-L keeps the quality.
+    outcomes = matrix([[0, 1]] * 400)
+    replayed = replay("s", one_model_each(np.zeros((1, 400), int), 2, np.array([0.0])), outcomes, overhead=Overhead())
+    assert GuaranteedRetention(target=0.95, delta=0.05, seed=0).choose(replayed, outcomes).most_expensive_always
+    stays = most_expensive_always("s", outcomes)
+    assert stays.quality.tolist() == [[1.0] * 400] and stays.cost_usd.tolist() == [[10.0] * 400]
+
+
+def test_a_guarantee_bets_on_groups_and_not_on_their_tasks():
+    # The same 4000 tasks certify nothing where they are four copies of one question.
+    many = matrix([[1, 1]] * 4000)
+    large_on = one_model_each(np.array([[1] * 4000, [0] * 4000]), 2, np.array([0.0, 1.0]))
+    replayed = replay("s", large_on, many, overhead=Overhead())
+    many.tasks["group"] = np.arange(4000) // 1000
+    assert GuaranteedRetention(target=0.95, delta=0.05, seed=0).choose(replayed, many).most_expensive_always
 
 
 def test_a_guarantee_over_many_tasks_certifies_what_loses_little():

@@ -54,7 +54,7 @@ _NO_ANSWERS = pd.DataFrame(
     {name: pd.Series(dtype=object) for name in ("row", "model", *ANSWER_COLUMNS, "samples")}
 ).astype({"row": int, "confidence": float, "completion_tokens": float})
 # The answer columns that must be recorded for a router that does not list in `uses` which of them it needs.
-_DEFAULT_USES = frozenset({"answer", "confidence", "completion_tokens"})
+DEFAULT_USES = frozenset({"answer", "confidence", "completion_tokens"})
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def missing_inputs(strategy: object, outcomes: OutcomeMatrix) -> str | None:
     if not_recorded := sorted(kinds - {"prompt", "answer"}):
         return f"it reads {not_recorded[0].removesuffix('s')}s of models, which were not recorded"
     if "answer" in kinds:
-        for column in sorted(getattr(router, "uses", _DEFAULT_USES)):
+        for column in sorted(getattr(router, "uses", DEFAULT_USES)):
             if missing := int(outcomes.answers[column].isna().sum()):
                 return f"it reads each answer's {column}, and {missing} of {len(outcomes.answers)} answers have none"
     return None

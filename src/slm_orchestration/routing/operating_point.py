@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.replay import Replayed
-from slm_orchestration.statistics.guarantees import betting_p_values, certified
+from slm_orchestration.statistics.guarantees import betting_p_values, certified, group_means
 
 AIMS = ("retention", "same_quality", "budget", "best_quality")
 AIMS_IN_WORDS = f"{', '.join(AIMS[:-1])} or {AIMS[-1]}"
@@ -18,11 +18,15 @@ AIMS_IN_WORDS = f"{', '.join(AIMS[:-1])} or {AIMS[-1]}"
 
 @dataclass(frozen=True)
 class Chosen:
-    """The chosen position among the replayed thresholds, why it was chosen, and whether its target is certified."""
+    """The chosen position among the replayed thresholds, why it was chosen, and whether its target is certified.
+
+    With `most_expensive_always`, no threshold is taken: the most expensive model is called on every task.
+    """
 
     position: int
     reason: str
     certified: bool = False
+    most_expensive_always: bool = False
 
 
 class OperatingPoint(Protocol):
@@ -131,9 +135,11 @@ class BestQuality:
 class GuaranteedRetention:
     """The cheapest threshold certified to keep `target` of the most expensive model's quality, at level 1 - delta.
 
-    Learn-then-Test in the order of thresholds from 0, where cost is highest, on the loss target·q_L - q_r per
-    calibration task (q_L of the most expensive model, q_r of the strategy). The guarantee is for the mean over
-    exchangeable tasks, not per domain. Source: Angelopoulos et al. 2021, "Learn then Test".
+    Learn-then-Test on the loss target·q_L - q_r (q_L of the most expensive model, q_r of the strategy), betting on the
+    means of groups of calibration tasks. The sequence starts at calling the most expensive model always, which keeps
+    its own quality and needs no test, and goes through the thresholds from 0, where cost is highest. If the first
+    threshold fails, nothing is certified and the most expensive model stays. The guarantee is for the mean over
+    exchangeable groups, not per domain. Source: Angelopoulos et al. 2021, "Learn then Test".
     """
 
     target: float
@@ -144,12 +150,13 @@ class GuaranteedRetention:
         return []
 
     def choose(self, replayed: Replayed, calibration: OutcomeMatrix) -> Chosen:
-        order = np.random.default_rng(self.seed).permutation(len(calibration))
-        loss = (self.target * calibration.quality[:, -1] - replayed.quality)[:, order]
+        loss = self.target * calibration.quality[:, -1] - replayed.quality
+        loss = group_means(loss, calibration.tasks["group"], rng=np.random.default_rng(self.seed))
         count = certified(betting_p_values(loss, 0.0, bounds=(-1.0, self.target)), delta=self.delta)
         certainty = f"probability {1 - self.delta:g}"
         if count == 0:
-            return Chosen(0, f"most expensive: no threshold is certified to keep {self.target:g} with {certainty}")
+            reason = f"the most expensive model always: no threshold is certified to keep {self.target:g}"
+            return Chosen(0, f"{reason} with {certainty}", most_expensive_always=True)
         return Chosen(count - 1, f"cheapest certified to keep {self.target:g} with {certainty}", certified=True)
 
 
@@ -158,8 +165,8 @@ class GuaranteedBudget:
     """The most expensive threshold certified to stay within a budget with probability 1 - delta.
 
     `measure` cost: the mean cost is at most `target` of the most expensive model's. small_share: at least `target` of
-    the tasks call small models only. Learn-then-Test in the order of thresholds from 1, where cost is lowest. As costs
-    have no upper bound of their own, the guarantee is for tasks that cost no more than any calibration task.
+    the tasks call small models only. Learn-then-Test on the means of groups, from threshold 1, where cost is lowest. As
+    costs have no upper bound of their own, the guarantee is for tasks that cost no more than any calibration task.
     """
 
     measure: str
@@ -179,8 +186,8 @@ class GuaranteedBudget:
             bounds = (-largest, largest)
         else:
             raise ValueError(f"operating_point.measure is {self.measure!r}; allowed is cost or small_share")
-        order = np.random.default_rng(self.seed).permutation(len(calibration))
-        in_sequence = np.asarray(loss[::-1, order], dtype=np.float64)
+        rng = np.random.default_rng(self.seed)
+        in_sequence = group_means(np.asarray(loss[::-1], dtype=np.float64), calibration.tasks["group"], rng=rng)
         count = certified(betting_p_values(in_sequence, 0.0, bounds=bounds), delta=self.delta)
         asked, last = f"{self.measure} {self.target:g} with probability {1 - self.delta:g}", len(loss) - 1
         if count == 0:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
+from slm_orchestration.routing.replay import Overhead, Replayed, replay
 from slm_orchestration.routing.rules import GUESS, Choices
 from slm_orchestration.routing.strategy import relative_cost
 from slm_orchestration.statistics.curves import upper_hull
@@ -140,6 +141,15 @@ class FittedDomainTable:
         weight = thresholds[:, None, None]
         chosen = ((1 - weight) * quality - weight * self.relative_cost).argmax(axis=2)
         return {"domain_table_given": one_model_each(chosen, len(outcomes.models), thresholds)}
+
+
+def most_expensive_always(strategy: str, outcomes: OutcomeMatrix) -> Replayed:
+    """Return the replay of a strategy that had no certified threshold: it calls the most expensive model on every task.
+
+    Its router is not asked and not paid.
+    """
+    choices = one_model_each(np.full((1, len(outcomes)), len(outcomes.models) - 1), len(outcomes.models), _NO_THRESHOLD)
+    return replay(strategy, choices, outcomes, overhead=Overhead())
 
 
 def drawn_at_random(shares: NDArray[np.float64], thresholds: NDArray[np.float64]) -> Choices:

@@ -7,7 +7,7 @@ means of bounded random variables by betting".
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 _LARGEST_BET = 0.75  # of the bet at which one worst outcome would lose everything
 
@@ -15,8 +15,8 @@ _LARGEST_BET = 0.75  # of the bet at which one worst outcome would lose everythi
 def betting_p_values(values: NDArray[np.float64], mean: float, *, bounds: tuple[float, float]) -> NDArray[np.float64]:
     """Return, per row, a p-value of "the true mean is at least `mean`" for values within `bounds`.
 
-    `values` is tests × tasks, the tasks in an exchangeable order. Before each value, the test stakes an amount that
-    depends on the earlier values only; under the hypothesis the capital exceeds 1/p with a
+    `values` is tests × groups (see `group_means`), in an exchangeable order. Before each value, the test stakes an
+    amount that depends on the earlier values only; under the hypothesis the capital exceeds 1/p with a
     probability of at most p (Ville), so p = 1 / largest capital. Raises ValueError if a value or `mean` lies outside
     `bounds`.
     """
@@ -24,10 +24,22 @@ def betting_p_values(values: NDArray[np.float64], mean: float, *, bounds: tuple[
     if not low <= mean <= high or values.min() < low or values.max() > high:
         raise ValueError(f"values and the mean tested must lie within {low:g} to {high:g}")
     scaled, tested = (values - low) / (high - low), (mean - low) / (high - low)
-    tasks = scaled.shape[1]
-    stake = np.minimum(_stakes(scaled, tasks), _LARGEST_BET / max(1 - tested, 1e-12))
+    count = scaled.shape[1]
+    stake = np.minimum(_stakes(scaled, count), _LARGEST_BET / max(1 - tested, 1e-12))
     capital = np.log1p(stake * (tested - scaled)).cumsum(axis=1)
     return np.exp(-np.maximum(capital.max(axis=1), 0.0))
+
+
+def group_means(values: NDArray[np.float64], groups: ArrayLike, *, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return tests × groups in random order: the mean of `values` (tests × tasks) over the tasks of each group.
+
+    Tasks that share context are not independent, and a bet on each of them counts the same evidence several times;
+    groups are exchangeable. The mean tested is then that over groups.
+    """
+    names, code = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    sizes = np.bincount(code)
+    sums = np.stack([np.bincount(code, row, minlength=names.size) for row in np.asarray(values, dtype=np.float64)])
+    return (sums / sizes)[:, rng.permutation(names.size)]
 
 
 def certified(p_values: NDArray[np.float64], *, delta: float) -> int:

@@ -14,7 +14,7 @@ from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, imported_mat
 from slm_orchestration.routing.replay import Overhead, replay
 from slm_orchestration.routing.strategy import FittedRoutedStrategy
 from slm_orchestration.statistics.comparisons import holm
-from slm_orchestration.statistics.guarantees import betting_p_values
+from slm_orchestration.statistics.guarantees import betting_p_values, group_means
 from slm_orchestration.studies.advice import Advice
 from slm_orchestration.studies.wording import paragraph
 
@@ -83,7 +83,8 @@ def _prompt_tests(advice: Advice, before: OutcomeMatrix, new: Imported) -> list[
 
 def _quality_test(advice: Advice, target: float, before: OutcomeMatrix, new: OutcomeMatrix) -> DriftTest:
     kept, retention = zip(*(_kept(advice, target, outcomes) for outcomes in (before, new)), strict=True)
-    p_value = float(betting_p_values(kept[1][None], 0.0, bounds=(-target, 1.0))[0])
+    means = group_means(kept[1][None], new.tasks["group"], rng=np.random.default_rng(advice.settings.seed))
+    p_value = float(betting_p_values(means, 0.0, bounds=(-target, 1.0))[0])
     meaning = f"less than {target:.0%} of the most expensive model's quality is kept: choose the threshold again"
     significant = p_value <= advice.settings.delta
     return DriftTest("retention", retention[0], retention[1], p_value, significant, meaning)

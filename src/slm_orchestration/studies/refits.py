@@ -12,7 +12,7 @@ from slm_orchestration import tables
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.operating_point import OperatingPoint
 from slm_orchestration.routing.outcome_matrix import PAID, OutcomeMatrix
-from slm_orchestration.routing.references import mixture_models
+from slm_orchestration.routing.references import mixture_models, most_expensive_always
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, Strategy, declared, shown
 from slm_orchestration.statistics.intervals import UndefinedStatistic
@@ -90,19 +90,22 @@ def refit(
     last = {name: float(getattr(evaluation, name)[:, -1].mean()) for name in ("quality", *PAID)}
     for name, choices in fitted.choose(shown(fitted, reads, evaluation), thresholds).items():
         on_calibration = replay.replay(name, tuned[name], calibration, overhead=overhead)
-        point = operating_point.choose(on_calibration, calibration).position
+        chosen = operating_point.choose(on_calibration, calibration)
         replayed = replay.replay(name, choices, evaluation, overhead=overhead)
-        quality, cost = replayed.quality.mean(axis=1), replayed.cost_usd.mean(axis=1)
-        paid = {measure: float(getattr(replayed, measure)[point].mean()) for measure in PAID}
+        at, point = replayed, chosen.position
+        if chosen.most_expensive_always:
+            at, point = most_expensive_always(name, evaluation), 0
+        quality = float(at.quality[point].mean())
+        paid = {measure: float(getattr(at, measure)[point].mean()) for measure in PAID}
         values = (
             _mean_gain(fitted, calibration, evaluation, overhead),
-            quality[point] - _mixture(float(cost[point]), calibration, evaluation),
-            quality[point],
-            quality[point] / last["quality"],
+            quality - _mixture(paid["cost_usd"], calibration, evaluation),
+            quality,
+            quality / last["quality"],
             last["cost_usd"] / paid["cost_usd"] if paid["cost_usd"] > 0 else np.nan,
             last["latency_s"] / paid["latency_s"] if paid["latency_s"] > 0 else np.nan,
             1 - paid["device_s"] / last["device_s"],
-            1 - float(replayed.escalated[point].mean()),
+            1 - float(at.escalated[point].mean()),
         )
         points.append({"strategy": name} | dict(zip(METRICS, values, strict=True)))
         curves.append(
@@ -110,8 +113,8 @@ def refit(
                 {
                     "strategy": name,
                     "threshold": choices.thresholds,
-                    "quality": quality,
-                    "cost_share": cost / last["cost_usd"],
+                    "quality": replayed.quality.mean(axis=1),
+                    "cost_share": replayed.cost_usd.mean(axis=1) / last["cost_usd"],
                     "quality_of_last": last["quality"],
                     "tasks": len(evaluation),
                 }

@@ -16,7 +16,7 @@ import json
 import os
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +88,30 @@ def confined_candidate(limits: Limits) -> Iterator[Any]:
         raise SandboxUnavailable(str(error)) from error
     with process:
         yield process
+
+
+def confined_python(module: str, *, readable: Sequence[str]) -> Any:
+    """Return a process that runs `python -m module` with its pipes; the caller kills it.
+
+    It may read the interpreter, installed packages, this package and `readable`; no other file, no other process's
+    memory, no network, and it writes nothing. Raises SandboxUnavailable where the machine cannot confine it.
+    """
+    sandlock = _sandlock()
+    system = ["/etc", "/dev/null", "/dev/urandom", "/proc/self", "/proc/cpuinfo", "/sys/devices/system/cpu"]
+    code = [sys.prefix, str(Path(__file__).parents[3]), *readable]
+    box = sandlock.Sandbox(
+        allow_degraded=_optional_protections(sandlock.Protection),
+        fs_readable=[path for path in {*_interpreter(), *system, *code} if os.path.exists(path)],
+        clean_env=True,
+        env={"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
+        cwd="/",
+        no_coredump=True,
+    )
+    pipe, null = sandlock.StdioMode.PIPED, sandlock.StdioMode.NULL
+    try:
+        return box.popen([sys.executable, "-B", "-m", module], stdin=pipe, stdout=pipe, stderr=null)
+    except (RuntimeError, sandlock.SandlockError) as error:
+        raise SandboxUnavailable(str(error)) from error
 
 
 def interpreter_command(process: str) -> list[str]:
