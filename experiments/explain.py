@@ -1,11 +1,18 @@
-"""What has a router learned? The kinds of requests that it tells apart, and what each model achieves on them.
+"""What has a router learned? The kinds of requests that it tells apart, and what can be told of their answers.
 
-    python -m experiments.explain routing=kinds
-    python -m experiments.explain routing=adaptive operating_point=best_quality
+    python -m experiments.explain routing=adaptive
+    python -m experiments.explain routing=kinds operating_point=best_quality
 
-Fits the strategy as `experiments.run` does, and prints each kind with its five typical words, its fit tasks, the
-quality of every model and the model that serves it at the operating point; for adaptive also its weights and stages in
-words. Writes kinds.csv beside the strategy's run.
+Fits the strategy as `experiments.run` does, and prints
+
+- of adaptive, its predictors' weights and its stages in words;
+- each kind of request with five typical words, its fit tasks, the quality of every model and the model that serves it;
+- how much of its gain over the mixture comes from telling datasets apart, and how much from within them;
+- how well right answers are told from wrong ones within datasets, before any answer and after each model's;
+- per dataset of choice tasks, the models, the router, and a text classifier that calls no language model, with a mark
+  where the classifier suffices.
+
+Writes kinds.csv, between_within.csv, signals.csv and datasets.csv beside the strategy's run.
 """
 
 from __future__ import annotations
@@ -13,6 +20,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
@@ -20,31 +28,62 @@ from experiments.setup import inputs
 from experiments.setup.config import entry
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.routing import replay
+from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
 from slm_orchestration.routing.strategy import RoutedStrategy
-from slm_orchestration.studies.explain import in_words, kinds_table
+from slm_orchestration.serving.pool import load_strategy
+from slm_orchestration.statistics.strategy_matrix import CLASSIFIER
+from slm_orchestration.studies.explain import in_words, kinds_of, kinds_table
+from slm_orchestration.studies.refits import mixture_at
+from slm_orchestration.studies.within import datasets_table, shuffled_within, signals_table
 
 _SHOWN = 40
 
 
 def main(cfg: DictConfig) -> None:
-    """Print and write the kinds of the configured strategy."""
+    """Print and write what the configured strategy has learned."""
     configured = instantiate(cfg.routing.strategy, _convert_="all")
     if not isinstance(configured, RoutedStrategy):
         raise ValueError(f"routing={cfg.routing.name}: a reference has learned nothing to explain")
-    outcomes = inputs.load_outcomes(cfg)
-    fit, calibration = outcomes.where("fit"), outcomes.where("calibration")
+    outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
+    fit, calibration, evaluation = (outcomes.where(split) for split in ("fit", "calibration", "evaluation"))
     strategy = configured.fit(fit, calibration)
+    overhead = inputs.overhead_of(cfg, strategy, calibration)
     rule, thresholds = instantiate(cfg.operating_point, _convert_="all"), np.array(cfg.thresholds)
     (choices,) = strategy.choose(calibration, thresholds).values()
-    replayed = replay.replay(strategy.name, choices, calibration, overhead=replay.Overhead())
-    chosen = rule.choose(replayed, calibration)
-    table = kinds_table(strategy, fit, float(thresholds[chosen.position]))
-    print("\n".join(in_words(strategy.router)))
-    print(f"threshold {thresholds[chosen.position]:g}: {chosen.reason}; quality of each kind is shrunk to the means")
-    print(table.head(_SHOWN).to_string(index=False, float_format=lambda value: f"{value:.2f}"))
-    path = Path(cfg.paths.results) / cfg.routing.name / "kinds.csv"
-    write_text(path, table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
-    print(f"{len(table)} kinds, the {min(_SHOWN, len(table))} largest shown: {path}")
+    chosen = rule.choose(replay.replay(strategy.name, choices, calibration, overhead=overhead), calibration)
+    threshold = thresholds[[chosen.position]]
+    print("\n".join([*in_words(strategy.router), f"threshold {threshold[0]:g}: {chosen.reason}"]))
+    tables = {}
+    if kinds_of(strategy.router) is not None:
+        tables["kinds"] = kinds_table(strategy, fit, float(threshold[0]))
+    (choices,) = strategy.choose(evaluation, threshold).values()
+    served = replay.replay(strategy.name, choices, evaluation, overhead=overhead)
+    tables["between_within"] = _between_within(served, calibration, evaluation)
+    tables["signals"] = signals_table(strategy.predict(evaluation)(strategy.rule.start), evaluation)
+    try:
+        classifier = load_strategy(CLASSIFIER, seed=int(cfg.seed)).fit(fit, calibration)
+        answers = classifier.answers(evaluation)["answer"]
+        tables["datasets"] = datasets_table(served.quality[0], answers, evaluation)
+    except NotRecorded as reason:
+        print(f"no classifier: {reason}")
+    folder = Path(cfg.paths.results) / cfg.routing.name
+    for name, table in tables.items():
+        path = folder / f"{name}.csv"
+        write_text(path, table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+        print(f"\n{path}" + (f", the {_SHOWN} largest of {len(table)}" if len(table) > _SHOWN else ""))
+        print(table.head(_SHOWN).to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep=""))
+
+
+def _between_within(served: replay.Replayed, calibration: OutcomeMatrix, evaluation: OutcomeMatrix) -> pd.DataFrame:
+    quality, cost = float(served.quality[0].mean()), float(served.cost_usd[0].mean())
+    router = cost - float((served.choices.called[0] * evaluation.cost_usd).sum(axis=1).mean())
+    shuffled, paid = shuffled_within(served.choices.called[0], served.choices.served[0], evaluation)
+    total = quality - mixture_at(cost, calibration, evaluation)
+    between = shuffled - mixture_at(paid + router, calibration, evaluation)
+    return pd.DataFrame(
+        [("total", total), ("between datasets", between), ("within datasets", total - between)],
+        columns=["gain", "value"],
+    )
 
 
 if __name__ == "__main__":

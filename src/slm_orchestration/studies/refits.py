@@ -99,7 +99,7 @@ def refit(
         paid = {measure: float(getattr(at, measure)[point].mean()) for measure in PAID}
         values = (
             _mean_gain(fitted, calibration, evaluation, overhead),
-            quality - _mixture(paid["cost_usd"], calibration, evaluation),
+            quality - mixture_at(paid["cost_usd"], calibration, evaluation),
             quality,
             quality / last["quality"],
             last["cost_usd"] / paid["cost_usd"] if paid["cost_usd"] > 0 else np.nan,
@@ -182,8 +182,8 @@ def _mean_gain(
     return made.metric(made.values.mean(axis=0))
 
 
-def _mixture(cost: float, calibration: OutcomeMatrix, evaluation: OutcomeMatrix) -> float:
-    """Quality of the mixture at `cost`: vertices from calibration tasks, their means from evaluation tasks."""
+def mixture_at(cost: float, calibration: OutcomeMatrix, evaluation: OutcomeMatrix) -> float:
+    """Return the mixture's quality at `cost`: vertices from calibration tasks, their means from evaluation tasks."""
     vertices = mixture_models(calibration)
     guessed = float(evaluation.tasks["guess_quality"].mean())
     costs = np.append(0.0, evaluation.cost_usd.mean(axis=0)[vertices])
