@@ -82,7 +82,8 @@ def write_estimates(cfg: DictConfig) -> Path:
         for kind in ("", "_curves")
     )
     estimates = fold_estimates(points, curves, folds=cfg.folds, level=cfg.statistics.level)
-    metadata = {key: str(cfg[key]) for key in ("folds", "repeats", "by", "fit_tasks", "seed")}
+    metadata = {key: str(cfg[key]) for key in ("folds", "repeats", "by", "seed")}
+    metadata["fitted"] = f"{points['fit_tasks'].median():.0f}"
     tables.write(estimates, tables.ESTIMATES, results / f"{name}.parquet", metadata=metadata)
     return results / f"{name}.parquet"
 

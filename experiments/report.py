@@ -26,6 +26,7 @@ from experiments.setup.imported import is_asked
 from experiments.setup.inputs import configuration_hash
 from experiments.setup.results import (
     Results,
+    by_fit_tasks,
     claim_sources,
     configuration_of,
     cross_fitted,
@@ -45,6 +46,7 @@ from slm_orchestration.figures.domain_heatmap import domain_heatmap
 from slm_orchestration.figures.faults import faults_figure
 from slm_orchestration.figures.forest import forest
 from slm_orchestration.figures.latency import latency_ecdf
+from slm_orchestration.figures.learning_curve import learning_curve
 from slm_orchestration.figures.load import load_figure
 from slm_orchestration.figures.price_ratio import price_ratio
 from slm_orchestration.figures.reliability import calibration_errors, reliability_diagrams
@@ -62,6 +64,14 @@ LOAD, FAULTS = ROOT / "data/outcomes/load.csv", ROOT / "data/outcomes/faults.csv
 AGREEMENT = ROOT / "data/outcomes/agreement.csv"  # written by experiments.agreement
 REPLAY_SPEED = ROOT / "data/replay_speed.csv"
 _TRACE = "trace"
+_EXPLAINED = "adaptive"  # the strategy that the paper explains
+# The estimates over many splits that the paper names, by the prefix of their numbers.
+_REPEATED = {
+    "cross": "cross_fit",
+    "unseen_dataset": "cross_fit_by_dataset",
+    "unseen_domain": "cross_fit_by_domain",
+    "calibrated": "cross_fit_calibrated",
+}
 
 
 def main(cfg: DictConfig) -> None:
@@ -98,6 +108,14 @@ def draw(cfg: DictConfig, results: Results, folder: Path) -> list[Path]:
         "reliability": reliability_diagrams(outcomes, level=cfg.statistics.level),
         "agreement": agreement(outcomes, [str(model["name"]) for model in cfg.pool.models]),
     }
+    held = {
+        "other tasks": "cross_fit",
+        "whole datasets": "cross_fit_by_dataset",
+        "whole domains": "cross_fit_by_domain",
+    }
+    frames = {words: cross_fitted(cfg, name)[0] for words, name in held.items()}
+    unseen = {words: frame for words, frame in frames.items() if len(frame)}
+    drawn["learning_curve"] = learning_curve(by_fit_tasks(cfg), unseen)
     return _save(drawn | _figures_of_measurements(), folder)
 
 
@@ -106,12 +124,12 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
     estimates, comparisons = results.estimates, results.comparisons
     source = Source("estimates.parquet", results.configuration)
     simulated, recordings = pd.read_csv(ROOT / VALIDATION), pd.read_csv(AGREEMENT)
-    repeated, repeated_in = cross_fitted(cfg)
+    repeated = cross_fitted(cfg)[0]
+    between, signals = _explained(cfg, "between_within"), _explained(cfg, "signals")
     evaluated, quoted = tested_claims(results, repeated, naming.constants(estimates)[-1])
     named = (
         numbers.from_estimates(estimates, source)
         | numbers.from_comparisons(comparisons, Source("comparisons.parquet", results.configuration))
-        | numbers.from_estimates(repeated, Source(str(repeated_in), ""), "cross.")
         | facts.counts(estimates, source)
         | facts.verdicts(estimates, comparisons, source)
         | facts.model_names(estimates, source)
@@ -124,7 +142,18 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         | facts.calibration_errors(
             calibration_errors(evaluated_outcomes(cfg)), Source("answers", results.configuration)
         )
+        | facts.explained(between, Source(f"{_EXPLAINED}/between_within.csv", results.configuration))
+        | facts.signals(signals, Source(f"{_EXPLAINED}/signals.csv", results.configuration))
     )
+    for prefix, name in _REPEATED.items():
+        found, path = cross_fitted(cfg, name)
+        named |= numbers.from_estimates(found, Source(str(path), ""), f"{prefix}.")
+        for alias, strategy in (
+            ("request", _EXPLAINED),
+            ("question", "adaptive_question"),
+            ("last", naming.constants(estimates)[-1]),
+        ):
+            named |= facts.aliased(named, f"{prefix}.{strategy}", f"{prefix}.{alias}")
     smaller = _judged_on_medium(cfg, estimates)
     named |= smaller[0]
     for alias, strategy in (
@@ -135,10 +164,11 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         ("question", "adaptive_question"),
         ("classifier", "classifier"),
     ):
-        named |= facts.aliased(named, strategy, alias) | facts.aliased(named, f"cross.{strategy}", f"cross.{alias}")
+        named |= facts.aliased(named, strategy, alias)
     shown = [
         printed.summary(named, estimates),
         printed.cross_fitted(named, repeated),
+        printed.signals(named, signals),
         printed.models(named, estimates),
         printed.domains(named, estimates),
         printed.comparisons(named, comparisons, estimates),
@@ -149,6 +179,12 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         printed.elsewhere(named, smaller[1], "medium"),
     ]
     return named, shown
+
+
+def _explained(cfg: DictConfig, name: str) -> pd.DataFrame:
+    """Return a table of `experiments.explain` about adaptive; empty where it was not made."""
+    path = Path(cfg.paths.results) / _EXPLAINED / f"{name}.csv"
+    return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
 
 def _judged_on_medium(cfg: DictConfig, estimates: pd.DataFrame) -> tuple[dict[str, Number], pd.DataFrame]:

@@ -86,10 +86,14 @@ def _keep_for_claims(cfg: DictConfig, folder: Path) -> None:
     results = read_results(Path(cfg.paths.results))
     trivial = claims.trivial_curves(results.curves, naming.constants(results.estimates)[-1])
     artifacts.write_text(folder / "trivial.csv", trivial.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
-    repeated = Path(cfg.paths.results) / "cross_fit.parquet"
-    if repeated.exists():
-        with artifacts.replacing(folder / repeated.name) as temporary:
-            shutil.copyfile(repeated, temporary)
+    made = Path(cfg.paths.results)
+    repeated = {path.name: path for path in made.glob("cross_fit*.parquet")}
+    calibrated = made.with_name(f"{made.name}-calibrated") / "cross_fit.parquet"
+    if calibrated.exists():
+        repeated["cross_fit_calibrated.parquet"] = calibrated
+    for name, path in repeated.items():
+        with artifacts.replacing(folder / name) as temporary:
+            shutil.copyfile(path, temporary)
 
 
 def _differences(cfg: DictConfig) -> tuple[dict[str, list[Difference]], int]:
@@ -182,7 +186,9 @@ def _other_settings(expected: dict[str, object], asked: dict[str, object]) -> li
 
 def _files(cfg: DictConfig) -> dict[str, str]:
     folders = {name: Path(cfg.paths[name]) for name in ("results", "figures", "paper")}
-    return reference.checksums(folders, _PATTERNS)
+    found = reference.checksums(folders, _PATTERNS)
+    # Estimates over many splits are made by another command, and only where it was run.
+    return {name: checksum for name, checksum in found.items() if "cross_fit" not in name}
 
 
 def _list(names: list[str]) -> str:

@@ -101,16 +101,28 @@ def run_of(folder: Path, strategy: str) -> Path:
     raise ValueError(f"{folder}: no run of {strategy!r}; `python -m experiments.run routing={strategy}` makes it")
 
 
-def cross_fitted(cfg: DictConfig) -> tuple[pd.DataFrame, Path]:
-    """Return the estimates over many splits, and their file: those of the results, else of the reference results.
+def cross_fitted(cfg: DictConfig, name: str = "cross_fit") -> tuple[pd.DataFrame, Path]:
+    """Return estimates over many splits, and their file: those of the results, else of the reference results.
 
-    There may be none of a suite; the table is then empty.
+    `name` is cross_fit, cross_fit_<fit tasks>, cross_fit_by_dataset, cross_fit_by_domain, or cross_fit_calibrated. A
+    suite may have none; the table is then empty.
     """
-    paths = [Path(folder) / "cross_fit.parquet" for folder in (cfg.paths.results, cfg.paths.expected)]
+    paths = [Path(folder) / f"{name}.parquet" for folder in (cfg.paths.results, cfg.paths.expected)]
     for path in paths:
         if path.exists():
             return tables.read(path, tables.ESTIMATES), path
     return pd.DataFrame(columns=tables.ESTIMATES.names), paths[0]
+
+
+def by_fit_tasks(cfg: DictConfig) -> dict[int, pd.DataFrame]:
+    """Return the estimates over many splits by the number of fit tasks, as far as they were made."""
+    folders = [Path(cfg.paths.results), Path(cfg.paths.expected)]
+    stems = {path.stem for folder in folders for path in folder.glob("cross_fit*.parquet")}
+    sizes = {int(stem.rpartition("_")[2]): stem for stem in stems if stem.rpartition("_")[2].isdigit()}
+    if "cross_fit" in stems:
+        metadata = tables.read_metadata(cross_fitted(cfg)[1])
+        sizes[int(metadata["fitted"])] = "cross_fit"
+    return {size: cross_fitted(cfg, stem)[0] for size, stem in sorted(sizes.items())}
 
 
 def measured(cfg: DictConfig) -> pd.DataFrame:

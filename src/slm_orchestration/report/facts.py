@@ -16,7 +16,7 @@ import pandas as pd
 from slm_orchestration.figures import naming
 from slm_orchestration.report.claims import NO_VERDICT, VACUOUS
 from slm_orchestration.report.numbers import Number, Source, decimal, format_metric, interval, p_value, percent, signed
-from slm_orchestration.report.printed_tables import agreement_stem, claim_stem, rate_name
+from slm_orchestration.report.printed_tables import agreement_stem, claim_stem, rate_name, signal_name
 from slm_orchestration.statistics.strategy_matrix import OVERALL
 from slm_orchestration.statistics.verdicts import (
     BETTER,
@@ -44,6 +44,8 @@ HEADLINE_METRICS = (
     "gain_over_mixture",
     "mean_gain",
     "gain_with_classifier",
+    "cost_share_95",
+    "cost_share_100",
 )
 _FORMATS = {
     "p_adjusted": p_value,
@@ -201,6 +203,27 @@ def winner(robustness: pd.DataFrame, source: Source) -> Facts:
     _put(facts, "count.may_be_first", decimal(len(first), 0), source, "view=rank: strategies whose interval holds 1")
     for name in ("winner", "winner.gain", "winner.gain.interval"):
         facts.setdefault(name, Number(name, "undetermined", None, source.table, "view=winner", source.configuration))
+    return facts
+
+
+def explained(between: pd.DataFrame, source: Source) -> Facts:
+    """Return `explained.total`, `.between_datasets` and `.within_datasets`: parts of a gain over the mixture."""
+    facts: Facts = {}
+    values = dict(zip(between["gain"], between["value"], strict=True)) if len(between) else {}
+    for part in ("total", "between datasets", "within datasets"):
+        said = signed(values[part]) if part in values else "not run"
+        _put(facts, f"explained.{part.replace(' ', '_')}", said, source, f"gain={part}", (source.table.split("/")[0],))
+    return facts
+
+
+def signals(frame: pd.DataFrame, source: Source) -> Facts:
+    """Return `signals.<kind of answer>.<model>.<when>`, areas under the curve within datasets."""
+    facts: Facts = {}
+    for row in frame.to_dict("records"):
+        for when in [name for name in frame if name not in ("answers", "quality_of")]:
+            key = f"answers={row['answers']}, quality_of={row['quality_of']}: {when}"
+            said = decimal(row[when], 0 if when == "tasks" else 2)
+            _put(facts, signal_name(row, str(when)), said, source, key, (source.table.split("/")[0],))
     return facts
 
 

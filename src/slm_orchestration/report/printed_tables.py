@@ -168,6 +168,21 @@ def cross_fitted(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> Prin
     return PrintedTable("cross_fitted", ("strategy", *metrics.values()), "l" + "r" * len(metrics), rows)
 
 
+def signals(numbers: Mapping[str, Number], frame: pd.DataFrame) -> PrintedTable:
+    """Return how well right answers are told from wrong ones within datasets, before and after answers."""
+    whens = [str(name) for name in frame if name not in ("answers", "quality_of")] or ["before"]
+    rows = tuple(
+        (row["answers"], row["quality_of"], *(_text(numbers, signal_name(row, when)) for when in whens))
+        for row in frame.to_dict("records")
+    )
+    return PrintedTable("signals", ("answers", "quality of", *whens), "ll" + "r" * len(whens), rows)
+
+
+def signal_name(row: Mapping[Any, Any], when: str) -> str:
+    """Return how the number of a signal is named."""
+    return f"signals.{row['answers']}.{row['quality_of']}.{when.replace(' ', '_')}"
+
+
 def validation(numbers: Mapping[str, Number], simulated: pd.DataFrame) -> PrintedTable:
     """Return simulated rates of intervals and tests in percent, a statistic per row; ! marks rates outside their band.
 

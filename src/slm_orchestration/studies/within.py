@@ -55,7 +55,7 @@ def auc_within(score: Floats, quality: Floats, dataset: NDArray) -> float:
 
 
 def signals_table(predicted: Floats, outcomes: OutcomeMatrix) -> pd.DataFrame:
-    """Return how well each model's right answers are told from its wrong ones within datasets, for both kinds of answer.
+    """Return how well each model's right answers are told from its wrong ones within datasets, by kind of answer.
 
     `predicted` is tasks × models, before any answer. A column per model has the same after its answer, by the
     confidence of that answer alone.
