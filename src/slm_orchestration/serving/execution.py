@@ -16,7 +16,7 @@ from slm_orchestration.outcomes.collect import plan_batches
 from slm_orchestration.serving.fit import FittedRouting
 from slm_orchestration.serving.result import Decision, ModelForecast, Result
 from slm_orchestration.serving.sampling import BATCH_TOKENS, CompletionWithSamples
-from slm_orchestration.serving.selection import NO_MODEL, Progress, Selection, TaskLimits, select
+from slm_orchestration.serving.selection import NO_MODEL, Progress, Selection, TaskLimits, select, select_named
 from slm_orchestration.serving.settings import ModelSettings, OrchestratorSettings
 from slm_orchestration.serving.streaming import RelayedModel, TokenRelay
 from slm_orchestration.tasks.task import Task, request_table
@@ -33,13 +33,17 @@ class Call(Protocol):
 
 @dataclass(frozen=True)
 class Runtime:
-    """What tasks are answered with; a `relay` streams the answer to a single task while it is decoded."""
+    """What tasks are answered with; a `relay` streams the answer to a single task while it is decoded.
+
+    `only` is the index of the model that the request names; None lets the strategy choose.
+    """
 
     fitted: FittedRouting
     models: Sequence[Model]
     settings: OrchestratorSettings
     call: Call
     relay: TokenRelay | None = None
+    only: int | None = None
 
 
 def answer(tasks: Sequence[Task], runtime: Runtime) -> list[Result]:
@@ -99,6 +103,8 @@ class _Execution:
 
     def _select(self) -> Selection:
         settings, fitted = self.runtime.settings, self.runtime.fitted
+        if self.runtime.only is not None:
+            return select_named(self.runtime.only, self.progress)
         limits = TaskLimits(
             latency_s=np.inf if settings.max_latency_ms is None else settings.max_latency_ms / 1e3,
             cost_usd=np.inf if settings.max_cost_usd is None else settings.max_cost_usd,
@@ -146,6 +152,8 @@ class _Execution:
         if relay is None:
             return called
         strategy = self.runtime.fitted.strategy
+        if self.runtime.only is not None:
+            return RelayedModel(called, relay, final=True)  # type: ignore[return-value]
         # If the rule cannot escalate after this answer, it is served and can be streamed at once.
         pool = strategy.pool_info(self.runtime.fitted.models)
         return RelayedModel(called, relay, final=not strategy.rule.escalates_after(model, pool))  # type: ignore[return-value]
@@ -202,7 +210,7 @@ class _Execution:
         return Decision(
             analysis=self.analyses[row],
             candidates=candidates,
-            rule=fitted.rule,
+            rule=fitted.rule if self.runtime.only is None else "the request names the model",
             models_called=tuple(fitted.models[model] for model in self.calls.get(row, [])),
             failed_calls=tuple(text for (at, _), text in self.errors.items() if at == row),
             model=fitted.models[served] if served != NO_MODEL else None,
