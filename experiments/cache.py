@@ -4,10 +4,10 @@
     python -m experiments.cache cache.encoder=minilm
     python -m experiments.cache cache.questions=data/tasks/standard.parquet
 
-Pairs that must not hit are made from the suite's questions by rule, some by rules that are later than the guard and share
-no list with it (held out). Vectors with a threshold and the guard of the live cache are compared on them. Then streams of
-requests run through each cache, priced by the recorded outcomes of the most expensive model. Prints both tables, writes
-and draws them, and logs them as an MLflow run.
+Pairs that must not hit are made from the suite's questions by rule, some by rules that are later than the guard and
+share no list with it (held out). Vectors with a threshold and the guard of the live cache are compared on them. Then
+streams of requests run through each cache, priced by the recorded outcomes of the most expensive model. Prints both
+tables, writes and draws them, and logs them as an MLflow run.
 """
 
 from __future__ import annotations

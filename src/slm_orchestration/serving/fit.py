@@ -50,9 +50,9 @@ _GRID = np.linspace(0, 1, 41)
 class FittedRouting:
     """A fitted strategy with its threshold, and what it needs to run live.
 
-    `rule` names the strategy, the threshold and why it was chosen. `router_usd_per_s` is the price of the router's own
-    time. `semantic_cache` is the certificate of semantic hits, None where only exact ones are asked for. `sample_settings` holds how answers
-    are sampled, for each model whose samples the router reads.
+    `rule` names the strategy, the threshold and why it was chosen. `router_usd_per_s` is the price of the router's
+    own time. `semantic_cache` is the certificate of semantic hits, None where only exact ones are asked for.
+    `sample_settings` holds how answers are sampled, for each model whose samples the router reads.
     """
 
     strategy: FittedRoutedStrategy

@@ -38,8 +38,8 @@ class OrchestratorSettings:
     rounds, pause_s: when all models failed, all are called again, in up to `rounds` rounds, after a random pause of at
         most `pause_s` seconds that doubles each round.
     cache_enabled: serve the answer to exactly the same request again.
-    cache_semantic: also serve it to a request of the same canonical form (cache/guard.py), if at most `false_hit_budget`
-        of pairs of different requests hit with probability 95 % (cache/certificate.py).
+    cache_semantic: also serve it to a request of the same canonical form (cache/guard.py), if at most
+        `false_hit_budget` of pairs of different requests hit with probability 95 % (cache/certificate.py).
     cache_shared: serve an answer to whoever asks; false: only to the tenant that got it (API key and `user`).
     cache_ttl: seconds. cache_size: entries. cache_path: None is a file in the cache folder.
     """

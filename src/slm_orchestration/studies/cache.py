@@ -22,7 +22,8 @@ from slm_orchestration.studies.vector_cache import Encoder, VectorCache
 
 _EXACT, _PARAPHRASED, _CHANGED = range(3)
 _FORBIDDEN = "all that must not hit"
-Find, Add = Callable[[int], str | None], Callable[[int], None]  # of the request at a row of a stream
+Find = Callable[[int], str | None]  # the answer to the request at a row of a stream
+Add = Callable[[int], None]
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class VectorCache:
 
 
 def certified_cosine(similarity: NDArray[np.float64], budget: FalseHitBudget) -> float | None:
-    """Return the smallest cosine at which at most the budget of pairs of different requests hits; None if there is none.
+    """Return the smallest cosine at which at most the budget of pairs of different requests hits, or None.
 
     Learn-then-Test with a fixed sequence from 1.0 downwards and exact binomial p-values.
     Source: Angelopoulos et al. 2021, Learn then Test.

@@ -178,9 +178,7 @@ def test_the_identity_names_the_dtype_and_the_endpoint(records):
             def identity(self):
                 return super().identity() | {"endpoint": "http://b"}
 
-        one, other = (
-            pool_identity([kind("m")], fitted, running.settings) for kind in (ScriptedModel, Elsewhere)
-        )
+        one, other = (pool_identity([kind("m")], fitted, running.settings) for kind in (ScriptedModel, Elsewhere))
     assert one != other
 
 

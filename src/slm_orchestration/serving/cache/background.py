@@ -1,7 +1,8 @@
 """A cache file that never fails or delays a request: it is read without waiting and written by a thread of its own.
 
-An error of the file (locked, full, damaged, not a file) is counted and logged, and the cache goes on without it: what was
-to be read is a miss, what was to be written is dropped. After an error the file rests for a moment, then it is tried again.
+An error of the file (locked, full, damaged, not a file) is counted and logged, and the cache goes on without it: what
+was to be read is a miss, what was to be written is dropped. After an error the file rests for a moment, then it is
+tried again.
 """
 
 from __future__ import annotations
@@ -135,4 +136,3 @@ class BackgroundEntries:
         if now >= self._rests_until:  # one line per rest, however many requests fail
             _LOG.warning("the cache of answers is not used for %g s: %s", _REST_S, " ".join(str(reason).split()))
         self._rests_until = now + _REST_S
-

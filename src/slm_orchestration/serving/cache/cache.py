@@ -97,7 +97,7 @@ class AnswerCache:
 
 
 def pool_identity(models: Sequence[Model], fitted: FittedRouting, settings: OrchestratorSettings) -> str:
-    """Return a digest of all that an answer depends on besides its request: weights, dtype, endpoint, sampling, routing.
+    """Return a digest of what an answer depends on besides its request: weights, dtype, endpoint, sampling, routing.
 
     Settings of the cache itself and of concurrency do not count.
     """

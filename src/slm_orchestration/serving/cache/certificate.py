@@ -1,7 +1,7 @@
-"""The certificate of the semantic cache: at most a budget of false hits, with a guarantee, on pairs of different requests.
+"""The certificate of the semantic cache: at most a budget of false hits on pairs of different requests.
 
-The pairs are made from tasks by rule (pairs.py) and must not hit. A changed request counts as one with another answer; some
-changes keep the answer, so false-hit rates are conservative. The guarantee holds for pairs like these.
+The pairs are made from tasks by rule (pairs.py) and must not hit. A changed request counts as one with another
+answer; some changes keep the answer, so false-hit rates are conservative. The guarantee holds for pairs like these.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def hits(pair: TextPair) -> bool:
 
 
 def certify(pairs: Sequence[TextPair], budget: FalseHitBudget) -> Certificate:
-    """Return the certificate by the exact binomial test of "more than the budget hit" on pairs of different requests."""
+    """Return the certificate: the exact binomial test of "more than the budget of these pairs hit"."""
     count = sum(map(hits, pairs))
     p_value = binom.cdf(count, len(pairs), budget.false_hits)
     return Certificate(bool(certified(np.array([p_value]), delta=budget.delta)), count, len(pairs), budget)

@@ -40,7 +40,8 @@ PRAGMA user_version = {_VERSION};
 """
 
 _INSERT = """
-INSERT INTO entries (exact, canonical, digest, answer, model, finish_reason, saved_s, saved_usd, created, uses, priority)
+INSERT INTO entries
+    (exact, canonical, digest, answer, model, finish_reason, saved_s, saved_usd, created, uses, priority)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, CASE WHEN ?10 THEN ?9 ELSE (SELECT value FROM clock) + ?7 END)
 """
 

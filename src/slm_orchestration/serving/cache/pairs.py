@@ -1,8 +1,8 @@
 """Pairs of requests that must not share an answer, and pairs that may, made from texts by rule.
 
-This file and the guard share no list and no pattern. The rules under `_LEARNED` were in mind when the guard was written;
-those under `_HELD_OUT` were written after it and take no word from any list: they edit words, characters, lines and
-sentences whatever these are. Both are reported apart.
+This file and the guard share no list and no pattern. The rules under `_LEARNED` were in mind when the guard was
+written; those under `_HELD_OUT` were written after it and take no word from any list: they edit words, characters,
+lines and sentences whatever these are. Both are reported apart.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ _AUXILIARY = re.compile(
 )
 _NUMBER = re.compile(r"(?<![\w.])\d{1,9}(?![\w.]*\d)")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}\b")
-_RELATION = re.compile(
-    r"\b([A-Za-z]{4,})((?: is| are)? \w+ than | before | after | from | to | of )([A-Za-z]{4,})\b"
-)
+_RELATION = re.compile(r"\b([A-Za-z]{4,})((?: is| are)? \w+ than | before | after | from | to | of )([A-Za-z]{4,})\b")
 _WORD = re.compile(r"(?<= )[a-z]{5,}\b")
 _OPPOSITES = (
     ("more", "less"), ("before", "after"), ("above", "below"), ("increase", "decrease"), ("left", "right"),
@@ -183,7 +181,9 @@ def _inserted(text: str, sources: _Sources) -> str:
 
 def _on_character(text: str, sources: _Sources, category: str, change: Callable[[str], str]) -> str:
     """Return `text` with one inner character of a Unicode category changed."""
-    places = [n for n, one in enumerate(text) if 0 < n < len(text) - 1 and unicodedata.category(one).startswith(category)]
+    places = [
+        n for n, one in enumerate(text) if 0 < n < len(text) - 1 and unicodedata.category(one).startswith(category)
+    ]
     if not places:
         return text
     place = places[sources.pick(len(places))]
@@ -220,7 +220,9 @@ def _sentences(text: str) -> list[str]:
 
 def _ending(text: str, sources: _Sources) -> str:
     """Return `text` with the last sentence of another text in place of its own."""
-    return " ".join([*_sentences(text)[:-1], _sentences(sources.other(sources.texts, text))[-1]])
+    *rest, own = _sentences(text)
+    drawn = (_sentences(sources.texts[sources.pick(len(sources.texts))])[-1] for _ in range(8))
+    return " ".join([*rest, next((ending for ending in drawn if ending != own), own)])
 
 
 def _context(text: str, sources: _Sources) -> str:
