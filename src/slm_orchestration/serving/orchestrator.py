@@ -149,13 +149,18 @@ class AdaptiveOrchestrator:
             async for piece in found:
                 yield piece
 
-    def close(self) -> None:
-        """Wait for running tasks and release the models' memory; later tasks raise ValueError."""
+    def close(self, *, wait: bool = True) -> None:
+        """Wait for running tasks and release the models' memory; later tasks raise ValueError.
+
+        Without `wait` running calls are left to end by themselves, with their models, and waiting tasks are dropped.
+        """
         self._closed = True
         if self._threads is not None:
-            self._threads.shutdown(wait=True)
+            self._threads.shutdown(wait=wait, cancel_futures=not wait)
         if self._cache is not None:
             self._cache.close()
+        if not wait:
+            return
         for model in self.pool.models:
             release = getattr(model, "release", None)
             if release is not None:

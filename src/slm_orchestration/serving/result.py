@@ -71,7 +71,7 @@ class Result:
 
     `cost_usd` is the cost of every call, failed escalations included, and of the router's time. `latency_s` is what
     the user waited; in a batch it is the router's share plus the seconds of the batches that the task was in. Tokens
-    and `finish_reason` are those of the served answer.
+    and `finish_reason` are those of the served answer. `context_exceeded` tells an error that is the prompt's length.
     """
 
     output: str | None
@@ -83,3 +83,4 @@ class Result:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     finish_reason: str | None = None
+    context_exceeded: bool = False

@@ -10,7 +10,8 @@ USER = [{"role": "user", "content": "to be or not"}]
 
 def post(running, content, **extra):
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return httpx.post(f"{running.url}/v1/chat/completions", content=body, timeout=10, **extra)
+    headers = {"content-type": "application/json"} | extra.pop("headers", {})
+    return httpx.post(f"{running.url}/v1/chat/completions", content=body, headers=headers, timeout=10, **extra)
 
 
 def chat(text, **extra):

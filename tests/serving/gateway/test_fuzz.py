@@ -71,7 +71,7 @@ def _abuse(running, rng, requests):
         body = bytearray(GOOD)
         for _ in range(rng.choice([0, 0, 1, 5])):
             body[rng.randrange(len(body))] = rng.randrange(256)
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         sent = head + bytes(body)
         sent = sent[: rng.choice([len(sent), len(sent), rng.randrange(len(sent))])]
         with socket.create_connection(("127.0.0.1", running.port), timeout=5) as connection:

@@ -2,18 +2,23 @@
 
 import json
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+
+import httpx2 as httpx
+import pytest
 
 from slm_orchestration.serving.gateway.app import Gateway, RequestLimits
 from slm_orchestration.serving.gateway.middleware import RECEIVED_KEY
-from slm_orchestration.serving.gateway.server import listeners, server
+from slm_orchestration.serving.gateway.server import HEAD_BYTES, listeners, server
 from slm_orchestration.serving.resilience import Admission
 from tests.serving.gateway.by_hand import chat, post, until
 from tests.serving.gateway.echo_server import Echo, serving
 
 
 def test_a_client_that_does_not_finish_its_request_is_disconnected(running):
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n"
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     assert running.raw(head) == b""  # the head never ends
     assert running.raw(head + b"Content-Length: 100\r\n\r\n{").startswith(b"HTTP/1.1 408")
     assert running.raw(b"") == b""
@@ -28,7 +33,7 @@ def test_a_stopping_server_finishes_running_requests_and_closes_its_backend():
     with serving(backend) as one:
         connection = socket.create_connection(("127.0.0.1", one.port))
         body = json.dumps(chat("slowly but surely", stream=True)).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
         until(lambda: one.gateway.admission.in_flight == 1)
     received = b""
@@ -38,6 +43,61 @@ def test_a_stopping_server_finishes_running_requests_and_closes_its_backend():
     assert b"data: [DONE]" in received
     assert backend.closed
     assert (one.gateway.admission.answered, one.gateway.admission.in_flight) == (1, 0)
+
+
+def test_a_stopping_server_ends_what_takes_too_long_with_a_503_and_exits_on_time():
+    backend = Echo()
+    with serving(backend, limits=RequestLimits(drain_s=0.2)) as one, ThreadPoolExecutor() as threads:
+        whole = threads.submit(post, one, chat("stall"))
+        stream = threads.submit(post, one, chat("slowly " * 1000, stream=True))
+        until(lambda: one.gateway.admission.in_flight == 2)
+        started = time.monotonic()
+        one.server.should_exit = True
+        until(lambda: one.gateway.admission.closing)
+        late = post(one, chat("hello"))
+        answered, streamed = whole.result(10), stream.result(10)
+        one.thread.join(10)
+        assert time.monotonic() - started < 3
+    for response in (answered, late):
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "server_stopping")
+    assert '"server_stopping"' in streamed.text.strip().splitlines()[-1]
+    assert backend.closed
+
+
+@pytest.mark.parametrize("piece", [b"x-padding: " + b"a" * 1000 + b"\r\n", b"a" * 1000])
+def test_a_head_without_end_is_refused_at_its_limit(running, piece):
+    start = b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + (b"x-long: " if b"\r" not in piece else b"")
+    sent = 0
+    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as connection:
+        received = b""
+        try:
+            connection.sendall(start)
+            while sent < 50_000_000:
+                connection.sendall(piece * 50)
+                sent += len(piece) * 50
+        except OSError:
+            pass
+        try:
+            received = connection.recv(65536)
+        except OSError:
+            pass
+    assert sent < 20_000_000  # what the kernel holds, and not all
+    assert received == b"" or received.startswith(b"HTTP/1.1 431")
+
+
+def test_a_head_just_above_the_limit_gets_a_431_in_openais_schema(running):
+    head = b"GET /health HTTP/1.1\r\nHost: localhost\r\nx-long: " + b"a" * HEAD_BYTES
+    head_text, _, body = running.raw(head).partition(b"\r\n\r\n")
+    assert head_text.startswith(b"HTTP/1.1 431")
+    assert json.loads(body)["error"]["message"] == f"the head is larger than {HEAD_BYTES} bytes"
+
+
+def test_a_large_body_and_many_requests_on_one_connection_are_no_large_head(running):
+    with httpx.Client(base_url=running.url) as client:
+        for _ in range(5):
+            long = chat("word " * 30_000)
+            assert client.post("/v1/chat/completions", json=long).status_code == 200
+            assert client.get("/health", headers={"x-long": "a" * 20_000}).status_code == 200
 
 
 def test_handles_of_one_socket_accept_its_clients():
@@ -54,7 +114,7 @@ def test_handles_of_one_socket_accept_its_clients():
 def test_the_limits_of_the_gateway_are_those_of_its_server():
     limits = RequestLimits(read_s=0.25, idle_s=0.1, drain_s=7.0)
     config = server(Gateway(Echo(), Admission(1, 0), limits), host="127.0.0.1", port=0, connections=9).config
-    assert (config.limit_concurrency, config.timeout_graceful_shutdown) == (9, 7)
+    assert config.limit_concurrency == 9
     assert config.timeout_keep_alive == 1  # whole seconds, at least one
     assert config.http.head_s == 0.25
 
@@ -68,7 +128,7 @@ def test_each_request_of_a_connection_is_timed_from_its_own_first_byte(running, 
         await app(scope, receive, send)
 
     monkeypatch.setattr(running.server.config, "loaded_app", recorded)
-    request = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+    request = b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\r\n"
     with socket.create_connection(("127.0.0.1", running.port), timeout=5) as connection:
         for _ in range(2):
             connection.sendall(request)

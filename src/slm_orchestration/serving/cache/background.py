@@ -33,7 +33,7 @@ class BackgroundEntries:
         self.failures = 0
         self._open_store = open_store
         self._store: EntryStore | None = None
-        self._rests_until = 0.0
+        self._rests_until, self._closed = 0.0, False
         self._lock = threading.Lock()
         self._pending: dict[str, Entry] = {}  # by exact key
         self._queue: Queue[tuple[str, str | None, Entry] | None] = Queue(_MAX_PENDING)
@@ -59,6 +59,8 @@ class BackgroundEntries:
     def add(self, exact: str, canonical: str | None, entry: Entry) -> None:
         """Hand an entry to the writing thread; it can be found at once."""
         with self._lock:
+            if self._closed:
+                return
             if self._queue.full():
                 self._fail("more entries wait than can be written")
                 return
@@ -78,6 +80,7 @@ class BackgroundEntries:
         """Write what waits, for a few seconds at most, and close the file."""
         self.flush()
         with self._lock:
+            self._closed = True
             thread, self._thread = self._thread, None
         if thread is not None and not self._queue.full():
             self._queue.put_nowait(None)
