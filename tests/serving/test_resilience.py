@@ -15,8 +15,8 @@ from slm_orchestration.serving.resilience import (
     GuardedCall,
     ModelGuard,
     Overloaded,
-    Stopping,
     Protection,
+    Stopping,
 )
 from tests.serving.by_hand import task
 

@@ -79,7 +79,8 @@ class _Execution:
         return [self._result(row, last) for row in range(len(self.tasks))]
 
     def _exclude_short_contexts(self) -> None:
-        """Exclude models whose context a long prompt exceeds, so that no call and no loading of weights is lost on it."""
+        """Exclude models whose context a long prompt exceeds, so that no call and no loading of weights is lost on
+        it."""
         if not self.runtime.settings.fallback:
             return
         size = [sum(len(one["content"].encode(errors="replace")) for one in task.messages) for task in self.tasks]

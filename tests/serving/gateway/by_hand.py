@@ -23,3 +23,10 @@ def until(condition):
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.005)
+
+
+def raw_post(content):
+    """Return the bytes of a request, for clients that stop in the middle of it."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body

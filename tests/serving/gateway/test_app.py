@@ -12,9 +12,8 @@ import pytest
 
 from slm_orchestration.serving.gateway.app import RequestLimits
 from slm_orchestration.serving.gateway.openai_api import Chat
-from tests.serving.gateway.by_hand import USER, chat, post, until
+from tests.serving.gateway.by_hand import USER, chat, post, raw_post, until
 from tests.serving.gateway.echo_server import serving
-
 
 JSON = {"content-type": "application/json"}
 
@@ -149,7 +148,9 @@ def test_what_is_not_supported_is_said_in_one_plain_sentence(running, fields, sa
 
 def test_what_has_no_effect_is_accepted(running):
     empty = {"tools": [], "stop": [], "functions": [], "n": 1, "response_format": {"type": "text"}, "logprobs": False}
-    nothing = dict.fromkeys(("tools", "stop", "functions", "n", "response_format", "logprobs", "user", "stream_options"))
+    nothing = dict.fromkeys(
+        ("tools", "stop", "functions", "n", "response_format", "logprobs", "user", "stream_options")
+    )
     for fields in (empty, nothing, {"temperature": 0.5, "top_p": 1, "seed": 7, "presence_penalty": 0, "store": False}):
         assert post(running, chat("a") | fields).status_code == 200
 
@@ -201,10 +202,9 @@ def test_a_request_that_is_too_large_is_a_413_with_and_without_a_content_length(
 def test_clients_that_disconnect_end_their_requests(running):
     before = running.gateway.admission.abandoned
     for stream in (True, False):
-        body = json.dumps(chat("slowly " * 200 if stream else "stall", stream=stream)).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        sent = raw_post(chat("slowly " * 200 if stream else "stall", stream=stream))
         with socket.create_connection(("127.0.0.1", running.port)) as connection:
-            connection.sendall(head.encode() + body)
+            connection.sendall(sent)
             if stream:
                 assert b"200 OK" in connection.recv(1000)
             else:
@@ -216,9 +216,8 @@ def test_clients_that_disconnect_end_their_requests(running):
 def test_too_many_requests_get_a_429_and_may_retry():
     with serving(running=1, waiting=0) as one:
         with socket.create_connection(("127.0.0.1", one.port)) as connection:
-            body = json.dumps(chat("stall")).encode()
-            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-            connection.sendall(head.encode() + body)
+            sent = raw_post(chat("stall"))
+            connection.sendall(sent)
             until(lambda: one.gateway.admission.in_flight == 1)
             response = post(one, chat("hello"))
             assert (response.status_code, response.headers["retry-after"]) == (429, "1")
@@ -272,10 +271,7 @@ def test_no_prompt_is_logged(running, caplog):
 def test_a_cached_answer_needs_no_place_and_is_counted():
     with serving(running=1, waiting=0) as full:
         stalled = socket.create_connection(("127.0.0.1", full.port))
-        body = json.dumps(chat("stall")).encode()
-        stalled.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-        )
+        stalled.sendall(raw_post(chat("stall")))
         while not full.gateway.admission.in_flight:
             time.sleep(0.01)
         assert post(full, chat("another")).status_code == 429

@@ -135,7 +135,7 @@ class Short(ScriptedModel):
 def test_a_prompt_beyond_every_context_is_refused_before_any_call(records):
     models = {name: Short(name) for name in NAMES}
     backend = _backend(records, models)
-    with pytest.raises(InvalidRequest, match="the prompt is too long: .* exceed .* context of 2000") as refused:
+    with pytest.raises(InvalidRequest, match=r"the prompt is too long: .* exceed .* context of 2000") as refused:
         asyncio.run(backend.answer(Chat([{"role": "user", "content": "x" * 3000}], None, None)))
     assert refused.value.code == "context_length_exceeded"
     assert not any(model.calls for model in models.values())

@@ -1,10 +1,10 @@
 """The server: clients that stall, bytes that are not HTTP, its limits and its end."""
 
+import contextlib
 import json
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 
 import httpx2 as httpx
 import pytest
@@ -13,7 +13,7 @@ from slm_orchestration.serving.gateway.app import Gateway, RequestLimits
 from slm_orchestration.serving.gateway.middleware import RECEIVED_KEY
 from slm_orchestration.serving.gateway.server import HEAD_BYTES, listeners, server
 from slm_orchestration.serving.resilience import Admission
-from tests.serving.gateway.by_hand import chat, post, until
+from tests.serving.gateway.by_hand import chat, post, raw_post, until
 from tests.serving.gateway.echo_server import Echo, serving
 
 
@@ -32,9 +32,8 @@ def test_a_stopping_server_finishes_running_requests_and_closes_its_backend():
     backend = Echo()
     with serving(backend) as one:
         connection = socket.create_connection(("127.0.0.1", one.port))
-        body = json.dumps(chat("slowly but surely", stream=True)).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        connection.sendall(head.encode() + body)
+        sent = raw_post(chat("slowly but surely", stream=True))
+        connection.sendall(sent)
         until(lambda: one.gateway.admission.in_flight == 1)
     received = b""
     while part := connection.recv(65536):
@@ -70,17 +69,13 @@ def test_a_head_without_end_is_refused_at_its_limit(running, piece):
     sent = 0
     with socket.create_connection(("127.0.0.1", running.port), timeout=5) as connection:
         received = b""
-        try:
+        with contextlib.suppress(OSError):
             connection.sendall(start)
             while sent < 50_000_000:
                 connection.sendall(piece * 50)
                 sent += len(piece) * 50
-        except OSError:
-            pass
-        try:
+        with contextlib.suppress(OSError):
             received = connection.recv(65536)
-        except OSError:
-            pass
     assert sent < 20_000_000  # what the kernel holds, and not all
     assert received == b"" or received.startswith(b"HTTP/1.1 431")
 
@@ -105,7 +100,10 @@ def test_handles_of_one_socket_accept_its_clients():
         handles = listeners(listening, 3)
         assert handles[0] is listening and len({handle.fileno() for handle in handles}) == 3
         assert {handle.getsockname() for handle in handles} == {listening.getsockname()}
-        with closing(socket.create_connection(listening.getsockname())), closing(handles[2].accept()[0]):
+        with (
+            contextlib.closing(socket.create_connection(listening.getsockname())),
+            contextlib.closing(handles[2].accept()[0]),
+        ):
             pass
         for handle in handles[1:]:
             handle.close()

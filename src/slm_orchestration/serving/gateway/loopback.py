@@ -1,4 +1,5 @@
-"""Without an API key only this machine is served: requests that name another host or come from another site are refused.
+"""Without an API key only this machine is served: requests that name another host or come from another site are
+refused.
 
 A page of another site can make a browser on this machine send requests here, under its own name (DNS rebinding) or with
 its own origin. Neither is a loopback name.

@@ -74,7 +74,7 @@ _NOT_SUPPORTED = {
     "n": "one answer per request is supported; leave n out or send 1",
     "response_format": "only text is supported, not JSON mode; leave response_format out and ask for JSON in words",
     "logprobs": "log-probabilities are not returned; leave logprobs out",
-    "content": "a message needs a text or a list of text parts as content; pictures, sound, files and null are not supported",
+    "content": "a message needs a text or a list of text parts; pictures, sound, files and null are not supported",
     "role": "the role of a message is system, developer, user or assistant; messages of tools are not supported",
 }
 
@@ -82,8 +82,9 @@ _NOT_SUPPORTED = {
 class ChatRequest(_Strict):
     """A request for a chat completion; fields that are not named here are ignored.
 
-    `model` is "auto", which lets the router choose, or the name of a model of the pool. temperature, top_p and seed are validated
-    and have no effect: models decode as the server is configured, so that equal requests get equal answers.
+    `model` is "auto", which lets the router choose, or the name of a model of the pool. temperature, top_p and seed
+    are validated and have no effect: models decode as the server is configured, so that equal requests get equal
+    answers.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
@@ -147,7 +148,12 @@ class Reply:
 
     def orchestration(self) -> dict[str, Any]:
         """Return the fields that OpenAI's schema lacks."""
-        return {"model": self.model, "cost_usd": self.cost_usd, "models_called": list(self.models_called), "cache": self.cache}
+        return {
+            "model": self.model,
+            "cost_usd": self.cost_usd,
+            "models_called": list(self.models_called),
+            "cache": self.cache,
+        }
 
 
 def completion_head(kind: str, model: str) -> dict[str, Any]:
@@ -381,5 +387,6 @@ def _error_parts(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]
         return 504, error_body("the answer took too long", "server_error", code="timeout"), {}
     if isinstance(error, ClientDisconnect):
         return _CLIENT_CLOSED, error_body("the client left", "invalid_request_error"), {}
-    _LOG.warning("no model answered: %s", error)
+    # One printable line, whatever a model or its server says.
+    _LOG.warning("no model answered: %s", "".join(one if one.isprintable() else "?" for one in str(error)))
     return 503, error_body("no model answered", "server_error", code="model_unavailable"), {}
