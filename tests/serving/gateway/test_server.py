@@ -2,9 +2,13 @@
 
 import contextlib
 import json
+import signal
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import httpx2 as httpx
 import pytest
@@ -140,3 +144,64 @@ def test_beyond_its_connections_a_server_refuses_clients():
         with socket.create_connection(("127.0.0.1", one.port)):
             until(lambda: len(one.server.server_state.connections) == 1)
             assert post(one, chat("hello")).status_code == 503
+
+
+_SLOW_SERVER = """
+import asyncio, socket, time
+from concurrent.futures import ThreadPoolExecutor
+from slm_orchestration.serving.gateway.app import Gateway, RequestLimits
+from slm_orchestration.serving.gateway.server import exit_despite_running_calls, listeners, server
+from slm_orchestration.serving.resilience import Admission
+from tests.serving.gateway.echo_server import Echo
+
+THREADS = ThreadPoolExecutor(4)
+
+class Slow(Echo):
+    async def answer(self, chat):
+        if chat.messages[-1]["content"] == "long":
+            await asyncio.get_running_loop().run_in_executor(THREADS, time.sleep, 25)  # a call that cannot be ended
+        return await super().answer(chat)
+
+with socket.create_server(("127.0.0.1", 0)) as listening:
+    gateway = Gateway(Slow(), Admission(4, 4), RequestLimits(drain_s=DRAIN))
+    print(listening.getsockname()[1], flush=True)
+    server(gateway, host="127.0.0.1", port=0).run(listeners(listening))
+exit_despite_running_calls()
+"""
+
+
+@pytest.mark.parametrize(
+    ("drain_s", "signals", "said"),
+    [
+        (0.5, [signal.SIGINT], "stopping; 3 running requests have 0.5 s, Ctrl-C again ends them"),
+        (0.5, [signal.SIGTERM], "stopping; 3 running requests have 0.5 s"),
+        (30, [signal.SIGINT, signal.SIGINT], "stopping now"),
+    ],
+)
+def test_a_process_says_that_it_stops_and_ends_on_time_whatever_is_running(drain_s, signals, said):
+    program = _SLOW_SERVER.replace("DRAIN", str(drain_s))
+    command = [sys.executable, "-c", program]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        ThreadPoolExecutor() as threads,
+    ):
+        one = SimpleNamespace(url=f"http://127.0.0.1:{int(process.stdout.readline())}")
+        until(lambda: _answers(one))
+        waiting = [threads.submit(post, one, chat("long")) for _ in range(3)]
+        until(lambda: "in_flight 3.0" in httpx.get(f"{one.url}/metrics").text)
+        started = time.monotonic()
+        for sent in signals:
+            process.send_signal(sent)
+            time.sleep(0.2)
+        assert process.wait(10) == 0
+        assert time.monotonic() - started < 6
+        errors = process.stderr.read()
+        assert [one.result(1).json()["error"]["code"] for one in waiting] == ["server_stopping"] * 3
+    assert said in errors and "Traceback" not in errors
+
+
+def _answers(one):
+    try:
+        return post(one, chat("hello")).status_code == 200
+    except httpx.HTTPError:
+        return False

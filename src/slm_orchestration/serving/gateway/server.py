@@ -68,6 +68,7 @@ class GatewayServer(uvicorn.Server):
         while not draining.done() and not self.force_exit:
             await asyncio.wait({draining}, timeout=0.05)
         self._gateway.end_requests()
+        self.force_exit = False  # what is left takes a moment, and the application is to end properly
         await super().shutdown(sockets)
         self._captured_signals.clear()
 
