@@ -75,7 +75,6 @@ def _without_opening(text: str) -> str:
             return otherwise
         if please.group().lower() != "please " and rest.count("?") == 1:
             rest = rest.removesuffix("?")
-    first = _STARTS.match(rest)
-    if first is None or first.group() not in (first.group().lower(), first.group().capitalize()):
+    if not _STARTS.match(rest):
         return otherwise
     return _WHATS_THE.sub(r"\1 is ", rest[0].lower() + rest[1:], count=1)
