@@ -22,7 +22,6 @@ import numpy as np
 from slm_orchestration import tables
 from slm_orchestration.serving.cache.cache import AnswerCache, CacheSettings
 from slm_orchestration.serving.cache.entries import Entry
-from slm_orchestration.serving.cache.similarity import HashedNgrams
 from slm_orchestration.serving.fit import FittedRouting, load_or_fit, records
 from slm_orchestration.serving.orchestrator import as_task
 from slm_orchestration.serving.pool import packaged_pool
@@ -77,43 +76,25 @@ def _with_new_text(task: Task, number: int) -> Task:
 
 
 def _cache(path: Path, entries: int, calls: int) -> None:
-    encoder, rng = HashedNgrams(), np.random.default_rng(0)
-    cache = AnswerCache(path, encoder, CacheSettings(ttl=np.inf, threshold=0.8, size=2 * entries))
+    rng = np.random.default_rng(0)
+    cache = AnswerCache(path, CacheSettings(ttl=np.inf, semantic=True, size=2 * entries))
     texts = [f"What is {a} times {b} plus {c}?" for a, b, c in rng.integers(1, 10**6, (entries, 3))]
-    vectors = encoder.encode(texts)
+    kept = Entry("answer", "model", "stop", 1.0, 1e-6)
     started = time.perf_counter()
-    template = as_task("text", max_tokens=256)
-    for text in texts:
-        cache.add(_asking(template, text), "answer", "model", saved=(1.0, 1e-6))
-    print(
-        f"{'cache entry added, mean of ' + str(entries):<44}{(time.perf_counter() - started) / entries * 1e3:9.3f} ms"
-    )
-    drawn = rng.choice(entries, calls)
-    scope = _scope_of(cache, template, texts[0])
-    exact = [_asking(template, texts[row]) for row in drawn]
-    near = [_asking(template, f"Please answer: {texts[row]}") for row in drawn]
-    _one_at_a_time("exact hit", [lambda task=task: cache.find(task) for task in exact])
-    words = [f"Please answer: {texts[row]}" for row in drawn]
-    _one_at_a_time(
-        "semantic lookup, without the encoding",
-        [
-            lambda row=row, text=text: cache.nearest(vectors[row], scope, text)
-            for row, text in zip(drawn, words, strict=True)
-        ],
-    )
-    _one_at_a_time("semantic hit, with hashed trigrams", [lambda task=task: cache.find(task) for task in near])
+    for number, text in enumerate(texts):
+        cache.add(as_task(text, max_tokens=256), kept)
+        if number % 500 == 0:
+            cache.entries.flush(60)  # a waiting list that is full would drop entries
+    cache.entries.flush(60)
+    each = (time.perf_counter() - started) / entries
+    print(f"{'cache entry added, mean of ' + str(entries):<44}{each * 1e3:9.3f} ms")
+    drawn = [texts[row] for row in rng.choice(entries, calls)]
+    exact = [as_task(text, max_tokens=256) for text in drawn]
+    near = [as_task(f"Hello, {text}", max_tokens=256) for text in drawn]
+    new = [as_task(f"{text} And why?", max_tokens=256) for text in drawn]
+    for what, tasks in (("exact hit", exact), ("semantic hit", near), ("miss", new)):
+        _one_at_a_time(what, [lambda task=task: cache.find(task) for task in tasks])
     cache.close()
-
-
-def _asking(template: Task, text: str) -> Task:
-    return as_task(text, max_tokens=template.max_tokens)
-
-
-def _scope_of(cache: AnswerCache, template: Task, text: str) -> str:
-    found = cache.find(_asking(template, text))
-    assert found is not None
-    entry: Entry = found.entry
-    return entry.scope
 
 
 def _one_at_a_time(what: str, calls: list[Callable[[], object]]) -> None:

@@ -12,7 +12,6 @@ Only this machine is served unless serve.host says otherwise, which needs SLM_OR
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import socket
@@ -23,7 +22,8 @@ from experiments.setup.config import entry
 from experiments.setup.orchestrator import fitted_orchestrator
 from slm_orchestration.serving.gateway.app import Gateway, RequestLimits
 from slm_orchestration.serving.gateway.backend import OrchestratorBackend
-from slm_orchestration.serving.gateway.server import listeners, server
+from slm_orchestration.serving.gateway.loopback import is_loopback
+from slm_orchestration.serving.gateway.server import exit_despite_running_calls, listeners, server
 from slm_orchestration.serving.resilience import Admission
 
 KEY = "SLM_ORCHESTRATION_API_KEY"
@@ -32,13 +32,14 @@ KEY = "SLM_ORCHESTRATION_API_KEY"
 def main(cfg: DictConfig) -> None:
     """Fit the router, then serve."""
     api_key = os.environ.get(KEY) or None
-    if not _is_loopback(cfg.serve.host) and api_key is None:
+    if not is_loopback(cfg.serve.host) and api_key is None:
         raise ValueError(f"serve.host={cfg.serve.host}: other machines could use it; set {KEY} or keep 127.0.0.1")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     gateway = gateway_of(cfg, api_key)
     with socket.create_server((cfg.serve.host, cfg.serve.port)) as listening:
         print(f"serving on http://{cfg.serve.host}:{listening.getsockname()[1]}/v1", flush=True)
         server(gateway, host=cfg.serve.host, port=cfg.serve.port).run(listeners(listening))
+    exit_despite_running_calls()
 
 
 def gateway_of(cfg: DictConfig, api_key: str | None) -> Gateway:
@@ -53,13 +54,6 @@ def gateway_of(cfg: DictConfig, api_key: str | None) -> Gateway:
     )
     admission = Admission(orchestrator.settings.max_concurrent_tasks, limits.waiting)
     return Gateway(OrchestratorBackend(orchestrator), admission, request_limits, api_key)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 if __name__ == "__main__":

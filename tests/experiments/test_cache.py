@@ -14,10 +14,12 @@ def test_the_cache_experiment_writes_pairs_and_streams_and_equal_seeds_give_equa
     streams = pd.read_csv(tmp_path / "results/cache/streams.csv")
     assert (pairs["low"] <= pairs["rate"]).all() and (pairs["rate"] <= pairs["high"]).all()
     assert pairs.loc[pairs["guarded"] & (pairs["kind"] == "number"), "hits"].sum() == 0
-    assert streams["cache"].tolist()[:2] == ["exact", "plain 0.8"]
+    assert pairs.loc[pairs["kind"].isin(["number", "width"]), "held_out"].tolist() == [False, False, True, True]
+    assert streams["cache"].tolist() == ["exact", "vectors 0.8", "guarded"]
     assert streams["false hits"].tolist()[0] == 0  # exact hits cannot be false
     assert (tmp_path / "cache.pdf").is_file()
-    assert "pairs made by rule that must not hit" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "kinds that must not hit" in said and "guard, held-out kinds:" in said
     cache.main(cfg)
     again = pd.read_csv(tmp_path / "results/cache/streams.csv")
     counted = [column for column in streams if "ms" not in column]

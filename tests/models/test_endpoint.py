@@ -4,16 +4,19 @@ import contextlib
 import json
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from slm_orchestration.models.endpoint import EndpointModel
-from slm_orchestration.models.model import CallError
+from slm_orchestration.models.model import CallError, ContextExceeded
 from slm_orchestration.outcomes.collect import CollectionSettings, collect
 from slm_orchestration.outcomes.store import read_outcomes
 from tests.models.local.test_model import TASKS
 from tests.outcomes.test_collect import exact, make_task
+from tests.serving.by_hand import SMALL, orchestrator, scripted, write_records
+from tests.serving.gateway.echo_server import serving
 
 KEY = "a-secret-of-the-test"
 CHOICE, FREE = make_task(0), TASKS[1]
@@ -46,12 +49,17 @@ class Handler(BaseHTTPRequestHandler):
         self.misbehave(fault, json.dumps(reply(asked)).encode())
 
     def misbehave(self, fault, body):
-        if isinstance(fault, int):
+        if isinstance(fault, tuple):
+            status, body = fault
+            self.send_response(status)
+        elif isinstance(fault, int):
             self.send_response(fault)
             self.send_header("retry-after", "0.05")
             body = f"no, not with {KEY}".encode()
         else:
             self.send_response(200)
+            if fault == "gzip":
+                self.send_header("content-encoding", "gzip")
         body = b'{"choices": [' if fault == "malformed" else body
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -61,6 +69,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         pass
+
+
+@pytest.fixture
+def records(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLM_ORCHESTRATION_CACHE", str(tmp_path / "cache"))
+    write_records(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
@@ -136,3 +151,168 @@ def test_collect_records_what_the_server_says(server, tmp_path):
     outcomes = read_outcomes(tmp_path, ["remote"])
     assert outcomes["answer"].tolist() == ["B"] * 6
     assert outcomes["error"].isna().all()
+
+
+def answer(content, *, usage=None, **choice):
+    """Return a reply of status 200 with this content."""
+    choices = [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop", **choice}]
+    usage = {"prompt_tokens": 7, "completion_tokens": 2} if usage is None else usage
+    return 200, json.dumps({"choices": choices, "usage": usage}).encode()
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"finish_reason": "length"},
+        {"message": {"content": None, "refusal": "I cannot."}},
+        {"message": {"content": None, "tool_calls": [{"id": "1"}]}, "finish_reason": "tool_calls"},
+    ],
+    ids=str,
+)
+def test_an_answer_without_text_is_an_empty_answer_asked_once(server, choice):
+    server.faults = [answer(None, **choice)]
+    (empty,) = model_at(server).complete([FREE], seed=0)
+    assert (empty.answer, len(server.seen)) == ("", 1)
+    assert empty.finish_reason == choice.get("finish_reason", "stop")
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "calls"),
+    [
+        ({"error": {"message": "no such model", "code": 404}}, "404: no such model", 1),
+        ({"error": {"message": "overloaded", "code": 429}}, "429: overloaded", 2),
+        ({"error": "out of memory"}, "out of memory", 2),
+        ({"object": "error", "message": "bad prompt"}, "bad prompt", 2),
+        ({"choices": []}, "the first of choices is NoneType", 2),
+        ({"choices": [{"message": {"content": "a"}}]}, "the reply has no usage", 1),
+        ([], "the reply is list", 2),
+    ],
+    ids=str,
+)
+def test_a_200_that_is_no_answer_shows_what_the_server_says(server, body, said, calls):
+    server.faults = [(200, json.dumps(body).encode())] * 2
+    with pytest.raises(CallError, match=said):
+        model_at(server, attempts=2).complete([FREE], seed=0)
+    assert len(server.seen) == calls
+
+
+GOOD = {"prompt_tokens": 7, "completion_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        answer("a", logprobs=[1]),
+        answer("a", logprobs={"content": [1]}),
+        answer("a", logprobs={"content": 7}),
+        answer("a", logprobs={"content": [{"token": "a", "logprob": float("nan")}]}),
+        answer("a", logprobs={"content": [{"token": "a", "logprob": "high"}]}),
+        answer("a", logprobs={"content": [{"token": "a"}]}),
+        answer("a", usage=GOOD | {"completion_tokens": float("inf")}),
+        answer("a", usage=GOOD | {"completion_tokens": -1}),
+        answer("a", usage=GOOD | {"prompt_tokens": 10**30}),
+        answer("a", usage=GOOD | {"prompt_tokens": "7"}),
+        answer("\ud800"),
+        answer(["a"]),
+        (200, b"[" * 100_000),
+        (200, b"\xff\xfe"),
+        "gzip",
+    ],
+    ids=lambda fault: str(fault)[-60:],
+)
+def test_a_reply_of_the_wrong_form_is_tried_again_and_then_fails_that_call_alone(server, fault):
+    server.faults = [fault]
+    assert model_at(server).complete([FREE], seed=0)[0].answer.startswith("Echo")
+    server.faults = [fault] * 2
+    with pytest.raises(CallError, match="gave no answer in 2 attempts"):
+        model_at(server, attempts=2).complete([FREE], seed=0)
+
+
+@pytest.mark.parametrize("fault", [answer("\ud800"), answer("a", logprobs=[1]), "gzip", "unreachable", "no key"])
+def test_an_endpoint_that_fails_in_any_way_falls_back_to_another_model(server, records, monkeypatch, fault):
+    monkeypatch.delenv("KEY_OF_THE_TEST", raising=False)
+    server.faults = [fault] * 9 if fault not in ("unreachable", "no key") else []
+    model = model_at(server, attempts=1, key_variable="KEY_OF_THE_TEST" if fault == "no key" else None)
+    if fault == "unreachable":
+        model.url = "http://127.0.0.1:9/v1"
+    model.name = SMALL
+    models = {SMALL: model} | {name: one for name, one in scripted().items() if name != SMALL}
+    with orchestrator(records, models, {"routing_threshold": 1}) as running:
+        result = running.process_task("Is 7 even?")
+    assert result.output == f"answer of {result.model}" and result.model != SMALL
+    assert SMALL in result.decision.failed_calls[0]
+
+
+@pytest.mark.parametrize("tokens", [[{"token": "B", "logprob": -0.5}], [{"token": "B"}], []])
+def test_log_probabilities_without_alternatives_leave_the_text_to_decide_after_one_call(server, tokens):
+    server.faults = [answer("B.", logprobs={"content": tokens})]
+    (choice,) = model_at(server).complete([CHOICE], seed=0)
+    assert (choice.answer, choice.signals, len(server.seen)) == ("B", {}, 1)
+
+
+def test_parameters_are_renamed_or_left_out(server):
+    names = {"max_tokens": "max_completion_tokens", "temperature": None, "logprobs": None}
+    model = model_at(server, parameters=names)
+    model.complete([FREE], seed=3)
+    asked = server.seen[0][2]
+    assert set(asked) == {"model", "messages", "seed", "max_completion_tokens"}
+    assert asked["max_completion_tokens"] == FREE.max_tokens
+    assert model.identity() != model_at(server).identity()
+    with pytest.raises(ValueError, match=r"parameters.max_token: no such parameter; there are logprobs, max_tokens"):
+        model_at(server, parameters={"max_token": None})
+
+
+def test_our_own_gateway_is_an_endpoint_without_log_probabilities():
+    with serving() as gateway:
+        model = EndpointModel("own", f"{gateway.url}/v1", "small", parameters={"logprobs": None})
+        (free,) = model.complete([FREE], seed=0)
+    assert free.answer == "Say hello in French."
+
+
+def test_a_trailing_slash_in_the_url_is_dropped(server):
+    model = model_at(server)
+    model = EndpointModel("remote", model.url + "//", "any")
+    assert model.complete([FREE], seed=0)[0].answer.startswith("Echo")
+    assert not model.identity()["endpoint"].endswith("/")
+
+
+def test_a_prompt_beyond_the_servers_context_is_known_as_such(server):
+    error = {"error": {"code": "context_length_exceeded", "message": "maximum context length is 9"}}
+    server.faults = [(400, json.dumps(error).encode())]
+    with pytest.raises(ContextExceeded, match="context_length_exceeded"):
+        model_at(server).complete([FREE], seed=0)
+
+
+@pytest.mark.parametrize("key", ["sk-secret\r", "sk-\nsecret", "sk-secret\x00", "sk-sécret"])
+def test_a_key_with_a_control_character_is_refused_at_the_start_and_never_shown(server, monkeypatch, key):
+    if "\x00" not in key:  # the system refuses it itself
+        monkeypatch.setenv("KEY_OF_THE_TEST", key)
+        with pytest.raises(ValueError, match="KEY_OF_THE_TEST holds a character that no key has") as refused:
+            model_at(server, key_variable="KEY_OF_THE_TEST")
+        assert "cret" not in str(refused.value)
+    model = model_at(server, key_variable="KEY_SET_LATER")
+    monkeypatch.setenv("KEY_SET_LATER", key.replace("\x00", "\r"))
+    with pytest.raises(CallError, match="KEY_SET_LATER holds a character") as failed:
+        model.complete([FREE], seed=0)
+    assert "cret" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://user:PW@host/v1", "http://PW@host/v1", "http://host/v1?key=PW", "http://h/#PW"]
+)
+def test_a_url_with_a_password_is_refused_without_showing_it(url):
+    with pytest.raises(ValueError, match="the url may hold no user, password, query or fragment") as refused:
+        EndpointModel("remote", url, "any")
+    assert "PW" not in str(refused.value)
+
+
+def test_a_server_that_repeats_the_prompt_puts_no_prompt_and_no_line_into_an_error(server):
+    task = replace(FREE, messages=[{"role": "user", "content": "my long and secret question about my health"}])
+    echo = "bad request: my long and secret question about my health\n2026 INFO forged \x1b[31mline"
+    for body in (echo.encode(), json.dumps({"error": {"message": echo}}).encode()):
+        server.faults = [(400, body)]
+        with pytest.raises(CallError) as failed:
+            model_at(server).complete([task], seed=0)
+        said = str(failed.value)
+        assert "secret" not in said and "health" not in said
+        assert said.isprintable() and "\\n2026 INFO forged \\x1b[31mline" in said

@@ -76,14 +76,15 @@ def test_the_smallest_packaged_model_answers_real_tasks(users_cache, medium_task
     config = {"routing_threshold": 1, "max_tokens": 8, "cache_enabled": True, "cache_path": ":memory:"}
     with AdaptiveOrchestrator(config) as orchestrator:
         written = orchestrator.process_task("Say hello in French.")
-        again = orchestrator.process_task("Say hello in French.")
+        cut = orchestrator.process_task("Say hello in French.")
         choice = next(task for task in from_table(tables.read(medium_tasks, tables.TASKS)) if task.choices is not None)
-        chosen = orchestrator.process_task(choice)
+        chosen, again = orchestrator.process_task(choice), orchestrator.process_task(choice)
     assert isinstance(written, Result)
     assert written.model == chosen.model == "smollm2-135m"
     assert written.output
     assert chosen.output in choice.choices
     assert written.cost_usd > 0
-    assert again.decision.cache == "exact"
-    assert again.output == written.output
+    assert (again.decision.cache, again.output) == ("exact", chosen.output)
+    # eight tokens are too few: an answer that is cut is asked again
+    assert (written.finish_reason, cut.decision.cache) == ("length", None)
     assert written.decision.analysis.features["questions"] == 0

@@ -16,6 +16,7 @@ from slm_orchestration.serving.resilience import (
     ModelGuard,
     Overloaded,
     Protection,
+    Stopping,
 )
 from tests.serving.by_hand import task
 
@@ -188,7 +189,7 @@ def test_a_drain_lets_running_requests_finish_and_refuses_new_ones():
         short, endless = asyncio.create_task(request(0.01)), asyncio.create_task(request(60))
         await asyncio.sleep(0)
         left = await admission.drain(timeout_s=0.05)
-        with pytest.raises(Overloaded, match="stopping"):
+        with pytest.raises(Stopping, match="stopping"):
             await request(0)
         endless.cancel()
         await asyncio.gather(short, endless, return_exceptions=True)

@@ -34,8 +34,8 @@ def test_a_decision_is_printed_a_fact_per_line():
 
 
 def test_a_hit_of_the_cache_shows_its_kind_and_similarity_and_no_call():
-    hit = Decision(candidates=FORECASTS, model="small", cache="semantic", similarity=0.9876)
-    assert str(hit) == "cache     semantic hit, similarity 0.988, of small"
+    hit = Decision(candidates=FORECASTS, model="small", cache="semantic")
+    assert str(hit) == "cache     semantic hit, of small"
 
 
 def test_a_decision_that_served_nothing_says_so():

@@ -5,8 +5,16 @@ import pandas as pd
 import pytest
 
 from slm_orchestration.serving.cache.cache import CacheSettings
-from slm_orchestration.serving.cache.similarity import HashedNgrams
-from slm_orchestration.studies.cache import RequestStream, StreamSettings, pair_table, run_stream, stream_table
+from slm_orchestration.studies.cache import (
+    RequestStream,
+    StreamSettings,
+    live_cache,
+    pair_table,
+    run_stream,
+    stream_table,
+    vector_cache,
+)
+from slm_orchestration.studies.vector_cache import HashedNgrams
 from tests.routing.tables_by_hand import matrix
 
 HASHED = HashedNgrams()
@@ -26,7 +34,8 @@ def _stream(texts, meanings, forms):
 
 def test_a_repeat_is_hit_and_saves_its_seconds():
     texts = ["one", "two", "one", "one", "Please answer: one"]
-    found = run_stream(_stream(texts, ["one", "two", "one", "one", "one"], [0, 0, 0, 0, 1]), HASHED, CacheSettings())
+    stream = _stream(texts, ["one", "two", "one", "one", "one"], [0, 0, 0, 0, 1])
+    found = run_stream(stream, *live_cache(stream, CacheSettings()))
     # of 1 + 2 + 3 + 4 + 5 seconds the third and the fourth call are saved
     assert (found["hits"], found["repeats hit"], found["paraphrases hit"]) == (0.4, 0.5, 0.0)
     assert found["seconds saved"] == pytest.approx(7 / 15)
@@ -36,9 +45,8 @@ def test_a_repeat_is_hit_and_saves_its_seconds():
 def test_a_hit_of_another_meaning_is_false_and_loses_its_quality_unless_the_guard_sees_it():
     seven, eight = "Is 7 even in base 10?", "Is 8 even in base 10?"
     stream = _stream([seven, eight, f"Please answer: {seven}"], ["seven", "eight", "seven"], [0, 2, 1])
-    plain, guarded = (
-        run_stream(stream, HASHED, CacheSettings(threshold=0.5, guarded=guard)) for guard in (False, True)
-    )
+    plain = run_stream(stream, *vector_cache(stream, HASHED, 0.5))
+    guarded = run_stream(stream, *live_cache(stream, CacheSettings(semantic=True)))
     # without the guard the second request gets the answer of the first
     assert (plain["hits"], plain["false hits"], plain["of hits"]) == (2 / 3, 1, 0.5)
     assert (plain["of requests"], plain["quality lost"]) == (1 / 3, pytest.approx(0.5 / 3))
@@ -71,32 +79,35 @@ def test_paraphrases_keep_their_meaning_and_changed_requests_do_not():
 
 def test_equal_seeds_give_equal_streams_for_every_cache():
     settings = StreamSettings(requests=40, paraphrased=0.3, changed=0.1)
-    caches = {"exact": CacheSettings(), "near": CacheSettings(threshold=0.6)}
     one, two = (
-        stream_table(OUTCOMES, HASHED, settings, [0.0, 1.0], caches, seed=3).drop(columns="lookup p50 ms")
+        stream_table(OUTCOMES, HASHED, settings, [0.0, 1.0], [0.6], seed=3).drop(columns="lookup p50 ms")
         for _ in range(2)
     )
     pd.testing.assert_frame_equal(one, two)
-    assert one[["zipf", "cache"]].to_numpy().tolist() == [[0.0, "exact"], [0.0, "near"], [1.0, "exact"], [1.0, "near"]]
-    assert (one.loc[one["cache"] == "exact", "false hits"] == 0).all()
+    caches = ["exact", "vectors 0.6", "guarded"]
+    assert one[["zipf", "cache"]].to_numpy().tolist() == [[zipf, name] for zipf in (0.0, 1.0) for name in caches]
+    assert (one.loc[one["cache"] != "vectors 0.6", "false hits"] == 0).all()
 
 
 def test_rates_of_pairs_have_exact_intervals_and_those_that_must_not_hit_are_summed():
     pairs = pd.DataFrame(
         {
-            "kind": ["paraphrase"] * 10 + ["number"] * 6 + ["name"] * 4,
+            "kind": ["paraphrase"] * 10 + ["number"] * 6 + ["width"] * 4,
+            "held_out": [False] * 16 + [True] * 4,
+            "same": [True] * 10 + [False] * 10,
+            "guarded": [True] * 10 + [False] * 10,
             "similarity": [0.9] * 10 + [0.1] * 6 + [0.95] * 2 + [0.1] * 2,
-            "difference": [None] * 10 + ["numbers"] * 6 + ["names"] * 4,
         }
     )
-    table = pair_table(pairs, [0.8], certified=0.9).set_index(["kind", "threshold", "guarded"])
+    table = pair_table(pairs, [0.8])
+    by_guard = table[table["guarded"]].set_index("kind")
+    by_vectors = table[~table["guarded"]].set_index("kind")
     # Clopper and Pearson: of 10 of 10 the lower end is .025 ** (1 / 10), of 0 of 6 the upper one 1 - .025 ** (1 / 6)
-    paraphrases = table.loc[("paraphrase", 0.9, True)]
-    assert (paraphrases["rate"], paraphrases["high"]) == (1.0, 1.0)
-    assert paraphrases["low"] == pytest.approx(0.025**0.1)
-    number = table.loc[("number", 0.8, False)]
-    assert (number["rate"], number["low"]) == (0.0, 0.0)
-    assert number["high"] == pytest.approx(1 - 0.025 ** (1 / 6))
-    every = table.loc[("all that must not hit", 0.8, False)]
-    assert (every["hits"], every["pairs"], every["rate"]) == (2, 10, 0.2)
-    assert table.loc[("all that must not hit", 0.8, True), "hits"] == 0
+    assert (by_guard.loc["paraphrase", "rate"], by_guard.loc["paraphrase", "high"]) == (1.0, 1.0)
+    assert by_guard.loc["paraphrase", "low"] == pytest.approx(0.025**0.1)
+    assert (by_vectors.loc["number", "rate"], by_vectors.loc["number", "low"]) == (0.0, 0.0)
+    assert by_vectors.loc["number", "high"] == pytest.approx(1 - 0.025 ** (1 / 6))
+    every, held_out = "all that must not hit", "all that must not hit, held out"
+    assert by_vectors.loc[every, ["hits", "pairs", "rate"]].tolist() == [2, 10, 0.2]
+    assert by_vectors.loc[held_out, ["hits", "pairs"]].tolist() == [2, 4]
+    assert by_guard.loc[every, "hits"] == 0

@@ -1,6 +1,8 @@
-"""Answer cache: hits and false hits against the similarity threshold, and seconds saved on request streams."""
+"""Answer cache: hits and false hits of vectors by threshold and of the guard, and seconds saved on request streams."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -43,11 +45,14 @@ def cache_figure(pairs: pd.DataFrame, streams: pd.DataFrame) -> Figure:
 
 def _pairs(axes: Axes, pairs: pd.DataFrame) -> None:
     for (kind, guarded), rows in pairs[pairs["kind"].isin([_FORBIDDEN, _ALLOWED])].groupby(["kind", "guarded"]):
+        line: Any = "-" if kind == _FORBIDDEN else (0, (4, 2))
+        if guarded:  # the guard has no threshold
+            axes.axhline(rows["rate"].item(), color=_GUARDED, linestyle=line, label=f"{kind}:{guarded}")
+            continue
         rows = rows.sort_values("threshold")
         axes.errorbar(
             rows["threshold"], rows["rate"], yerr=[rows["rate"] - rows["low"], rows["high"] - rows["rate"]],
-            color=_GUARDED if guarded else _PLAIN, linestyle="-" if kind == _FORBIDDEN else (0, (4, 2)),
-            marker="o", markersize=2.5, elinewidth=0.6, label=f"{kind}:{guarded}",
+            color=_PLAIN, linestyle=line, marker="o", markersize=2.5, elinewidth=0.6, label=f"{kind}:{guarded}",
         )  # fmt: skip
     axes.set(xlabel="Threshold (cosine)", ylabel="Wrong hits (dashed: paraphrases)", ylim=(-0.03, 1.03))
 

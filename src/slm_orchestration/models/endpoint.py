@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import json
 import os
 import random
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 
-from slm_orchestration.models.model import CallError, Completion, token_signals
+from slm_orchestration.models.endpoint_reply import BadReply, Refusal, completion, error_message, server_text
+from slm_orchestration.models.model import CallError, Completion, ContextExceeded, TaskError
 from slm_orchestration.tasks.task import Task
 
 _CHARACTERS_PER_TOKEN = 4  # a rough average for English
@@ -30,6 +32,9 @@ class EndpointModel:
     `attempts` calls in all, after `backoff_s`, doubled each time, with jitter, or after the server's Retry-After. The
     key is read from the environment variable `key_variable` at each call, and is neither stored nor logged. `device`
     names the row of the price table that prices a second of its time.
+
+    `parameters` renames what a server refuses, or leaves it out: {"max_tokens": "max_completion_tokens",
+    "temperature": None, "logprobs": None}. ValueError if the URL holds a password or the key a control character.
     """
 
     name: str
@@ -43,9 +48,27 @@ class EndpointModel:
     attempts: int = 5
     backoff_s: float = 1.0
     top_logprobs: int = 20
+    parameters: Mapping[str, str | None] = field(default_factory=dict)
+    concurrent = True  # live calls need not wait for each other
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError(
+                f"{self.name}: the url may hold no user, password, query or fragment, since it is recorded with every "
+                "outcome; put the key into an environment variable and name it in key_variable"
+            )
+        self.url = self.url.rstrip("/")
+        offered = sorted(self._standard(max_tokens=1, messages=[], seed=0))
+        if unknown := sorted(set(self.parameters) - set(offered)):
+            raise ValueError(f"{self.name}: parameters.{unknown[0]}: no such parameter; there are {', '.join(offered)}")
+        self._key()
 
     def identity(self) -> dict[str, str]:
-        return {"endpoint": self.url, "remote_model": self.model, "prompt_form": _PROMPT_FORM, "dtype": "remote"}
+        form = _PROMPT_FORM
+        if self.parameters:
+            form += f"; parameters {json.dumps(dict(self.parameters), sort_keys=True)}"
+        return {"endpoint": self.url, "remote_model": self.model, "prompt_form": form, "dtype": "remote"}
 
     def provenance(self) -> dict[str, str]:
         return {"decoding": "greedy, by the server"}
@@ -64,10 +87,10 @@ class EndpointModel:
         """Answer `tasks` concurrently. Raises CallError if one of them still fails after all attempts."""
         done: dict[int, Completion] = {}
         for finished in self.stream(tasks, batch_tokens=0, seed=seed):
-            for index, completion in finished:
-                if isinstance(completion, CallError):
-                    raise completion
-                done[index] = completion
+            for index, answered in finished:
+                if isinstance(answered, CallError):
+                    raise answered
+                done[index] = answered
         return [done[index] for index in range(len(tasks))]
 
     def stream(
@@ -101,9 +124,7 @@ class EndpointModel:
             return index, error
 
     async def _answer(self, client: httpx2.AsyncClient, limit: _RateLimit, task: Task, seed: int) -> Completion:
-        body = {"model": self.model, "messages": task.messages, "temperature": 0, "seed": seed}
-        body |= {"max_tokens": task.max_tokens, "logprobs": True, "top_logprobs": self.top_logprobs}
-        reason, wait = "", 0.0
+        body, reason, wait = self._body(task, seed), "", 0.0
         for attempt in range(self.attempts):
             await asyncio.sleep(wait)
             wait = limit.jitter.uniform(0.5, 1) * min(self.backoff_s * 2**attempt, _MAX_WAIT_S)
@@ -113,27 +134,59 @@ class EndpointModel:
                 try:
                     answer = await client.post(f"{self.url}/chat/completions", json=body, headers=self._headers())
                     if answer.status_code == 200:
-                        return _completion(task, answer.json(), time.perf_counter() - started)
-                except (httpx2.TransportError, ValueError, KeyError, IndexError, TypeError) as error:
-                    reason = f"{type(error).__name__}: {error}"
+                        return completion(task, answer.content, time.perf_counter() - started)
+                except (httpx2.HTTPError, httpx2.InvalidURL, BadReply) as error:
+                    reason = self._shown(f"{type(error).__name__}: {error}", task)
                     continue
-            reason = self._without_key(f"status {answer.status_code}: {answer.text[:200]}")
+                except Refusal as error:
+                    raise TaskError(f"{task.task_id}: {self.url}: {self._shown(str(error), task)}") from None
+            message = error_message(answer.content)
+            reason = self._shown(f"status {answer.status_code}: {message}", task)
             if answer.status_code not in _TRANSIENT:
-                raise CallError(f"{task.task_id}: {self.url} refuses {self.model} ({reason})")
+                kind = ContextExceeded if _is_context_error(answer.status_code, message) else CallError
+                raise kind(f"{task.task_id}: {self.url} refuses {self.model} ({reason})")
             if (asked := answer.headers.get("retry-after", "")).replace(".", "", 1).isdigit():
                 wait = min(float(asked), _MAX_WAIT_S)
         raise CallError(f"{task.task_id}: {self.url} gave no answer in {self.attempts} attempts (last: {reason})")
 
+    def _standard(self, *, max_tokens: int, messages: Sequence[Mapping[str, str]], seed: int) -> dict[str, Any]:
+        """Return the body of a request under OpenAI's names."""
+        body = {"model": self.model, "messages": list(messages), "temperature": 0, "seed": seed}
+        return body | {"max_tokens": max_tokens, "logprobs": True, "top_logprobs": self.top_logprobs}
+
+    def _body(self, task: Task, seed: int) -> dict[str, Any]:
+        standard = self._standard(max_tokens=task.max_tokens, messages=task.messages, seed=seed)
+        without = {"top_logprobs": None} if self.parameters.get("logprobs", "logprobs") is None else {}
+        names: dict[str, str | None] = {**without, **self.parameters}
+        renamed = {names.get(name, name): value for name, value in standard.items()}
+        return {name: value for name, value in renamed.items() if name is not None}
+
     def _headers(self) -> dict[str, str]:
         if self.key_variable is None:
             return {}
-        if not (key := os.environ.get(self.key_variable)):
+        try:
+            key = self._key()
+        except ValueError as error:
+            raise CallError(str(error)) from None
+        if not key:
             raise CallError(f"{self.name}: the environment variable {self.key_variable} holds no key; set it")
         return {"authorization": f"Bearer {key}"}
 
-    def _without_key(self, text: str) -> str:
+    def _key(self) -> str:
+        """Return the key, or "" if there is none. Raises ValueError if it cannot be sent in a header."""
         key = os.environ.get(self.key_variable or "", "")
-        return text.replace(key, "…") if key else text
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError(
+                f"{self.name}: the key in {self.key_variable} holds a character that no key has, such as a line end of "
+                "a file from Windows; set it again without"
+            )
+        return key
+
+    def _shown(self, text: str, task: Task) -> str:
+        """Return what may be recorded and logged of a server's text: one line, without the key and the prompt."""
+        key = os.environ.get(self.key_variable or "", "").strip()
+        contents = [message["content"] for message in task.messages]
+        return server_text(text.replace(key, "…") if key else text, contents)
 
 
 class _RateLimit:
@@ -155,30 +208,5 @@ async def _first_done(calls: set[asyncio.Task]) -> tuple[set[asyncio.Task], set[
     return await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
 
 
-def _completion(task: Task, response: dict[str, Any], seconds: float) -> Completion:
-    choice, usage = response["choices"][0], response["usage"]
-    text = choice["message"]["content"]
-    if not isinstance(text, str):
-        raise TypeError(f"content is {type(text).__name__}, not text")
-    tokens = (choice.get("logprobs") or {}).get("content") or []
-    prompt_tokens, completion_tokens = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
-    if task.choices is not None:
-        answer, signals = _most_probable_label(task.choices, text, tokens)
-        return Completion(answer, prompt_tokens, completion_tokens, seconds, signals, "choice")
-    signals = token_signals([float(token["logprob"]) for token in tokens])
-    return Completion(text, prompt_tokens, completion_tokens, seconds, signals, choice.get("finish_reason") or "stop")
-
-
-def _most_probable_label(labels: Sequence[str], text: str, tokens: Sequence[dict]) -> tuple[str, dict[str, float]]:
-    """Return the most probable label of the first token; without log-probabilities, the label that `text` starts with.
-
-    A text that starts with no label is returned as it is, and is graded as a wrong answer.
-    """
-    found = dict.fromkeys(labels, 0.0)
-    for one in tokens[0]["top_logprobs"] if tokens else []:
-        if (label := one["token"].strip()) in found:
-            found[label] += math.exp(one["logprob"])
-    if sum(found.values()) == 0:
-        return next((label for label in labels if text.strip().startswith(label)), text), {}
-    signals = {f"label:{label}": probability for label, probability in found.items()}
-    return max(found, key=found.__getitem__), signals | {"label_mass": sum(found.values())}
+def _is_context_error(status: int, message: str) -> bool:
+    return status == 400 and ("context_length_exceeded" in message or "context length" in message)

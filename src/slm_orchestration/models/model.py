@@ -36,6 +36,10 @@ class TaskError(CallError):
     """The task itself is at fault, such as a prompt beyond the context; trying again would fail again."""
 
 
+class ContextExceeded(TaskError):
+    """The prompt is longer than the model's context."""
+
+
 class Model(Protocol):
     """Answers tasks. The constructor only stores; the first call loads the weights."""
 
@@ -59,6 +63,15 @@ class Model(Protocol):
 
     def complete(self, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
         """Return one completion per task, in the order of `tasks`, answered as one batch. Raises CallError."""
+        ...
+
+
+@runtime_checkable
+class ContextChecking(Model, Protocol):
+    """A model that can say without its weights whether a prompt is too long for it."""
+
+    def context_error(self, task: Task) -> ContextExceeded | None:
+        """Return the error that a call would end with because of the prompt's length, or None if it is not known."""
         ...
 
 

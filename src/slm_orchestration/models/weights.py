@@ -31,7 +31,7 @@ from slm_orchestration.artifacts import (
 # Part of the identity of an answer: raise it whenever the conversion gives other files.
 CONVERSION_VERSION = "1"
 _BLOCK_BYTES = 1 << 20
-_RECORD = "converted.json"
+_RECORD, _TENSORS = "converted.json", "model.safetensors"
 # Some publishers end a turn with one token and a text with another; a GGUF file names only the first.
 _END_TOKENS = ("<|endoftext|>", "<|im_end|>")
 
@@ -169,24 +169,34 @@ class Weights:
         return None
 
 
-def converted_folder(weights: Weights) -> Path:
+def converted_folder(weights: Weights, *, tensors: bool = True) -> Path:
     """Return the folder of the converted weights; the first call converts them.
 
     They are stored in float16: closer to the quantised values than bfloat16, and half the size of float32. Raises
-    ArtifactError if the weights cannot be fetched or a converted file was changed afterwards.
+    ArtifactError if the weights cannot be fetched or a converted file was changed afterwards. Without `tensors` their
+    file, which takes seconds to read, is not checked.
     """
-    folder = cache_folder() / "models" / f"{weights.sha256[:16]}-{CONVERSION_VERSION}"
+    folder = _folder(weights)
     if not (folder / _RECORD).is_file():
         path = weights.fetch()
         with explain_write_errors(f"the converted copy of {path.name}", folder.parent):
             _convert_into(path, folder)
-    _verify(folder)
+    _verify(folder, tensors=tensors)
     return folder
+
+
+def is_converted(weights: Weights) -> bool:
+    """Return whether the weights were converted before."""
+    return (_folder(weights) / _RECORD).is_file()
 
 
 def file_digests(weights: Weights) -> dict[str, str]:
     """Return the sha256 of each converted file, by name, as recorded at conversion."""
     return json.loads((converted_folder(weights) / _RECORD).read_text(encoding="utf-8"))
+
+
+def _folder(weights: Weights) -> Path:
+    return cache_folder() / "models" / f"{weights.sha256[:16]}-{CONVERSION_VERSION}"
 
 
 def _convert_into(path: Path, folder: Path) -> None:
@@ -226,13 +236,15 @@ def _convert(path: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
     GenerationConfig(eos_token_id=sorted(ends), pad_token_id=tokenizer.pad_token_id).save_pretrained(folder)
     try:
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        save_file(tensors, folder / _TENSORS, metadata={"format": "pt"})
     except SafetensorError as error:
         raise OSError(f"the converted weights could not be written ({error})") from error
 
 
-def _verify(folder: Path) -> None:
+def _verify(folder: Path, *, tensors: bool) -> None:
     recorded = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     for name, digest in recorded.items():
+        if name == _TENSORS and not tensors:
+            continue
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise ArtifactError(f"{folder / name} is missing or was changed since it was converted; remove {folder}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Sequence
@@ -11,18 +12,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from slm_orchestration.models.model import Completion, Model, TaskError
+from slm_orchestration.models.model import Completion, ContextChecking, ContextExceeded, Model, TaskError
 from slm_orchestration.outcomes.collect import plan_batches
 from slm_orchestration.serving.fit import FittedRouting
 from slm_orchestration.serving.result import Decision, ModelForecast, Result
 from slm_orchestration.serving.sampling import BATCH_TOKENS, CompletionWithSamples
-from slm_orchestration.serving.selection import NO_MODEL, Progress, Selection, TaskLimits, select
+from slm_orchestration.serving.selection import NO_MODEL, Progress, Selection, TaskLimits, select, select_named
 from slm_orchestration.serving.settings import ModelSettings, OrchestratorSettings
 from slm_orchestration.serving.streaming import RelayedModel, TokenRelay
 from slm_orchestration.tasks.task import Task, request_table
 
 # Errors of a call: CallError is a RuntimeError, weights that cannot be loaded raise OSError.
 FAILURES = (RuntimeError, OSError, ValueError)
+_SHORT = 1000  # bytes of a prompt whose tokens are not counted before a model is chosen: hardly any context is shorter
 
 
 class Call(Protocol):
@@ -33,13 +35,17 @@ class Call(Protocol):
 
 @dataclass(frozen=True)
 class Runtime:
-    """What tasks are answered with; a `relay` streams the answer to a single task while it is decoded."""
+    """What tasks are answered with; a `relay` streams the answer to a single task while it is decoded.
+
+    `only` is the index of the model that the request names; None lets the strategy choose.
+    """
 
     fitted: FittedRouting
     models: Sequence[Model]
     settings: OrchestratorSettings
     call: Call
     relay: TokenRelay | None = None
+    only: int | None = None
 
 
 def answer(tasks: Sequence[Task], runtime: Runtime) -> list[Result]:
@@ -53,6 +59,7 @@ class _Execution:
     runtime: Runtime
     errors: dict[tuple[int, int], str] = field(default_factory=dict)
     hopeless: set[tuple[int, int]] = field(default_factory=set)  # calls that would fail again, by TaskError
+    too_long: set[tuple[int, int]] = field(default_factory=set)  # those of them where the prompt exceeds the context
     calls: dict[int, list[int]] = field(default_factory=dict)  # the models called for each task, in order
 
     def run(self) -> list[Result]:
@@ -60,6 +67,7 @@ class _Execution:
         requests = request_table(self.tasks)
         self.analyses = fitted.domain_classifier.analyse(requests[fitted.strategy.view].tolist())
         self.progress = Progress(fitted.models, requests, *fitted.expectation.before_call(self.tasks))
+        self._exclude_short_contexts()
         self.first = self._select()
         self.calling_s = 0.0
         last = self._round(self.first)
@@ -69,6 +77,22 @@ class _Execution:
             last = self._round(self._select())
         self.routing_s = (time.perf_counter() - started - self.calling_s) / len(self.tasks)
         return [self._result(row, last) for row in range(len(self.tasks))]
+
+    def _exclude_short_contexts(self) -> None:
+        """Exclude models whose context a long prompt exceeds, so that no call and no loading of weights is lost on
+        it."""
+        if not self.runtime.settings.fallback:
+            return
+        size = [sum(len(one["content"].encode(errors="replace")) for one in task.messages) for task in self.tasks]
+        for row, model in itertools.product(range(len(self.tasks)), range(len(self.runtime.models))):
+            checking = self.runtime.models[model]
+            if size[row] > _SHORT and isinstance(checking, ContextChecking):
+                try:
+                    error = checking.context_error(self.tasks[row])
+                except FAILURES:  # the call will say why
+                    continue
+                if error is not None:
+                    self._record_failure(model, [row], error, 0.0)
 
     def _round(self, selection: Selection) -> Selection:
         """Alternate between calls and selection until no call is selected; return the last selection."""
@@ -99,6 +123,8 @@ class _Execution:
 
     def _select(self) -> Selection:
         settings, fitted = self.runtime.settings, self.runtime.fitted
+        if self.runtime.only is not None:
+            return select_named(self.runtime.only, self.progress)
         limits = TaskLimits(
             latency_s=np.inf if settings.max_latency_ms is None else settings.max_latency_ms / 1e3,
             cost_usd=np.inf if settings.max_cost_usd is None else settings.max_cost_usd,
@@ -146,6 +172,8 @@ class _Execution:
         if relay is None:
             return called
         strategy = self.runtime.fitted.strategy
+        if self.runtime.only is not None:
+            return RelayedModel(called, relay, final=True)  # type: ignore[return-value]
         # If the rule cannot escalate after this answer, it is served and can be streamed at once.
         pool = strategy.pool_info(self.runtime.fitted.models)
         return RelayedModel(called, relay, final=not strategy.rule.escalates_after(model, pool))  # type: ignore[return-value]
@@ -169,6 +197,8 @@ class _Execution:
             self.progress.spent_s[row, model] += seconds
             if isinstance(error, TaskError):
                 self.hopeless.add((row, model))
+            if isinstance(error, ContextExceeded):
+                self.too_long.add((row, model))
 
     def _overrides(self, model: int) -> ModelSettings:
         return self.runtime.settings.models.get(self.runtime.fitted.models[model], ModelSettings())
@@ -181,13 +211,18 @@ class _Execution:
         cost_usd = float(progress.spent_usd[row].sum()) + self.routing_s * fitted.router_usd_per_s
         latency_s = float(progress.spent_s[row].sum()) + self.routing_s
         if completion is None:
-            return Result(None, None, cost_usd, latency_s, decision, self._error(decision))
+            failed = {place for place in self.errors if place[0] == row}
+            exceeded = bool(failed) and failed <= self.too_long
+            error = self._error(decision, exceeded=exceeded)
+            return Result(None, None, cost_usd, latency_s, decision, error, context_exceeded=exceeded)
         served_by, tokens = fitted.models[served], (completion.prompt_tokens, completion.completion_tokens)
         return Result(
             completion.answer, served_by, cost_usd, latency_s, decision, None, *tokens, completion.finish_reason
         )
 
-    def _error(self, decision: Decision) -> str:
+    def _error(self, decision: Decision, *, exceeded: bool) -> str:
+        if exceeded:
+            return f"the prompt is too long: {'; '.join(decision.failed_calls)}"
         if decision.failed_calls:
             return f"every model that was called failed: {'; '.join(decision.failed_calls)}"
         return f"refused: {decision.warnings[0]}"
@@ -202,7 +237,7 @@ class _Execution:
         return Decision(
             analysis=self.analyses[row],
             candidates=candidates,
-            rule=fitted.rule,
+            rule=fitted.rule if self.runtime.only is None else "the request names the model",
             models_called=tuple(fitted.models[model] for model in self.calls.get(row, [])),
             failed_calls=tuple(text for (at, _), text in self.errors.items() if at == row),
             model=fitted.models[served] if served != NO_MODEL else None,

@@ -35,8 +35,7 @@ from slm_orchestration.routing.operating_point import operating_point_for
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matrix
 from slm_orchestration.routing.replay import Overhead, overhead, read_overhead, replay
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, RoutedStrategy
-from slm_orchestration.serving.cache.similarity import encoder_named
-from slm_orchestration.serving.cache.threshold import FalseHitBudget, cache_threshold, text_pairs
+from slm_orchestration.serving.cache.certificate import Certificate, FalseHitBudget, certify_on
 from slm_orchestration.serving.pool import REPOSITORY, Pool, load_strategy, packaged_suite
 from slm_orchestration.serving.sampling import with_recorded_samples
 from slm_orchestration.serving.settings import OrchestratorSettings
@@ -51,9 +50,9 @@ _GRID = np.linspace(0, 1, 41)
 class FittedRouting:
     """A fitted strategy with its threshold, and what it needs to run live.
 
-    `rule` names the strategy, the threshold and why it was chosen. `router_usd_per_s` is the price of the router's own
-    time. `cache_threshold` is None where only exact hits are allowed. `sample_settings` holds how answers are sampled,
-    for each model whose samples the router reads.
+    `rule` names the strategy, the threshold and why it was chosen. `router_usd_per_s` is the price of the router's
+    own time. `semantic_cache` is the certificate of semantic hits, None where only exact ones are asked for.
+    `sample_settings` holds how answers are sampled, for each model whose samples the router reads.
     """
 
     strategy: FittedRoutedStrategy
@@ -65,7 +64,7 @@ class FittedRouting:
     expectation: Expectation
     domain_classifier: DomainClassifier
     router_usd_per_s: float
-    cache_threshold: float | None
+    semantic_cache: Certificate | None
     sample_settings: Mapping[str, SampleSettings]
 
 
@@ -145,7 +144,7 @@ def fit(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRou
         expectation=fit_expectation(raw, from_table(table), pool.names, profile=profile, prices=prices),
         domain_classifier=_domain_classifier(strategy, parts[0], settings.seed),
         router_usd_per_s=usd_per_s,
-        cache_threshold=_cache_threshold(table, settings) if settings.cache_enabled else None,
+        semantic_cache=_certificate(table, settings) if settings.cache_enabled and settings.cache_semantic else None,
         sample_settings=sample_settings,
     )
 
@@ -176,14 +175,11 @@ def _overhead(where: Records, strategy: str, prices: pd.DataFrame) -> tuple[Over
     return overhead(profile, strategy, usd_per_s=rate), rate
 
 
-def _cache_threshold(tasks: pd.DataFrame, settings: OrchestratorSettings) -> float | None:
-    if settings.cache_threshold is not None:
-        return settings.cache_threshold if settings.cache_threshold < 1 else None
+def _certificate(tasks: pd.DataFrame, settings: OrchestratorSettings) -> Certificate:
     # Only questions are read, no outcome, so tasks of every split may be used.
     texts, groups = tasks["question"].tolist(), tasks["group"].tolist()
     rng = np.random.default_rng(settings.seed)
-    pairs = text_pairs(texts, groups, encoder_named(settings.cache_encoder), rng=rng)
-    return cache_threshold(pairs, FalseHitBudget(settings.false_hit_budget), guarded=True).value
+    return certify_on(texts, groups, FalseHitBudget(settings.false_hit_budget), rng=rng)
 
 
 def _threshold(

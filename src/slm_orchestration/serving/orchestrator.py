@@ -15,18 +15,32 @@ from pathlib import Path
 from typing import Self
 
 from slm_orchestration.models.model import Completion, Model
-from slm_orchestration.serving.cache.cache import AnswerCache, answer_cached, exact_hit, open_cache
+from slm_orchestration.serving.cache.cache import AnswerCache, answer_cached, cached_result, open_cache, pool_identity
 from slm_orchestration.serving.execution import Call, Runtime, answer
 from slm_orchestration.serving.fit import FittedRouting, load_or_fit, records
 from slm_orchestration.serving.pool import Pool, packaged_pool
 from slm_orchestration.serving.result import Decision, Result
 from slm_orchestration.serving.sampling import apply_temperatures, with_sampling
 from slm_orchestration.serving.settings import Config, read_settings
-from slm_orchestration.serving.streaming import TokenRelay, stream, stream_async
+from slm_orchestration.serving.streaming import TokenRelay, answer_async, stream, stream_async
 from slm_orchestration.tasks.task import Task
 
 Request = str | Task | Sequence[Mapping[str, str]]
 _ROLES = ("system", "user", "assistant")
+
+
+@dataclass(frozen=True)
+class RequestOptions:
+    """What a request asks for besides its messages: `model` by name (None: the router chooses).
+
+    `tenant` is who asks: unless `cache_shared`, the cache serves an answer only to the tenant that got it.
+    """
+
+    model: str | None = None
+    tenant: str = ""
+
+
+ROUTED = RequestOptions()
 
 
 class AdaptiveOrchestrator:
@@ -55,6 +69,7 @@ class AdaptiveOrchestrator:
         self._fitted: FittedRouting | None = None
         self._models: Sequence[Model] = ()
         self._cache: AnswerCache | None = None
+        self._identity = ""
         self._fitting = threading.Lock()
         self._places = threading.BoundedSemaphore(self.settings.max_concurrent_tasks)
         self._threads: ThreadPoolExecutor | None = None
@@ -66,16 +81,18 @@ class AdaptiveOrchestrator:
             if self._fitted is None:
                 ready = load_or_fit(self.pool, records(self._outcomes, self._tasks), self.settings)
                 self._models = with_sampling(self.pool.models, ready.sample_settings, self.settings.routing_strategy)
-                self._cache = open_cache(ready, self.settings) if self.settings.cache_enabled else None
+                if self.settings.cache_enabled:
+                    self._identity = pool_identity(self.pool.models, ready, self.settings)
+                    self._cache = open_cache(ready, self.settings)
                 self._fitted = ready
             return self._fitted
 
-    def process_task(self, task: Request) -> Result:
+    def process_task(self, task: Request, options: RequestOptions = ROUTED) -> Result:
         """Answer a text, a conversation of chat messages or a Task; failures of models are in the result's `error`.
 
         Raises ValueError if the task is none of these or is empty, and once the orchestrator is closed.
         """
-        return self._process(task)
+        return self._process(task, options)
 
     def process_batch(self, tasks: Sequence[Request]) -> list[Result]:
         """Return one result per task, in order; a task that fails or is invalid affects no other."""
@@ -89,20 +106,28 @@ class AdaptiveOrchestrator:
         most = self.settings.max_concurrent_tasks
         for start in range(0, len(ready), most):
             part = ready[start : start + most]
-            for (place, _), result in zip(part, self._answer([task for _, task in part]), strict=True):
+            for (place, _), result in zip(part, self._answer([task for _, task in part], ROUTED), strict=True):
                 results[place] = result
         return [result for result in results if result is not None]
 
-    def cached_task(self, task: Request) -> Result | None:
-        """Return the answer to exactly this task if the cache holds it, without blocking."""
+    def cached_task(self, task: Request, options: RequestOptions = ROUTED) -> Result | None:
+        """Return the answer to this task if the cache holds it, without blocking."""
         if self._fitted is None or self._cache is None or self._closed:
             return None
         ready = as_task(task, max_tokens=self.settings.max_tokens)
-        return exact_hit(ready, self._fitted, self.settings, self._cache)
+        return cached_result(ready, self._fitted, self._cache, self._identity_for(options))
 
-    async def aprocess_task(self, task: Request) -> Result:
-        """Answer a task without blocking the event loop; at most `max_concurrent_tasks` are answered at once."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor(), self.process_task, task)
+    @property
+    def cache_failures(self) -> int:
+        """How often the file of the cache could not be used; every such request was answered without it."""
+        return 0 if self._cache is None else self._cache.entries.failures
+
+    async def aprocess_task(self, task: Request, options: RequestOptions = ROUTED) -> Result:
+        """Answer a task without blocking the event loop; at most `max_concurrent_tasks` are answered at once.
+
+        Cancelling it ends the decoding of a local model at its next token, and no further model is called.
+        """
+        return await answer_async(partial(self._process, task, options), self._executor())
 
     async def aprocess_batch(self, tasks: Sequence[Request]) -> list[Result]:
         """Answer a batch without blocking the event loop."""
@@ -115,22 +140,27 @@ class AdaptiveOrchestrator:
         """
         return Stream(self, task)
 
-    async def astream_task(self, task: Request) -> AsyncGenerator[str | Result, None]:
+    async def astream_task(self, task: Request, options: RequestOptions = ROUTED) -> AsyncGenerator[str | Result, None]:
         """Yield the text of the answer, then the result, without blocking the event loop; closing ends the decoding.
 
         Raises CallError if the answer breaks off.
         """
-        async with aclosing(stream_async(partial(self._process, task), self._executor())) as found:
+        async with aclosing(stream_async(partial(self._process, task, options), self._executor())) as found:
             async for piece in found:
                 yield piece
 
-    def close(self) -> None:
-        """Wait for running tasks and release the models' memory; later tasks raise ValueError."""
+    def close(self, *, wait: bool = True) -> None:
+        """Wait for running tasks and release the models' memory; later tasks raise ValueError.
+
+        Without `wait` running calls are left to end by themselves, with their models, and waiting tasks are dropped.
+        """
         self._closed = True
         if self._threads is not None:
-            self._threads.shutdown(wait=True)
+            self._threads.shutdown(wait=wait, cancel_futures=not wait)
         if self._cache is not None:
             self._cache.close()
+        if not wait:
+            return
         for model in self.pool.models:
             release = getattr(model, "release", None)
             if release is not None:
@@ -142,16 +172,26 @@ class AdaptiveOrchestrator:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _process(self, task: Request, relay: TokenRelay | None = None) -> Result:
+    def _process(self, task: Request, options: RequestOptions, relay: TokenRelay | None = None) -> Result:
         ready = as_task(task, max_tokens=self.settings.max_tokens)
         with self._places:
-            return self._answer([ready], relay)[0]
+            return self._answer([ready], options, relay)[0]
 
-    def _answer(self, tasks: list[Task], relay: TokenRelay | None = None) -> list[Result]:
+    def _answer(self, tasks: list[Task], options: RequestOptions, relay: TokenRelay | None = None) -> list[Result]:
         if self._closed:
             raise ValueError("the orchestrator is closed")
-        runtime = Runtime(self.prepare(), self._models, self.settings, self._call, relay)
-        return answer(tasks, runtime) if self._cache is None else answer_cached(tasks, runtime, self._cache)
+        fitted, model = self.prepare(), options.model
+        if model is not None and model not in fitted.models:
+            raise ValueError(f"model={model}: no such model in the pool; there are {', '.join(fitted.models)}")
+        only = None if model is None else fitted.models.index(model)
+        runtime = Runtime(fitted, self._models, self.settings, self._call, relay, only)
+        if self._cache is None:
+            return answer(tasks, runtime)
+        return answer_cached(tasks, runtime, self._cache, self._identity_for(options))
+
+    def _identity_for(self, options: RequestOptions) -> str:
+        tenant = "" if self.settings.cache_shared else options.tenant
+        return json.dumps([self._identity, options.model, tenant])
 
     def _executor(self) -> ThreadPoolExecutor:
         with self._fitting:
@@ -169,7 +209,8 @@ class Stream:
     result: Result | None = field(default=None, init=False)
 
     def __iter__(self) -> Iterator[str]:
-        answer, threads = partial(self.orchestrator._process, self.task), self.orchestrator._executor()
+        answer = partial(self.orchestrator._process, self.task, ROUTED)
+        threads = self.orchestrator._executor()
         with closing(stream(answer, threads)) as found:
             for piece in found:
                 if isinstance(piece, Result):
@@ -202,11 +243,11 @@ def as_task(request: Request, *, max_tokens: int) -> Task:
     """
     if isinstance(request, Task):
         return request
-    messages = [{"role": "user", "content": request}] if isinstance(request, str) else _messages(request)
+    messages = _messages([{"role": "user", "content": request}] if isinstance(request, str) else request)
     questions = [message["content"] for message in messages if message["role"] == "user"]
     if not questions or not questions[-1].strip():
         raise ValueError("a task is a text that is not empty, or chat messages of which the user's last is not empty")
-    digest = hashlib.sha256(json.dumps(messages, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()[:16]
     return Task(
         task_id=f"request/{digest}",
         domain="",
@@ -233,5 +274,7 @@ def _messages(request: object) -> list[dict[str, str]]:
             raise ValueError(f"role={message['role']}: allowed is {', '.join(_ROLES)}")
         if not isinstance(message["content"], str):
             raise ValueError("the content of a chat message is a text")
+        if any("\ud800" <= one <= "\udfff" for one in message["content"]):
+            raise ValueError("the content of a chat message holds half a character (a surrogate); send valid Unicode")
         messages.append({"role": message["role"], "content": message["content"]})
     return messages

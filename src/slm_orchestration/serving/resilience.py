@@ -34,7 +34,11 @@ class CircuitOpen(CallError):
 
 
 class Overloaded(RuntimeError):
-    """A request was not admitted: too many are running and waiting, or the server is stopping."""
+    """A request was not admitted: too many are running and waiting."""
+
+
+class Stopping(RuntimeError):
+    """A request was not admitted, or was ended, because the server is stopping."""
 
 
 @dataclass(frozen=True)
@@ -201,13 +205,15 @@ class Admission:
 
     @asynccontextmanager
     async def admitted(self, limit_s: float | None = None) -> AsyncIterator[None]:
-        """Hold one place while the block runs. Raises Overloaded if all are taken.
+        """Hold one place while the block runs. Raises Overloaded if all are taken, Stopping after `drain` began.
 
         Waiting and the block together may take `limit_s` seconds; then TimeoutError ends them and the request failed.
         """
         if self.closing or self.in_flight >= self.running + self.waiting:
             self.refused += 1
-            raise Overloaded("the server is stopping" if self.closing else f"{self.in_flight} requests are in flight")
+            if self.closing:
+                raise Stopping("the server is stopping")
+            raise Overloaded(f"{self.in_flight} requests are in flight")
         self.accepted += 1
         self._empty.clear()
         try:

@@ -27,8 +27,8 @@ class Decision:
 
     `models_called` are in the order of the calls, each paid; `failed_calls` are the errors of those that failed.
     `confidence` is the calibrated probability that the served answer is right. `cache` is "exact" or "semantic" for an
-    answer from the cache, which calls no model; `similarity` is then the cosine of the two requests. `samples` are the
-    further answers sampled for the router, each paid. `routing_s` is the time of analysis and selection.
+    answer from the cache, which calls no model; `not_kept` is why a new answer is not kept in the cache. `samples` are
+    the further answers sampled for the router, each paid. `routing_s` is the time of analysis and selection.
     """
 
     analysis: Analysis | None = None
@@ -40,14 +40,14 @@ class Decision:
     confidence: float | None = None
     warnings: tuple[str, ...] = ()
     cache: str | None = None
-    similarity: float | None = None
+    not_kept: str | None = None
     samples: tuple[str, ...] = ()
     routing_s: float = 0.0
 
     def __str__(self) -> str:
         lines = [] if self.analysis is None else [f"task      {self.analysis}"]
         if self.cache is not None:
-            return "\n".join([*lines, f"cache     {self.cache} hit, similarity {self.similarity:.3f}, of {self.model}"])
+            return "\n".join([*lines, f"cache     {self.cache} hit, of {self.model}"])
         lines += [
             f"expected  {one.model}: quality {one.quality:.2f}, {one.cost_usd:.2e} USD, {one.latency_s:.2f} s"
             + ("" if one.fits else " (not allowed)")
@@ -61,6 +61,7 @@ class Decision:
         lines += [f"sampled   {len(self.samples)} further answers, each paid"] if self.samples else []
         lines += [f"failed    {failure}" for failure in self.failed_calls]
         lines += [f"warning   {warning}" for warning in self.warnings]
+        lines += [] if self.not_kept is None else [f"cache     not kept: {self.not_kept}"]
         return "\n".join([*lines, f"routing   {self.routing_s * 1e3:.1f} ms"])
 
 
@@ -70,7 +71,7 @@ class Result:
 
     `cost_usd` is the cost of every call, failed escalations included, and of the router's time. `latency_s` is what
     the user waited; in a batch it is the router's share plus the seconds of the batches that the task was in. Tokens
-    and `finish_reason` are those of the served answer.
+    and `finish_reason` are those of the served answer. `context_exceeded` tells an error that is the prompt's length.
     """
 
     output: str | None
@@ -82,3 +83,4 @@ class Result:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     finish_reason: str | None = None
+    context_exceeded: bool = False

@@ -100,6 +100,16 @@ def select(strategy: FittedRoutedStrategy, threshold: float, progress: Progress,
     return Selection(call, _served(choices.served[0], progress), predict(()), fits, relaxed)
 
 
+def select_named(model: int, progress: Progress) -> Selection:
+    """Return the selection of one model for every task, which is called once: no router, rule or limit is asked."""
+    answered, shape = progress.answered[:, model], progress.expected_s.shape
+    call = np.where(answered | progress.failed[:, model], NO_MODEL, model)
+    serve = np.where(answered, model, NO_MODEL)
+    fits = np.zeros(shape, dtype=bool)
+    fits[:, model] = True
+    return Selection(call, serve, np.full(shape, np.nan), fits, np.zeros(shape[0], dtype=bool))
+
+
 def _predictor(strategy: FittedRoutedStrategy, progress: Progress) -> Predict:
     """Return the router's predictions per state; it is called only where an existing answer can change them.
 

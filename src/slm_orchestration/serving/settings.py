@@ -37,9 +37,11 @@ class OrchestratorSettings:
     fallback: choose again without a model that failed.
     rounds, pause_s: when all models failed, all are called again, in up to `rounds` rounds, after a random pause of at
         most `pause_s` seconds that doubles each round.
+    cache_enabled: serve the answer to exactly the same request again.
+    cache_semantic: also serve it to a request of the same canonical form (cache/guard.py), if at most
+        `false_hit_budget` of pairs of different requests hit with probability 95 % (cache/certificate.py).
+    cache_shared: serve an answer to whoever asks; false: only to the tenant that got it (API key and `user`).
     cache_ttl: seconds. cache_size: entries. cache_path: None is a file in the cache folder.
-    cache_threshold: the least cosine of a semantic hit; None takes the smallest at which at most `false_hit_budget` of
-        the pairs of different requests hit (see cache/threshold.py); 1 allows exact hits only.
     """
 
     routing_strategy: str = "adaptive"
@@ -56,11 +58,11 @@ class OrchestratorSettings:
     max_concurrent_tasks: int = 100
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
     cache_enabled: bool = False
+    cache_semantic: bool = False
+    cache_shared: bool = False
     cache_ttl: float = 3600.0
     cache_size: int = 100_000
     cache_eviction: str = "cost"
-    cache_encoder: str = "hashed"
-    cache_threshold: float | None = None
     cache_path: str | None = None
     false_hit_budget: float = 0.01
     seed: int = 0
@@ -155,14 +157,11 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_tokens": (_positive_integer, "a whole number from 1"),
     "max_concurrent_tasks": (_positive_integer, "a whole number from 1"),
     "cache_enabled": (_boolean, "true or false"),
+    "cache_semantic": (_boolean, "true or false"),
+    "cache_shared": (_boolean, "true or false"),
     "cache_ttl": (_positive, "a number of seconds above 0"),
     "cache_size": (_positive_integer, "a whole number from 1"),
     "cache_eviction": (lambda value: value in ("cost", "lru"), "cost or lru"),
-    "cache_encoder": (lambda value: value in ("hashed", "minilm"), "hashed or minilm"),
-    "cache_threshold": (
-        lambda value: value is None or (_number(value) and 0 <= value <= 1),
-        "a number from 0 to 1, or null for the calibrated one",
-    ),
     "cache_path": (lambda value: value is None or isinstance(value, str), "the path of a file, :memory: or null"),
     "false_hit_budget": (lambda value: _number(value) and 0 < value < 1, "a number between 0 and 1, both excluded"),
     "seed": (lambda value: isinstance(value, int) and 0 <= value < 2**32, "a whole number from 0 to 2**32 - 1"),

@@ -54,14 +54,26 @@ async def stream_async(answer: Callable[[TokenRelay], Result], threads: Executor
         answering.cancel()
 
 
+async def answer_async(answer: Callable[[TokenRelay], Result], threads: Executor) -> Result:
+    """Return the result of an answer without blocking the event loop; cancelling ends the decoding."""
+    relay = TokenRelay(None)
+    answering = asyncio.get_running_loop().run_in_executor(threads, answer, relay)
+    try:
+        return await answering
+    finally:
+        relay.close()
+        answering.cancel()
+
+
 @dataclass
 class TokenRelay:
     """Relays the tokens of one answer from one call at a time; a superseded or unread call ends with a TaskError.
 
-    A retried call continues where the failed one broke off if its text begins with the delivered one.
+    A retried call continues where the failed one broke off if its text begins with the delivered one. Without `deliver`
+    nothing is relayed, and closing still ends the call.
     """
 
-    deliver: Callable[[str], object]
+    deliver: Callable[[str], object] | None
     delivered: str = field(default="", init=False)
     closed: bool = field(default=False, init=False)
     _call: int = field(default=0, init=False)
@@ -77,7 +89,9 @@ class TokenRelay:
         """Deliver what is new in `text`, the answer so far; an empty text only checks that the stream is open."""
         with self._lock:
             if self.closed or call != self._call:
-                raise TaskError("the stream was closed")
+                raise TaskError("the client left before the answer was complete")
+            if self.deliver is None:
+                return
             if not (text.startswith(self.delivered) or self.delivered.startswith(text)):
                 raise TaskError("the answer broke off, and the retried call gave another one")
             if new := text[len(self.delivered) :]:

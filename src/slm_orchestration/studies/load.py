@@ -161,7 +161,10 @@ class LoadClient:
         """Send one chat and return how it ended."""
         asked = {"model": "auto", "messages": [{"role": "user", "content": text}], "max_tokens": max_tokens}
         body = json.dumps(asked).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: loopback\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = (
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
         sent, reused = head.encode() + body, bool(self._idle)
         try:
             status = await self._status(sent)

@@ -1,7 +1,6 @@
 """The smallest packaged model, for real: its answers must not depend on how they are batched."""
 
 from dataclasses import replace
-from itertools import accumulate
 
 import pytest
 import torch
@@ -10,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from experiments.setup.config import load_config
 from slm_orchestration.models import weights
-from slm_orchestration.models.local.model import LocalModel, resolved_device, resolved_dtype, text_chunks
+from slm_orchestration.models.local.model import LocalModel, resolved_device, resolved_dtype
 from slm_orchestration.models.model import CallError
 from slm_orchestration.tasks.task import Task
 
@@ -139,28 +138,3 @@ def test_a_deterministic_model_gives_identical_numbers_in_any_batch_and_order(sm
     for one, other in zip(together, backwards, strict=True):
         assert (one.answer, one.signals) == (other.answer, other.signals)
     assert alone.identity() == smallest.identity() | {"deterministic": "each task alone, one thread"}
-
-
-def decode(written):
-    return bytes(written).decode("utf-8", errors="replace")
-
-
-def chunks_of(*parts):
-    return list(text_chunks(accumulate(map(list, parts)), decode))
-
-
-def test_a_character_of_several_tokens_is_streamed_when_it_is_complete():
-    smile = "🙂".encode()
-    assert chunks_of(b"a", smile[:1], smile[1:3], smile[3:] + b"b", b"c") == ["a", "🙂b", "c"]
-
-
-@pytest.mark.parametrize("cut", [1, 2, 3, 5])
-def test_the_chunks_join_to_the_text_however_the_bytes_are_cut(cut):
-    text = "naïve 漢字 👩‍🚀, é!".encode()
-    assert "".join(chunks_of(*[text[at : at + cut] for at in range(0, len(text), cut)])) == text.decode()
-
-
-def test_bytes_that_never_become_a_character_are_streamed_last_as_the_decoder_shows_them():
-    assert chunks_of(b"ab", b"\xe2\x82") == ["ab", "\ufffd"]
-    assert chunks_of(b"ab", b"\xe2", b"c") == ["ab", "\ufffdc"]
-    assert chunks_of(b"") == []

@@ -1,18 +1,18 @@
-"""The entries on disk: how processes share them, and that a hit never waits for a writer."""
+"""The entries on disk: how processes share them, that no request is in the file, and that a hit waits for no writer."""
 
 import multiprocessing
 import sqlite3
-import threading
 
 import pytest
 
-from tests.serving.cache.test_cache import cache, task
+from slm_orchestration.serving.cache.entries import CacheFileError, EntryStore
+from tests.serving.cache.test_cache import Clock, cache, entry, put, task
 
 
 def _fill(path, start):
     shared = cache(path)
     for number in range(start, start + 25):
-        shared.add(task(f"What is the square of {number}?"), str(number**2), "m", saved=(1.0, 1e-6))
+        put(shared, f"What is the square of {number}?", entry(str(number**2)))
     shared.close()
 
 
@@ -26,45 +26,56 @@ def test_processes_share_a_file_and_find_each_others_entries(tmp_path):
     for worker in workers:
         worker.join(60)
     assert len(first) == 50
-    assert first.find(task("Please answer: What is the square of 124?")).entry.answer == str(124**2)
+    assert first.find(task("Hello, what is the square of 124?")).entry.answer == str(124**2)
     first.close()
     again = cache(path)
     assert again.find(task("What is the square of 7?")).entry.answer == "49"
+    again.close()
 
 
 def test_hits_are_counted_in_memory_and_written_with_the_next_entry_or_on_close(tmp_path):
     path = tmp_path / "answers.db"
-    counted = cache(path, threshold=None)
-    counted.add(task("dear"), "a", "m", saved=(9.0, 1e-6))
+    counted = cache(path)
+    put(counted, "dear", entry("a", saves_s=9.0))
 
     def uses():
-        return sqlite3.connect(path).execute("SELECT uses, priority FROM entries WHERE text = 'dear'").fetchone()
+        return sqlite3.connect(path).execute("SELECT uses, priority FROM entries WHERE answer = 'a'").fetchone()
 
     for _ in range(3):
         counted.find(task("dear"))
     assert uses() == (1, 9.0)
-    counted.add(task("cheap"), "b", "m", saved=(1.0, 1e-6))
+    put(counted, "cheap", entry("b"))
     assert uses() == (4, 36.0)
     counted.find(task("dear"))
     counted.close()
     assert uses() == (5, 45.0)
 
 
-def test_a_hit_waits_for_no_writer(tmp_path):
+def test_the_file_holds_no_text_of_a_request_and_belongs_to_its_owner(tmp_path):
+    kept = cache(tmp_path / "answers.db")
+    put(kept, "my secret question", entry("an answer"))
+    kept.close()
+    content = (tmp_path / "answers.db").read_bytes()
+    assert b"an answer" in content and b"secret" not in content
+    assert (tmp_path / "answers.db").stat().st_mode & 0o077 == 0
+
+
+def test_an_entry_that_was_changed_in_the_file_is_not_served(tmp_path):
     path = tmp_path / "answers.db"
-    waiting = cache(path, threshold=None)
-    waiting.add(task("known"), "a", "m", saved=(9.0, 1e-6))
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    found = []
-    thread = threading.Thread(target=lambda: found.append(waiting.find(task("known"))), daemon=True)
-    thread.start()
-    thread.join(5)  # half of what sqlite would wait for the lock
-    assert found and found[0].entry.answer == "a"
-    other.execute("ROLLBACK")
+    kept = cache(path)
+    put(kept, "known", entry("yes"))
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE entries SET answer = 'no!'")
+    assert kept.find(task("known")) is None
+    assert kept.entries.failures == 1
 
 
-def test_a_file_that_is_no_cache_is_named(tmp_path):
-    (tmp_path / "broken.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(ValueError, match=r"broken\.db: not a cache that can be read"):
-        cache(tmp_path / "broken.db")
+@pytest.mark.parametrize("content", [b"no database at all" * 100, None])
+def test_a_file_that_is_no_cache_is_named(tmp_path, content):
+    path = tmp_path / "broken.db"
+    if content is None:
+        sqlite3.connect(path).execute("CREATE TABLE entries (a)")
+    else:
+        path.write_bytes(content)
+    with pytest.raises((CacheFileError, sqlite3.DatabaseError), match=r"broken\.db: another program|not a database"):
+        EntryStore(path, ttl=1.0, size=1, eviction="lru", now=Clock())

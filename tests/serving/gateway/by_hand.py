@@ -10,7 +10,8 @@ USER = [{"role": "user", "content": "to be or not"}]
 
 def post(running, content, **extra):
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return httpx.post(f"{running.url}/v1/chat/completions", content=body, timeout=10, **extra)
+    headers = {"content-type": "application/json"} | extra.pop("headers", {})
+    return httpx.post(f"{running.url}/v1/chat/completions", content=body, headers=headers, timeout=10, **extra)
 
 
 def chat(text, **extra):
@@ -22,3 +23,10 @@ def until(condition):
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.005)
+
+
+def raw_post(content):
+    """Return the bytes of a request, for clients that stop in the middle of it."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body

@@ -17,6 +17,7 @@ class Echo:
     """Streams the words of the last message; some last messages make it fail, stall or refuse."""
 
     models = ("small", "large")
+    cache_failures = 0
 
     def __init__(self):
         self.asked = []
@@ -32,7 +33,7 @@ class Echo:
         if text == "fail":
             raise CallError("small said: fail")
         if text == "refuse":
-            raise InvalidRequest("the prompt has 9 tokens, the context 8")
+            raise InvalidRequest("the prompt has 9 tokens, the context 8", code="context_length_exceeded")
         if text == "bug":
             raise KeyError("secret prompt")
         if text == "stall":
@@ -56,8 +57,9 @@ class Echo:
 class Serving:
     """A running gateway."""
 
-    def __init__(self, gateway, server, port):
+    def __init__(self, gateway, server, port, thread):
         self.gateway, self.server, self.port, self.url = gateway, server, port, f"http://127.0.0.1:{port}"
+        self.thread = thread
 
     def leftovers(self):
         """Wait up to 10 s for the server to be idle, and return its open requests, tasks and connections."""
@@ -97,7 +99,7 @@ def serving(backend=None, *, running=4, waiting=4, limits=None, api_key=None):
         while not running_server.started:
             time.sleep(0.01)
         try:
-            yield Serving(gateway, running_server, port)
+            yield Serving(gateway, running_server, port, thread)
         finally:
             running_server.should_exit = True
             thread.join()

@@ -12,8 +12,10 @@ import pytest
 
 from slm_orchestration.serving.gateway.app import RequestLimits
 from slm_orchestration.serving.gateway.openai_api import Chat
-from tests.serving.gateway.by_hand import USER, chat, post, until
+from tests.serving.gateway.by_hand import USER, chat, post, raw_post, until
 from tests.serving.gateway.echo_server import serving
+
+JSON = {"content-type": "application/json"}
 
 
 def client(running, key="none"):
@@ -42,6 +44,7 @@ def test_the_official_client_streams(running):
     assert chunks[-2].choices[0].finish_reason == "stop"
     assert chunks[-1].usage.total_tokens == 5
     assert {chunk.model for chunk in chunks} == {"large"}
+    assert {chunk.usage for chunk in chunks[:-1]} == {None}
     assert len({chunk.id for chunk in chunks}) == 1
 
 
@@ -96,10 +99,8 @@ def test_a_stream_that_fails_at_once_has_the_status_of_the_error(running):
         chat("a", max_tokens=-1),
         chat("a", max_tokens=True),
         chat("a", temperature="hot"),
-        chat("a", n=2),
         chat("a", stream="yes"),
-        chat("a", tools=[{"type": "function"}]),
-        chat("a", stop=["b"]),
+        chat("a", user=7),
         {"model": "auto", "messages": {"role": "user", "content": "a"}},
         {"model": "auto", "messages": [{"role": "wizard", "content": "a"}]},
         {"model": "auto", "messages": [{"role": "user", "content": None}]},
@@ -121,6 +122,66 @@ def test_an_invalid_request_is_a_400_in_openais_schema(running, body):
     assert len(response.content) < 1000
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"n": 2}, "n: one answer per request is supported"),
+        ({"tools": [{"type": "function"}]}, "tools: tools are not supported"),
+        ({"stop": ["b"]}, "stop: stop sequences are not supported"),
+        ({"stop": "b"}, "stop: stop sequences are not supported"),
+        ({"response_format": {"type": "json_object"}}, "response_format: only text is supported, not JSON mode"),
+        ({"logprobs": True}, "logprobs: log-probabilities are not returned"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages.0.content: a message needs a text"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+            "messages.0.content: a message needs a text",
+        ),
+        ({"messages": [*USER, {"role": "tool", "content": "4"}]}, "messages.1.role: the role of a message is"),
+    ],
+    ids=str,
+)
+def test_what_is_not_supported_is_said_in_one_plain_sentence(running, fields, said):
+    error = post(running, chat("a") | fields).json()["error"]
+    assert error["message"].startswith(said)
+    assert not any(word in error["message"] for word in ("Input should", "pydantic", "literal"))
+
+
+def test_what_has_no_effect_is_accepted(running):
+    empty = {"tools": [], "stop": [], "functions": [], "n": 1, "response_format": {"type": "text"}, "logprobs": False}
+    nothing = dict.fromkeys(
+        ("tools", "stop", "functions", "n", "response_format", "logprobs", "user", "stream_options")
+    )
+    for fields in (empty, nothing, {"temperature": 0.5, "top_p": 1, "seed": 7, "presence_penalty": 0, "store": False}):
+        assert post(running, chat("a") | fields).status_code == 200
+
+
+def test_all_chunks_of_a_stream_name_the_model_that_was_asked_for(running):
+    stream = client(running).chat.completions.create(
+        model="auto", messages=USER, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    assert {chunk.model for chunk in chunks} == {"auto"}
+    assert chunks[-2].model_extra["orchestration"]["model"] == "small"
+    text = post(running, chat("a b", stream=True, stream_options={"include_usage": True})).text
+    events = [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: {")]
+    assert [event["usage"] is None for event in events] == [*[True] * (len(events) - 1), False]
+    assert "usage" not in post(running, chat("a b", stream=True)).text
+
+
+def test_too_long_a_prompt_has_openais_code(running):
+    refused = post(running, chat("refuse"))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "context_length_exceeded")
+
+
+def test_the_tenant_is_the_key_and_the_user(running):
+    post(running, chat("a", user="ann"))
+    assert running.gateway.backend.asked[-1].tenant == "/ann"
+    with serving(api_key="sesame") as one:
+        post(one, chat("a", user="ann"), headers={"authorization": "Bearer sesame"})
+        tenant = one.gateway.backend.asked[-1].tenant
+        assert tenant.endswith("/ann") and len(tenant) > 60 and "sesame" not in tenant
+
+
 def test_errors_of_paths_and_methods_have_openais_schema(running):
     for method, path, status in [("GET", "/v1/chat/completions", 405), ("GET", "/nowhere", 404), ("PUT", "/%ff", 404)]:
         response = httpx.request(method, running.url + path)
@@ -135,16 +196,15 @@ def test_a_request_that_is_too_large_is_a_413_with_and_without_a_content_length(
         for start in range(0, len(large), 100_000):
             yield large[start : start + 100_000]
 
-    assert httpx.post(f"{running.url}/v1/chat/completions", content=pieces()).status_code == 413
+    assert httpx.post(f"{running.url}/v1/chat/completions", content=pieces(), headers=JSON).status_code == 413
 
 
 def test_clients_that_disconnect_end_their_requests(running):
     before = running.gateway.admission.abandoned
     for stream in (True, False):
-        body = json.dumps(chat("slowly " * 200 if stream else "stall", stream=stream)).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+        sent = raw_post(chat("slowly " * 200 if stream else "stall", stream=stream))
         with socket.create_connection(("127.0.0.1", running.port)) as connection:
-            connection.sendall(head.encode() + body)
+            connection.sendall(sent)
             if stream:
                 assert b"200 OK" in connection.recv(1000)
             else:
@@ -156,9 +216,8 @@ def test_clients_that_disconnect_end_their_requests(running):
 def test_too_many_requests_get_a_429_and_may_retry():
     with serving(running=1, waiting=0) as one:
         with socket.create_connection(("127.0.0.1", one.port)) as connection:
-            body = json.dumps(chat("stall")).encode()
-            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
-            connection.sendall(head.encode() + body)
+            sent = raw_post(chat("stall"))
+            connection.sendall(sent)
             until(lambda: one.gateway.admission.in_flight == 1)
             response = post(one, chat("hello"))
             assert (response.status_code, response.headers["retry-after"]) == (429, "1")
@@ -212,10 +271,7 @@ def test_no_prompt_is_logged(running, caplog):
 def test_a_cached_answer_needs_no_place_and_is_counted():
     with serving(running=1, waiting=0) as full:
         stalled = socket.create_connection(("127.0.0.1", full.port))
-        body = json.dumps(chat("stall")).encode()
-        stalled.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-        )
+        stalled.sendall(raw_post(chat("stall")))
         while not full.gateway.admission.in_flight:
             time.sleep(0.01)
         assert post(full, chat("another")).status_code == 429

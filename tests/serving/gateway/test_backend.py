@@ -1,19 +1,22 @@
 """The backend of the gateway over an orchestrator of scripted models."""
 
 import asyncio
+import time
 from contextlib import aclosing
 
 import pytest
 
-from slm_orchestration.models.model import CallError
+from slm_orchestration.models.model import CallError, ContextExceeded
+from slm_orchestration.models.scripted import ScriptedModel
 from slm_orchestration.serving.gateway.backend import OrchestratorBackend
 from slm_orchestration.serving.gateway.openai_api import Chat, InvalidRequest, Reply
+from slm_orchestration.serving.resilience import GuardedCall, Protection
 from tests.serving.by_hand import NAMES, SMALL, orchestrator, scripted
 from tests.serving.gateway.by_hand import USER
 
 CHAT = Chat(USER, None, None)
 CHEAPEST = {"routing_threshold": 1}
-CACHED = CHEAPEST | {"cache_enabled": True, "cache_path": ":memory:", "cache_threshold": 1}
+CACHED = CHEAPEST | {"cache_enabled": True, "cache_path": ":memory:"}
 
 
 def _backend(records, models=None, config=None, call=None):
@@ -81,3 +84,65 @@ def test_closing_the_backend_closes_the_orchestrator(records):
     asyncio.run(backend.close())
     with pytest.raises(ValueError, match="closed"):
         asyncio.run(backend.answer(CHAT))
+
+
+def test_every_model_of_the_pool_answers_by_name(records):
+    backend = _backend(records)
+    assert tuple(backend.models) == NAMES
+    for name in NAMES:
+        reply = asyncio.run(backend.answer(Chat(USER, name, None)))
+        assert (reply.text, reply.models_called) == (f"answer of {name}", (name,))
+
+
+class Endless(ScriptedModel):
+    """Decodes a word every 10 ms, for ever."""
+
+    def stream_text(self, task, *, seed):
+        while True:
+            self.calls.append([task.task_id])
+            time.sleep(0.01)
+            yield "word "
+
+
+def test_a_client_that_leaves_ends_the_decoding(records):
+    models = {name: Endless(name) for name in NAMES}
+    backend = _backend(records, models, call=GuardedCall(Protection(timeout_s=60.0)))
+
+    async def leave():
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await backend.answer(CHAT)
+        await asyncio.sleep(0.1)
+        before = len(models[SMALL].calls)
+        await asyncio.sleep(0.1)
+        return before, len(models[SMALL].calls)
+
+    backend.orchestrator.prepare()
+    before, after = asyncio.run(leave())
+    assert 0 < before == after
+    assert not models[NAMES[1]].calls
+
+
+class Short(ScriptedModel):
+    """Has a context of 2,000 characters."""
+
+    def context_error(self, task):
+        size = len(task.messages[-1]["content"])
+        return ContextExceeded(f"{size} prompt tokens exceed {self.name}'s context of 2000") if size > 2000 else None
+
+
+def test_a_prompt_beyond_every_context_is_refused_before_any_call(records):
+    models = {name: Short(name) for name in NAMES}
+    backend = _backend(records, models)
+    with pytest.raises(InvalidRequest, match=r"the prompt is too long: .* exceed .* context of 2000") as refused:
+        asyncio.run(backend.answer(Chat([{"role": "user", "content": "x" * 3000}], None, None)))
+    assert refused.value.code == "context_length_exceeded"
+    assert not any(model.calls for model in models.values())
+
+
+def test_a_prompt_beyond_a_short_context_goes_to_a_longer_one(records):
+    models = {name: Short(name) for name in NAMES[:2]} | {NAMES[2]: ScriptedModel(NAMES[2], default="long")}
+    reply = asyncio.run(_backend(records, models).answer(Chat([{"role": "user", "content": "x" * 3000}], None, None)))
+    assert reply.models_called == (NAMES[2],)
+    assert not models[SMALL].calls

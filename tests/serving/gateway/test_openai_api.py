@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from slm_orchestration.models.model import CallError
 from slm_orchestration.serving.gateway import openai_api as api
 from slm_orchestration.serving.gateway.openai_api import Chat, ChatRequest, EventStream, InvalidRequest, Reply
-from slm_orchestration.serving.resilience import Overloaded
+from slm_orchestration.serving.resilience import Overloaded, Stopping
 from tests.serving.gateway.by_hand import USER, post
 
 REPLY = Reply("yes", "small", 3, 2, "stop", 1e-6, ("small",))
@@ -35,7 +35,7 @@ def test_auto_names_no_model_and_the_newer_limit_of_tokens_wins():
 
 
 def test_unknown_fields_are_ignored_and_numbers_are_not_taken_from_texts():
-    assert _request(user="secret", metadata={}).to_chat() == Chat(USER, None, None)
+    assert _request(metadata={}).to_chat() == Chat(USER, None, None)
     with pytest.raises(ValidationError):
         _request(max_tokens="5")
 
@@ -45,14 +45,19 @@ def test_an_error_names_the_place_and_repeats_nothing_of_the_request():
         _request(messages=[*USER, {"role": "wizard", "content": "my secret"}])
     error = api.validation_error_body(refused.value)["error"]
     assert error["param"] == "messages.1.role"
-    assert error["message"].startswith("messages.1.role: Input should be 'system'")
+    assert error["message"].startswith("messages.1.role: the role of a message is system, developer, user or assistant")
     assert "secret" not in json.dumps(error) and "wizard" not in json.dumps(error)
 
 
 def test_a_completion_adds_its_tokens_up_and_holds_what_openai_lacks():
     whole = api.completion(REPLY)
     assert whole["usage"] == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-    assert whole["orchestration"] == {"cost_usd": 1e-6, "models_called": ["small"], "cache": None}
+    assert whole["orchestration"] == {
+        "model": "small",
+        "cost_usd": 1e-6,
+        "models_called": ["small"],
+        "cache": None,
+    }
     assert whole["choices"][0]["message"]["content"] == "yes"
     assert whole["id"] != api.completion(REPLY)["id"]
 
@@ -62,6 +67,7 @@ def test_a_completion_adds_its_tokens_up_and_holds_what_openai_lacks():
     [
         (InvalidRequest("too long"), 400, None),
         (Overloaded("full"), 429, "overloaded"),
+        (Stopping("stopping"), 503, "server_stopping"),
         (TimeoutError(), 504, "timeout"),
         (ClientDisconnect(), 499, None),
         (CallError("small: my secret"), 503, "model_unavailable"),

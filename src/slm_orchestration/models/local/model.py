@@ -1,6 +1,6 @@
 """A model that runs on this machine: weights and tokenizer of transformers, this package's own batching.
 
-Below `LocalModel`: completions from probabilities and tokens, text chunks for streaming, device and dtype.
+Below `LocalModel`: completions from probabilities and tokens, device and dtype.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import re
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from slm_orchestration.models import weights
 from slm_orchestration.models.local.cpu_kernels import pack
@@ -32,17 +32,16 @@ from slm_orchestration.models.local.decode import (
     label_probabilities,
     stream_tokens,
 )
+from slm_orchestration.models.local.prompt import ANSWER_PREFIX, prompt_text
 from slm_orchestration.models.local.states import default_layer, hidden_states
-from slm_orchestration.models.model import CallError, Completion, TaskError, token_signals
+from slm_orchestration.models.local.text_chunks import text_chunks, whole_characters
+from slm_orchestration.models.model import CallError, Completion, ContextExceeded, TaskError, token_signals
 from slm_orchestration.models.weights import Weights
 from slm_orchestration.tasks.task import Task
 
-# The same prefix for all models: after it the labels hold nearly all of the probability, without it hardly any.
-ANSWER_PREFIX = "Answer:"
 # Tokens and prompts of a prefill batch: more would not fit into a processor's cache, but a GPU needs many.
 _PREFILL_ON_CPU, _PREFILL_ON_GPU = (512, 8), (16384, 64)
 _NO_LIMIT = 1 << 40
-_REPLACEMENT_CHARACTER = "\ufffd"  # decoders write it for bytes that are not, or not yet, a character
 _Finished = list[tuple[int, Completion]]
 _PROMPT_FORM = f"chat template, then {ANSWER_PREFIX!r} and the labels with a leading space for choices; greedy"
 
@@ -63,6 +62,7 @@ class LocalModel:
     deterministic: bool = False
     _network: Any = field(default=None, init=False, repr=False)
     _tokenizer: Any = field(default=None, init=False, repr=False)
+    _context: int = field(default=0, init=False, repr=False)
 
     def identity(self) -> dict[str, str]:
         return {
@@ -81,7 +81,14 @@ class LocalModel:
         return {**digests, "decoding": "greedy; choices by label probability"}
 
     def prompt_lengths(self, tasks: Sequence[Task]) -> list[int]:
-        return [len(prompt) for prompt in self._prompts(tasks)]
+        return [1 if isinstance(prompt, TaskError) else len(prompt) for prompt in self._prompts(tasks)]
+
+    def context_error(self, task: Task) -> ContextExceeded | None:
+        """Return the error of a prompt beyond the context; None also where the weights are not on this machine yet."""
+        if not weights.is_converted(self.weights):
+            return None
+        (prompt,) = self._prompts([task])
+        return None if isinstance(prompt, TaskError) else self._length_error(task, prompt)
 
     def complete(self, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
         """Answer `tasks` as one batch. Decoding is greedy, so `seed` has no effect.
@@ -103,11 +110,14 @@ class LocalModel:
 
         A prompt beyond the context is yielded as a TaskError; too little memory on the device raises CallError.
         """
-        self.load()
-        prompts = self._prompts(tasks)
-        errors = {n: error for n, task in enumerate(tasks) if (error := self._task_error(task, prompts[n]))}
+        prepared = self._prompts(tasks)
+        errors = {n: error for n, task in enumerate(tasks) if (error := self._task_error(task, prepared[n]))}
         if errors:
             yield list(errors.items())
+        if len(errors) == len(tasks):
+            return
+        self.load()
+        prompts = [[] if isinstance(prompt, TaskError) else prompt for prompt in prepared]
         choices: list[int] = []
         free: list[int] = []
         for index, task in enumerate(tasks):
@@ -126,10 +136,11 @@ class LocalModel:
             (chosen,) = self.complete([task], seed=seed)
             yield from (chosen.answer, chosen)
             return
-        self.load()
         (prompt,) = self._prompts([task])
         if error := self._task_error(task, prompt):
             raise error
+        assert not isinstance(prompt, TaskError)
+        self.load()
         last, end_tokens = Generated(), end_tokens_of(self._network)
 
         def answer_tokens() -> Iterator[list[int]]:
@@ -149,7 +160,7 @@ class LocalModel:
         limits = self._limits(_NO_LIMIT)
         yield from hidden_states(
             self._network,
-            self._prompts(tasks),
+            self._whole_prompts(tasks),
             layer=default_layer(self._network) if layer is None else layer,
             pooling=pooling,
             max_tokens=limits.prefill_tokens,
@@ -165,7 +176,7 @@ class LocalModel:
         """
         self.load()
         sampling, limits = Sampling(temperature, seeds), self._limits(batch_tokens)
-        yield from self._generate(tasks, self._prompts(tasks), limits, sampling)
+        yield from self._generate(tasks, self._whole_prompts(tasks), limits, sampling)
 
     def hardware(self) -> dict[str, str | int]:
         """Return what the speed of this model depends on: device, threads, processor, dtype and versions."""
@@ -202,25 +213,46 @@ class LocalModel:
 
     def _load_tokenizer(self) -> None:
         if self._tokenizer is None:
-            self._tokenizer = AutoTokenizer.from_pretrained(weights.converted_folder(self.weights))
+            folder = weights.converted_folder(self.weights, tensors=False)
+            self._context = AutoConfig.from_pretrained(folder).max_position_embeddings
+            self._tokenizer = AutoTokenizer.from_pretrained(folder)
 
-    def _prompts(self, tasks: Sequence[Task]) -> list[list[int]]:
+    def _prompts(self, tasks: Sequence[Task]) -> list[list[int] | TaskError]:
+        """Return the tokens of each prompt, or the error of a task that the model's chat template refuses."""
         self._load_tokenizer()
-        texts = [
-            self._tokenizer.apply_chat_template(task.messages, tokenize=False, add_generation_prompt=True)
-            + ("" if task.choices is None else ANSWER_PREFIX)
-            for task in tasks
-        ]
-        return self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        found: list[list[int] | TaskError] = []
+        texts: list[str] = []
+        for task in tasks:
+            try:
+                texts.append(prompt_text(self._tokenizer, task))
+                found.append([])
+            except TaskError as error:
+                found.append(TaskError(f"{task.task_id}: {self.name}: {error}"))
+        tokens = iter(self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else [])
+        return [one if isinstance(one, TaskError) else next(tokens) for one in found]
+
+    def _whole_prompts(self, tasks: Sequence[Task]) -> list[list[int]]:
+        """Return the tokens of each prompt. Raises the TaskError of the first that has none."""
+        found = self._prompts(tasks)
+        for one in found:
+            if isinstance(one, TaskError):
+                raise one
+        return found  # type: ignore[return-value]
 
     def _prompt(self, task: Task, tokens: list[int], prefix_group: str = "") -> Prompt:
-        context = self._network.config.max_position_embeddings
-        return Prompt(tokens, min(task.max_tokens, context - len(tokens)), prefix_group)
+        return Prompt(tokens, min(task.max_tokens, self._context - len(tokens)), prefix_group)
 
-    def _task_error(self, task: Task, prompt: list[int]) -> TaskError | None:
-        context = self._network.config.max_position_embeddings
-        if len(prompt) >= context:
-            return TaskError(f"{task.task_id}: {len(prompt)} prompt tokens exceed {self.name}'s context of {context}")
+    def _length_error(self, task: Task, prompt: list[int]) -> ContextExceeded | None:
+        if len(prompt) < self._context:
+            return None
+        about = f"{len(prompt)} prompt tokens exceed {self.name}'s context of {self._context}"
+        return ContextExceeded(f"{task.task_id}: {about}")
+
+    def _task_error(self, task: Task, prompt: list[int] | TaskError) -> TaskError | None:
+        if isinstance(prompt, TaskError):
+            return prompt
+        if error := self._length_error(task, prompt):
+            return error
         if task.choices is not None and len(set(self._label_tokens(task))) < len(task.choices):
             return TaskError(
                 f"{task.task_id}: labels {task.choices} share their first token; give them distinct first words"
@@ -281,7 +313,7 @@ def choice_completion(task: Task, prompt: list[int], probabilities: Sequence[flo
 def free_completion(prompt: list[int], generated: Generated, end_tokens: frozenset[int], tokenizer: Any) -> Completion:
     """Return a free answer; an end token counts as a completion token and has no text."""
     return Completion(
-        answer=tokenizer.decode(without_end(generated, end_tokens), skip_special_tokens=True),
+        answer=whole_characters(tokenizer.decode(without_end(generated, end_tokens), skip_special_tokens=True)),
         prompt_tokens=len(prompt),
         completion_tokens=len(generated.tokens),
         latency_s=generated.seconds,
@@ -293,22 +325,6 @@ def free_completion(prompt: list[int], generated: Generated, end_tokens: frozens
 def without_end(generated: Generated, end_tokens: frozenset[int]) -> list[int]:
     """Return the completion tokens without the end token, if there is one."""
     return generated.tokens[:-1] if generated.tokens[-1] in end_tokens else generated.tokens
-
-
-def text_chunks(tokens: Iterator[Sequence[int]], decode: Callable[[Sequence[int]], str]) -> Iterator[str]:
-    """Yield the text that each further token adds, held back until its last character is complete.
-
-    Each item of `tokens` extends the one before it. The chunks, joined, are the decoded last item.
-    """
-    sent, text = "", ""
-    for prefix in tokens:
-        text = decode(prefix)
-        complete = text.rstrip(_REPLACEMENT_CHARACTER)
-        if len(complete) > len(sent):
-            yield complete[len(sent) :]
-            sent = complete
-    if len(text) > len(sent):
-        yield text[len(sent) :]
 
 
 def resolved_device(device: str) -> str:

@@ -10,33 +10,42 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from slm_orchestration.models.model import CallError
 from slm_orchestration.serving.gateway import openai_api as api
+from slm_orchestration.serving.gateway.loopback import LoopbackOnly
 from slm_orchestration.serving.gateway.metrics import Metrics
 from slm_orchestration.serving.gateway.middleware import CHAT_PATH, ChatMiddleware
 from slm_orchestration.serving.gateway.openai_api import AUTO, Chat, ChatRequest, EventStream, InvalidRequest, Reply
-from slm_orchestration.serving.resilience import Admission, Overloaded
+from slm_orchestration.serving.resilience import Admission, Stopping
 
+Answer = TypeVar("Answer")
 _LOG = logging.getLogger(__name__)
 
 
 class Backend(Protocol):
     """Answers chats. Raises InvalidRequest, CallError, TimeoutError or Overloaded."""
 
-    models: Sequence[str]
+    @property
+    def models(self) -> Sequence[str]:
+        """Names of the models that a request may name."""
+        ...
+
+    @property
+    def cache_failures(self) -> int:
+        """How often the file of the cache could not be used."""
+        ...
 
     def cached_reply(self, chat: Chat) -> Reply | None:
         """Return the cached answer, if there is one, without blocking."""
@@ -76,7 +85,8 @@ class Gateway:
     api_key: str | None = None
 
     def __post_init__(self) -> None:
-        self.metrics = Metrics(self.admission)
+        self.metrics = Metrics(self.admission, lambda: self.backend.cache_failures)
+        self._stopped = asyncio.Event()
         self._key_digest = None if self.api_key is None else api.key_digest(self.api_key)
 
     def app(self) -> ASGIApp:
@@ -91,7 +101,18 @@ class Gateway:
         ]
         handlers: dict[Any, Any] = {HTTPException: api.http_exception, Exception: api.internal_error}
         rest = Starlette(routes=routes, exception_handlers=handlers, lifespan=self._lifespan)
-        return ChatMiddleware(self._chat, rest, self.limits.stale_s, self._count_shed)
+        app = ChatMiddleware(self._chat, rest, self.limits.stale_s, self._count_shed)
+        return LoopbackOnly(app) if self.api_key is None else app
+
+    async def stop(self) -> int:
+        """Refuse new requests, wait up to `drain_s` for the running ones, end the rest with a 503; return how many."""
+        left = await self.admission.drain(0.0 if self._stopped.is_set() else self.limits.drain_s)
+        self.end_requests()
+        return left
+
+    def end_requests(self) -> None:
+        """End the running requests with a 503."""
+        self._stopped.set()
 
     def _count_shed(self) -> None:
         self.admission.refused += 1
@@ -100,7 +121,7 @@ class Gateway:
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         yield
-        left = await self.admission.drain(self.limits.drain_s)
+        left = await self.stop()
         await self.backend.close()
         counts = self.admission
         _LOG.info(
@@ -112,7 +133,7 @@ class Gateway:
         started = time.perf_counter()
         try:
             response = await self._respond(request, started)
-        except (TimeoutError, CallError, Overloaded, InvalidRequest, ClientDisconnect) as error:
+        except (*api.REQUEST_FAILURES, InvalidRequest) as error:
             response = api.error_response(error)
         if not isinstance(response, EventStream):
             self.metrics.count_request(response.status_code, time.perf_counter() - started)
@@ -126,11 +147,11 @@ class Gateway:
             return chat
         if chat.model != AUTO and chat.model not in self.backend.models:
             return api.model_not_found(chat.model)
+        wanted = chat.to_chat("" if self._key_digest is None else self._key_digest.hex())
         if chat.stream:
-            return await self._stream(request, chat, started)
-        wanted = chat.to_chat()
+            return await self._stream(request, chat, wanted, started)
         if self.admission.closing or (reply := self.backend.cached_reply(wanted)) is None:
-            reply = await api.while_connected(request.receive, self._answer(wanted))
+            reply = await api.while_connected(request.receive, self._unless_stopped(self._answer(wanted)))
         else:
             self.admission.count_immediate()
         self.metrics.count_answer(reply)
@@ -140,13 +161,16 @@ class Gateway:
         async with self.admission.admitted(self.limits.answer_s):
             return await self.backend.answer(chat)
 
-    async def _stream(self, request: Request, chat: ChatRequest, started: float) -> Response:
+    async def _unless_stopped(self, work: Awaitable[Answer]) -> Answer:
+        return await api.unless(self._stopped.wait(), work, Stopping("the server is stopping"))
+
+    async def _stream(self, request: Request, chat: ChatRequest, wanted: Chat, started: float) -> Response:
         usage = chat.stream_options is not None and chat.stream_options.include_usage
-        pieces = self._admitted(self.backend.stream(chat.to_chat()))
+        pieces = self._admitted(self.backend.stream(wanted))
         # Wait for the first piece before the status line, so that a request that fails at once gets its own status.
         try:
             async with asyncio.timeout(self.limits.answer_s):
-                first = await api.while_connected(request.receive, anext(pieces))
+                first = await api.while_connected(request.receive, self._unless_stopped(anext(pieces)))
         except BaseException:
             await pieces.aclose()
             raise
@@ -164,15 +188,15 @@ class Gateway:
     async def _chunks(
         self, first: str | Reply, rest: AsyncGenerator[str | Reply, None], model: str, usage: bool
     ) -> AsyncIterator[bytes]:
-        head = api.completion_head("chat.completion.chunk", first.model if isinstance(first, Reply) else model)
+        # Which model will answer may not be known yet, and all chunks of a stream name the same: the one asked for.
+        head = api.completion_head("chat.completion.chunk", model) | ({"usage": None} if usage else {})
         yield api.sse_event(head | {"choices": [api.chunk_choice({"role": "assistant", "content": ""})]})
         piece: str | Reply | None = first
         while isinstance(piece, str):
             yield api.sse_event(head | {"choices": [api.chunk_choice({"content": piece})]})
-            piece = await anext(rest, None)
+            piece = await self._unless_stopped(anext(rest, None))
         if piece is not None:
             self.metrics.count_answer(piece)
-            head["model"] = piece.model
             extra = {"orchestration": piece.orchestration()}
             yield api.sse_event(head | {"choices": [api.chunk_choice({}, piece.finish_reason)]} | extra)
             if usage:
@@ -181,6 +205,9 @@ class Gateway:
         yield b"data: [DONE]\n\n"
 
     async def _parse(self, request: Request) -> ChatRequest | Response:
+        content_type = request.headers.get("content-type", "")
+        if content_type.partition(";")[0].strip().lower() != "application/json":
+            return api.not_json(content_type)
         declared = request.headers.get("content-length", "0")
         body, limit = bytearray(), self.limits.body_bytes
         if declared.isdecimal() and int(declared[:20]) > limit:

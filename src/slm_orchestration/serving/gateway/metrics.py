@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5
 class Metrics:
     """The metrics of one gateway, in their own registry."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, cache_failures: Callable[[], int] = int) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._requests = self._register(Counter("requests", "Chat requests by final status", ["status"], **_COMMON))
@@ -34,6 +35,8 @@ class Metrics:
             gauge = self._register(Gauge(f"admission_{state}", f"Requests {state.replace('_', ' ')}", **_COMMON))
             gauge.set_function(partial(getattr, admission, state))
 
+        failures = self._register(Gauge("cache_failures", "Errors of the file of the cache", **_COMMON))
+        failures.set_function(cache_failures)
         # Cached, because looking up a counter by its labels takes longer than counting.
         self._by_status, self._by_model = cache(self._requests.labels), cache(self._answers.labels)
 

@@ -19,11 +19,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from slm_orchestration.models.model import CallError
-from slm_orchestration.serving.resilience import Overloaded
+from slm_orchestration.serving.resilience import Overloaded, Stopping
 
 AUTO = "auto"
 MAX_MESSAGES = 1000
-REQUEST_FAILURES = (TimeoutError, CallError, Overloaded, ClientDisconnect)
+REQUEST_FAILURES = (TimeoutError, CallError, Overloaded, Stopping, ClientDisconnect)
 Answer = TypeVar("Answer")
 
 _LOG = logging.getLogger(__name__)
@@ -65,11 +65,26 @@ class TextFormat(_Strict):
     type: Literal["text"]
 
 
+# What has no effect when it is empty, and is not supported otherwise.
+Nothing = Annotated[list[Any], Field(max_length=0)] | None
+_NOT_SUPPORTED = {
+    "stop": "stop sequences are not supported; leave stop out",
+    "tools": "tools are not supported; leave tools out",
+    "functions": "functions are not supported; leave functions out",
+    "n": "one answer per request is supported; leave n out or send 1",
+    "response_format": "only text is supported, not JSON mode; leave response_format out and ask for JSON in words",
+    "logprobs": "log-probabilities are not returned; leave logprobs out",
+    "content": "a message needs a text or a list of text parts; pictures, sound, files and null are not supported",
+    "role": "the role of a message is system, developer, user or assistant; messages of tools are not supported",
+}
+
+
 class ChatRequest(_Strict):
     """A request for a chat completion; fields that are not named here are ignored.
 
-    `model` is "auto", which lets the router choose, or the name of a model. temperature, top_p and seed are validated
-    and have no effect: models decode as the server is configured, so that equal requests get equal answers.
+    `model` is "auto", which lets the router choose, or the name of a model of the pool. temperature, top_p and seed
+    are validated and have no effect: models decode as the server is configured, so that equal requests get equal
+    answers.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
@@ -83,24 +98,30 @@ class ChatRequest(_Strict):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     n: Literal[1] | None = 1
     response_format: TextFormat | None = None
-    stop: None = None
-    tools: None = None
-    functions: None = None
+    stop: Nothing = None
+    tools: Nothing = None
+    functions: Nothing = None
     logprobs: Literal[False] | None = None
+    user: Annotated[str, Field(max_length=1000)] | None = None
 
-    def to_chat(self) -> Chat:
-        """Return the part that a backend needs."""
+    def to_chat(self, key: str = "") -> Chat:
+        """Return the part that a backend needs; the tenant is the digest `key` of the API key and the `user`."""
         messages = [message.plain() for message in self.messages]
-        return Chat(messages, None if self.model == AUTO else self.model, self.max_completion_tokens or self.max_tokens)
+        model = None if self.model == AUTO else self.model
+        return Chat(messages, model, self.max_completion_tokens or self.max_tokens, f"{key}/{self.user or ''}")
 
 
 @dataclass(frozen=True)
 class Chat:
-    """A chat to answer; `model` None lets the router choose, `max_tokens` None uses the server's limit."""
+    """A chat to answer; `model` None lets the router choose, `max_tokens` None uses the server's limit.
+
+    `tenant` is who asks: without sharing, the cache serves an answer to no other.
+    """
 
     messages: list[dict[str, str]]
     model: str | None
     max_tokens: int | None
+    tenant: str = "/"
 
 
 @dataclass(frozen=True)
@@ -127,7 +148,12 @@ class Reply:
 
     def orchestration(self) -> dict[str, Any]:
         """Return the fields that OpenAI's schema lacks."""
-        return {"cost_usd": self.cost_usd, "models_called": list(self.models_called), "cache": self.cache}
+        return {
+            "model": self.model,
+            "cost_usd": self.cost_usd,
+            "models_called": list(self.models_called),
+            "cache": self.cache,
+        }
 
 
 def completion_head(kind: str, model: str) -> dict[str, Any]:
@@ -155,9 +181,15 @@ def error_body(message: str, kind: str, *, param: str | None = None, code: str |
 def validation_error_body(refused: ValidationError) -> dict[str, Any]:
     """Return the first validation error of a request, without repeating its content."""
     first = refused.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])[:200] or None
-    message = first["msg"] if place is None else f"{place}: {first['msg']}"
-    return error_body(message[:500], "invalid_request_error", param=place)
+    parts = [str(part) for part in first["loc"]]
+    # Within a field that is not supported the place is the field: what lies below it is the schema's.
+    known = next((number for number, part in enumerate(parts) if part in _NOT_SUPPORTED), None)
+    if known is not None:
+        place = ".".join(parts[: known + 1])
+        return error_body(f"{place}: {_NOT_SUPPORTED[parts[known]]}", "invalid_request_error", param=place)
+    place = ".".join(parts)[:200]
+    message = f"{place}: {first['msg']}" if place else first["msg"]
+    return error_body(message[:500], "invalid_request_error", param=place or None)
 
 
 def openapi_document() -> dict[str, Any]:
@@ -165,7 +197,8 @@ def openapi_document() -> dict[str, Any]:
     form = ChatRequest.model_json_schema(ref_template="#/components/schemas/{model}")
     parts = form.pop("$defs")
     failed = {"description": "an error", "content": _json({"$ref": "#/components/schemas/Error"})}
-    errors = {status: failed for status in ("400", "401", "404", "408", "413", "429", "500", "503", "504")}
+    statuses = ("400", "401", "403", "404", "408", "413", "415", "429", "431", "500", "503", "504")
+    errors = dict.fromkeys(statuses, failed)
     success = {"description": "the answer; a stream of chunks if requested", "content": {
         **_json({"$ref": "#/components/schemas/Completion"}), "text/event-stream": {"schema": {"type": "string"}},
     }}  # fmt: skip
@@ -205,6 +238,10 @@ _COMPLETION = {
 
 class InvalidRequest(ValueError):
     """The request cannot be served, such as an empty chat or limits that no model fits; the message says why."""
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class EventStream(StreamingResponse):
@@ -249,11 +286,16 @@ class EventStream(StreamingResponse):
 
 async def while_connected(receive: Receive, work: Awaitable[Answer]) -> Answer:
     """Return the result of `work`; if the client disconnects first, cancel it and raise ClientDisconnect."""
-    task, left = asyncio.ensure_future(work), asyncio.ensure_future(_disconnect(receive))
+    return await unless(_disconnect(receive), work, ClientDisconnect())
+
+
+async def unless(event: Awaitable[object], work: Awaitable[Answer], error: Exception) -> Answer:
+    """Return the result of `work`; if `event` comes first, cancel it and raise `error`."""
+    task, left = asyncio.ensure_future(work), asyncio.ensure_future(event)
     try:
         await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise ClientDisconnect
+            raise error
         return task.result()
     finally:
         task.cancel()
@@ -286,6 +328,12 @@ def model_not_found(name: str) -> Response:
     """Return a 404 for an unknown model."""
     message = f"the model {name[:200]!r} does not exist; /v1/models lists those that do"
     return json_response(error_body(message, "invalid_request_error", param="model", code="model_not_found"), 404)
+
+
+def not_json(content_type: str) -> Response:
+    """Return a 415 for a body of another type, which a page of another site can send without asking."""
+    message = f"the content-type is {content_type[:100]!r}; send application/json"
+    return json_response(error_body(message, "invalid_request_error"), 415, close=True)
 
 
 def payload_too_large(limit: int) -> Response:
@@ -329,12 +377,16 @@ async def _disconnect(receive: Receive) -> None:
 def _error_parts(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Return the status, the body and the headers of the response to `error`."""
     if isinstance(error, InvalidRequest):
-        return 400, error_body(str(error), "invalid_request_error", param="messages"), {}
+        return 400, error_body(str(error), "invalid_request_error", param="messages", code=error.code), {}
+    if isinstance(error, Stopping):
+        message = "the server is stopping; send the request again in a moment"
+        return 503, error_body(message, "server_error", code="server_stopping"), {"connection": "close"}
     if isinstance(error, Overloaded):
         return 429, error_body(str(error), "rate_limit_error", code="overloaded"), {"retry-after": "1"}
     if isinstance(error, TimeoutError):
         return 504, error_body("the answer took too long", "server_error", code="timeout"), {}
     if isinstance(error, ClientDisconnect):
         return _CLIENT_CLOSED, error_body("the client left", "invalid_request_error"), {}
-    _LOG.warning("no model answered: %s", error)
+    # One printable line, whatever a model or its server says.
+    _LOG.warning("no model answered: %s", "".join(one if one.isprintable() else "?" for one in str(error)))
     return 503, error_body("no model answered", "server_error", code="model_unavailable"), {}

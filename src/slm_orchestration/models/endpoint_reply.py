@@ -1,0 +1,162 @@
+"""Read the reply of an OpenAI-compatible server: nothing that it sends is trusted to have the right form."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from slm_orchestration.models.model import Completion, token_signals
+from slm_orchestration.tasks.task import Task
+
+_MAX_TOKENS = 10**9  # what a usage can hold; more is nonsense that would overflow tables and costs
+_SHOWN, _RUN = 200, 12  # characters of a server's text that are shown; of a run that it has in common with the prompt
+
+
+class BadReply(ValueError):
+    """The reply has not the form of a completion; asking again may help."""
+
+
+class Refusal(ValueError):
+    """The reply says that asking again does not help."""
+
+
+def completion(task: Task, content: bytes, seconds: float) -> Completion:
+    """Return the completion of a reply with status 200. Raises BadReply, or Refusal if another try would be the same.
+
+    An answer without text (cut while thinking, a refusal, a call of a tool) is an empty answer.
+    """
+    reply = _object(_parsed(content), "the reply")
+    if "choices" not in reply or reply.get("error"):
+        raise _error(reply)
+    choices = reply["choices"]
+    choice = _object(choices[0] if isinstance(choices, list) and choices else None, "the first of choices")
+    message = _object(choice.get("message"), "message")
+    text = _text(message.get("content"))
+    if not isinstance(reply.get("usage"), Mapping):
+        raise Refusal(f"the reply has no usage, and without tokens it has no price ({_said(reply)})")
+    tokens = _count(reply["usage"], "prompt_tokens"), _count(reply["usage"], "completion_tokens")
+    logprobs = _token_list(choice.get("logprobs"))
+    if task.choices is not None:
+        answer, signals = _most_probable_label(task.choices, text, logprobs)
+        return Completion(answer, *tokens, seconds, signals, "choice")
+    signals = token_signals([_log_probability(token) for token in logprobs])
+    return Completion(text, *tokens, seconds, signals, str(choice.get("finish_reason") or "stop"))
+
+
+def error_message(content: bytes) -> str:
+    """Return the code and message of an error in OpenAI's form, else the text of the reply."""
+    try:
+        return _said(_object(_parsed(content), "the reply"))
+    except BadReply:
+        return content[: 10 * _SHOWN].decode("utf-8", errors="replace")
+
+
+def server_text(text: str, prompt: Sequence[str]) -> str:
+    """Return the beginning of a server's text as one line, escaped, with what it repeats of the prompt left out."""
+    shown = text[: 10 * _SHOWN]
+    for content in prompt:
+        shown = _without(shown, content)
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in shown)[:_SHOWN]
+
+
+def _without(text: str, content: str) -> str:
+    """Return `text` with "…" for `content`, and for each run of characters that both have."""
+    if len(content) < _RUN:
+        return text.replace(content, "…") if len(content) > 2 else text
+    runs = {content[at : at + _RUN] for at in range(len(content) - _RUN + 1)}
+    kept, at = [], 0
+    while at < len(text):
+        end = at
+        while text[end : end + _RUN] in runs:
+            end += 1
+        if end > at:
+            kept.append("…")
+            at = end + _RUN - 1
+        else:
+            kept.append(text[at])
+            at += 1
+    return "".join(kept)
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BadReply(f"the reply is not JSON ({error})") from None
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadReply(f"{what} is {type(value).__name__}, not an object")
+    return value
+
+
+def _error(reply: Mapping[str, Any]) -> ValueError:
+    error = reply.get("error")
+    code = error.get("code") if isinstance(error, Mapping) else None
+    refused = isinstance(code, int) and 400 <= code < 500 and code not in (408, 409, 425, 429)
+    return (Refusal if refused else BadReply)(f"the reply holds no answer ({_said(reply)})")
+
+
+def _said(reply: Mapping[str, Any]) -> str:
+    """Return the message of an error, wherever a server puts it."""
+    error = reply.get("error", reply)
+    if not isinstance(error, Mapping):
+        return str(error)
+    parts = [str(error[name]) for name in ("code", "message", "detail") if error.get(name)]
+    return ": ".join(parts) or json.dumps(reply, ensure_ascii=False)[: 10 * _SHOWN]
+
+
+def _text(content: Any) -> str:
+    if content is None:
+        return ""
+    if not isinstance(content, str):
+        raise BadReply(f"content is {type(content).__name__}, not text")
+    if any("\ud800" <= one <= "\udfff" for one in content):
+        raise BadReply("content holds half a character (a surrogate)")
+    return content
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int:
+    value = usage.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MAX_TOKENS:
+        raise BadReply(f"usage.{name} is {str(value)[:20]}, not a number of tokens")
+    return int(value)
+
+
+def _token_list(logprobs: Any) -> list[dict[str, Any]]:
+    """Return what is known of each completion token; [] where the server gives no log-probabilities."""
+    if logprobs is None:
+        return []
+    tokens = _object(logprobs, "logprobs").get("content")
+    if not isinstance(tokens or [], list):
+        raise BadReply(f"logprobs.content is {type(tokens).__name__}, not a list")
+    return [_object(token, "a token of logprobs") for token in tokens or []]
+
+
+def _log_probability(token: Mapping[str, Any]) -> float:
+    value = token.get("logprob")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value > 1e-3:
+        raise BadReply(f"a log-probability is {str(value)[:20]}")
+    return float(value)
+
+
+def _most_probable_label(
+    labels: Sequence[str], text: str, tokens: Sequence[Mapping[str, Any]]
+) -> tuple[str, dict[str, float]]:
+    """Return the most probable label of the first token; without its alternatives, the label that `text` starts with.
+
+    A text that starts with no label is returned as it is, and is graded as a wrong answer.
+    """
+    found = dict.fromkeys(labels, 0.0)
+    alternatives = tokens[0].get("top_logprobs") if tokens else None
+    for one in alternatives if isinstance(alternatives, list) else []:
+        token = _object(one, "an alternative of logprobs")
+        if (label := str(token.get("token", "")).strip()) in found:
+            found[label] += math.exp(_log_probability(token))
+    if sum(found.values()) == 0:
+        return next((label for label in labels if text.strip().startswith(label)), text), {}
+    signals = {f"label:{label}": probability for label, probability in found.items()}
+    return max(found, key=found.__getitem__), signals | {"label_mass": sum(found.values())}
