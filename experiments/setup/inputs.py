@@ -210,7 +210,11 @@ def check_made_from_present_inputs(folder: Path, cfg: DictConfig) -> None:
         asked.routing = OmegaConf.select(saved, "routing")  # the code that a run depends on includes its own router
     present = OmegaConf.create(fingerprint(asked))
     for key in ("inputs", "code", "thresholds", "operating_point"):
-        if OmegaConf.select(saved, key) != OmegaConf.select(present, key):
+        made_with, found = OmegaConf.select(saved, key), OmegaConf.select(present, key)
+        if made_with != found and isinstance(made_with, DictConfig) and key == "inputs":
+            others = sorted(str(path) for path in {*made_with, *found} if made_with.get(path) != found.get(path))
+            raise ValueError(f"{', '.join(others)}: {folder} was made with other inputs; {again}")
+        if made_with != found:
             raise ValueError(f"{folder}: made with other {key.replace('_', ' ')} than the present ones; {again}")
 
 

@@ -30,7 +30,7 @@ _WORDS = [
     "seed=1,2",
     "a.b.c=1",
 ]
-_TRIED, _LIMIT_S = 400, 150
+_TRIED, _LIMIT_S = 400, 90
 
 
 def wrong_overrides() -> Tally:

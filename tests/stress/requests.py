@@ -14,8 +14,22 @@ _VALUES = [
     "null", "true", "-1", "0", "1e999", "NaN", "Infinity", '"x"', "[]", "{}", '""', '"\\ud800"', "9" * 400, "[[[[]]]]",
     '{"a":{"b":[]}}', '"' + "x" * 5_000 + '"',
 ]  # fmt: skip
-_FIELDS = ["model", "messages", "stream", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n", "stop", "tools", "tool_choice", "logprobs", "top_logprobs", "response_format", "seed", "user", "stream_options", "frequency_penalty", "logit_bias", "unknown"]
-_GOOD = '"messages":[{"role":"user","content":"to be or not"}]'
+_FIELDS = [
+    *(
+        "model",
+        "messages",
+        "stream",
+        "max_tokens",
+        "max_completion_tokens",
+        "temperature",
+        "top_p",
+        "n",
+        "stop",
+        "tools",
+    ),
+    *("tool_choice", "logprobs", "top_logprobs", "response_format", "seed", "user", "stream_options", "unknown"),
+]
+_GOOD = '"model":"auto","messages":[{"role":"user","content":"to be or not"}]'
 
 
 def malformed_requests() -> Tally:
@@ -46,7 +60,7 @@ def _request(rng: random.Random) -> tuple[bytes, bool]:
     body = "{" + _GOOD + f',"{field}":{value}' + "}"
     if kind == "message":
         role, content = rng.choice(_VALUES), rng.choice(_VALUES)
-        body = '{"messages":[{"role":' + role + ',"content":' + content + "}]}"
+        body = '{"model":"auto","messages":[{"role":' + role + ',"content":' + content + "}]}"
     if kind == "head":
         head = rng.choice(
             [

@@ -14,7 +14,7 @@ from slm_orchestration.outcomes.imported.reader import read_imported
 from tests.outcomes.imported.by_hand import rows
 from tests.stress.tally import TRACEBACK, UNNAMED, WRONG, Tally
 
-_TABLES, _LIMIT_S = 10_000, 200
+_TABLES, _LIMIT_S = 10_000, 150
 _VALUES = [
     None,
     "",

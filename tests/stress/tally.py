@@ -63,8 +63,10 @@ class Ended:
 
     @property
     def last_line(self) -> str:
+        """The last error that was printed, else the last line."""
         lines = self.output.strip().splitlines()
-        return re.sub(r"\s+", " ", lines[-1])[:200] if lines else ""
+        errors = [line for line in lines if re.match(r"\w+(\.\w+)*(Error|Exception|Changed)\b", line)]
+        return (errors or lines or [""])[-1][:200]
 
 
 def start(run: Callable[[], object], output: int) -> int:
@@ -101,7 +103,10 @@ def ended(run: Callable[[], object], *, limit_s: float = 60, kill_after_s: float
             time.sleep(0.002)
         seconds = time.monotonic() - started
         if status is None:
-            os.killpg(child, signal.SIGKILL)
+            try:
+                os.killpg(child, signal.SIGKILL)
+            except ProcessLookupError:  # it has no group of its own yet
+                os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             status = None if kill_after_s is None else -signal.SIGKILL
         output.seek(0)
