@@ -33,7 +33,7 @@ define timed
 endef
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries mlflow-ui watch notebooks validate-statistics lock clean
+.PHONY: help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries stress mlflow-ui watch notebooks validate-statistics lock clean
 
 help:  ## this list
 	@echo "make TARGET [SUITE=quick|medium|standard|wide] [INFERENCE=recorded|live] [ARGS='key=value ...']"
@@ -98,6 +98,9 @@ live-audit: $(INSTALLED)  ## a small audit of the smallest model, skipped where 
 
 forgeries: $(INSTALLED)  ## how often an audit meets forged outcomes, by planting some
 	@$(RUN) experiments.forgeries $(CONFIG)
+
+stress: $(INSTALLED)  ## attacks and faults in numbers: hostile programs, kills, damaged files, full disks, malformed input (15 minutes)
+	@OMP_NUM_THREADS=1 $(RUN) tests.stress
 
 watch: $(INSTALLED)  ## repeat one stage whenever a file of src, experiments or conf is saved: make watch STAGE=sweep
 	@echo "== watch: $(STAGE), until Ctrl-C"; last=; while true; do \

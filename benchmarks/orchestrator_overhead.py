@@ -22,7 +22,7 @@ import numpy as np
 from slm_orchestration import tables
 from slm_orchestration.serving.cache.cache import AnswerCache, CacheSettings
 from slm_orchestration.serving.cache.entries import Entry
-from slm_orchestration.serving.fit import FittedRouting, load_or_fit, records
+from slm_orchestration.serving.fit import FittedRouting, fit_once, records
 from slm_orchestration.serving.orchestrator import as_task
 from slm_orchestration.serving.pool import packaged_pool
 from slm_orchestration.serving.selection import Progress, TaskLimits, select
@@ -37,10 +37,9 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=500, help="calls of each kind, one at a time (default: 500)")
     arguments = parser.parse_args()
     where, pool, settings = records(None, None), packaged_pool(), OrchestratorSettings()
-    load_or_fit(pool, where, settings)
     started = time.perf_counter()
-    ready = load_or_fit(pool, where, settings)
-    print(f"{'start from what was fitted':<44}{(time.perf_counter() - started) * 1e3:9.2f} ms")
+    ready = fit_once(pool, where, settings)
+    print(f"{'fit at the start':<44}{(time.perf_counter() - started) * 1e3:9.2f} ms")
     tasks = from_table(tables.read(where.tasks, tables.TASKS))
     _decisions(ready, tasks, arguments.calls)
     with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,7 @@
     python -m experiments.analyze power                   how many tasks are needed, and what each suite can show
 
 Reads all run folders of paths.results, and writes estimates, comparisons, bands, robustness and measured (.parquet)
-there.
+there, and their checksums in analysis.json, without which they are not read.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup.config import CONF, entry
 from experiments.setup.leaderboard import all_estimates, assemble, print_leaderboard
-from experiments.setup.results import configuration_of, measured
-from slm_orchestration import tables
+from experiments.setup.manifest import ANALYSIS, write_manifest
+from experiments.setup.results import HULL, configuration_of, measured, run_folders
+from slm_orchestration import artifacts, tables
 from slm_orchestration.figures.naming import contenders
 from slm_orchestration.statistics import power
 from slm_orchestration.statistics.bootstrap import resample
@@ -55,15 +56,18 @@ def main(cfg: DictConfig) -> None:
         "level": str(settings.level),
         "retention_margin": str(settings.retention_margin),
     }
-    for name, frame, schema in (
+    made = (
         ("estimates", estimates, tables.ESTIMATES),
         ("comparisons", comparisons, tables.COMPARISONS),
         ("bands", bands(results, matrix, draws, level=settings.level), tables.BANDS),
         ("robustness", views, tables.ROBUSTNESS),
         ("measured", measured(cfg), tables.ESTIMATES),
-    ):
-        tables.write(frame, schema, results / f"{name}.parquet", metadata=metadata)
-        print(f"{len(frame)} {name} of {len(matrix.strategies)} strategies: {results / f'{name}.parquet'}")
+    )
+    with artifacts.locked(results):
+        for name, frame, schema in made:
+            tables.write(frame, schema, results / f"{name}.parquet", metadata=metadata)
+            print(f"{len(frame)} {name} of {len(matrix.strategies)} strategies: {results / f'{name}.parquet'}")
+        write_manifest(results / ANALYSIS, [*(f"{name}.parquet" for name, _, _ in made), HULL])
     print_leaderboard(cfg, estimates, comparisons)
     for sentence in (quality_kept, quality_equivalent):
         print(sentence(comparisons, margin=settings.retention_margin, level=settings.level))
@@ -104,8 +108,8 @@ def show_power(cfg: DictConfig) -> None:
 def bands(results: Path, matrix: StrategyMatrix, draws: Draws, *, level: float) -> pd.DataFrame:
     """Return BANDS of every strategy that has thresholds."""
     order, curves = matrix.tasks["task_id"], {}
-    for path in sorted(results.glob("*/decisions.parquet")):
-        swept = tables.read(path, tables.DECISIONS).dropna(subset=["threshold"])
+    for run in run_folders(results):
+        swept = tables.read(run / "decisions.parquet", tables.DECISIONS).dropna(subset=["threshold"])
         for strategy, decisions in swept.groupby("strategy"):
             if strategy not in matrix.strategies:
                 continue  # an online strategy has no band over tasks

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup.config import ROOT, entry
 from experiments.setup.imported import is_asked
-from experiments.setup.inputs import configuration_hash
+from experiments.setup.inputs import configuration_hash, saved_configuration
 from experiments.setup.results import (
     Results,
     by_fit_tasks,
@@ -355,7 +355,7 @@ def _configuration(run: Path) -> str:
 
 
 def _inputs(run: Path) -> dict[str, str]:
-    read = OmegaConf.select(OmegaConf.load(run / "config.yaml"), "inputs")
+    read = OmegaConf.select(saved_configuration(run), "inputs")
     return {str(path): str(checksum) for path, checksum in read.items()}
 
 

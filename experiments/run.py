@@ -21,6 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.setup import imported, inputs
 from experiments.setup.config import entry, in_a_sweep
 from experiments.setup.leaderboard import show_leaderboard
+from experiments.setup.manifest import RUN, write_manifest
+from experiments.setup.results import HULL
 from experiments.setup.tracking import log_sweep
 from slm_orchestration import artifacts, tables
 from slm_orchestration.routing import replay, sweep
@@ -69,15 +71,17 @@ def main(cfg: DictConfig) -> int:
     if reason := imported.reason_to_skip(cfg):
         print(f"\n{cfg.routing.name}: skipped, as {reason}")
         return 0
-    complete = inputs.is_complete(folder, [path.name for path in paths.values()], inputs.fingerprint(cfg))
-    if not complete:
-        try:
-            _run(cfg, folder, paths)
-        except NotRecorded as error:
-            if not in_a_sweep():
-                raise
-            print(f"\n{cfg.routing.name}: skipped, {error}")
-            return 0
+    # A second process that was asked for the same run waits, and finds it complete.
+    with artifacts.locked(folder):
+        complete = inputs.is_complete(folder, inputs.fingerprint(cfg))
+        if not complete:
+            try:
+                _run(cfg, folder, paths)
+            except NotRecorded as error:
+                if not in_a_sweep():
+                    raise
+                print(f"\n{cfg.routing.name}: skipped, {error}")
+                return 0
     curves = tables.read(paths["curves"], tables.CURVES)
     points = tables.read(paths["operating_points"], tables.OPERATING_POINTS)
     log_sweep(cfg, curves, {**paths, "config": folder / "config.yaml"}, _tags(folder))
@@ -94,11 +98,11 @@ def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
     overhead = inputs.overhead_of(cfg, strategy, calibration)
     asked = inputs.fingerprint(cfg)  # after the overhead, as a first run adds a row to that table
     results = _replayed(cfg, strategy, declared(configured), outcomes, overhead)
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").unlink(missing_ok=True)  # without it the folder counts as incomplete
     for name, frame in results.items():
         tables.write(frame, TABLES[name], paths[name], metadata=inputs.metadata(cfg, asked))
-    _write_hull(Path(cfg.paths.results) / "hull.json", calibration)
+    _write_hull(Path(cfg.paths.results) / HULL, calibration)
+    write_manifest(folder / RUN, [*(path.name for path in paths.values()), f"../{HULL}"])
     artifacts.write_text(folder / "config.yaml", asked)
 
 

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup.code_hash import code_sha256
 from experiments.setup.config import entry
-from experiments.setup.inputs import recorded_files
+from experiments.setup.inputs import recorded_files, saved_configuration
 from experiments.setup.results import read_results, run_folders
 from slm_orchestration import artifacts, tables
 from slm_orchestration.figures import naming
@@ -156,7 +156,7 @@ def _choices(cfg: DictConfig) -> pd.DataFrame:
 
 def _code(cfg: DictConfig) -> str:
     """Return one checksum of the code of the analysis and of every run, its router's included."""
-    made_by = [OmegaConf.load(folder / "config.yaml") for folder in run_folders(Path(cfg.paths.results))]
+    made_by = [saved_configuration(folder) for folder in run_folders(Path(cfg.paths.results))]
     runs = {str(OmegaConf.select(saved, "code")) for saved in made_by}
     return hashlib.sha256(" ".join([code_sha256(["experiments.analyze"]), *sorted(runs)]).encode()).hexdigest()
 

@@ -1,3 +1,5 @@
+import os
+import signal
 import zipfile
 
 import pytest
@@ -61,3 +63,32 @@ def test_without_a_home_folder_the_error_names_the_variable_to_set(monkeypatch):
     monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user unknown to the system
     with pytest.raises(ArtifactError, match="set SLM_ORCHESTRATION_CACHE to a folder"):
         cache_folder()
+
+
+def killed_inside(context) -> None:
+    """Enter `context` in another process, which is killed there."""
+    child = os.fork()
+    if child == 0:
+        entered = context.__enter__()
+        if entered is not None:
+            entered.write_text("a part")
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_writer_and_a_living_writers_file_is_not(tmp_path):
+    path = tmp_path / "written" / "table[1].parquet"
+    with artifacts.replacing(path) as living:
+        living.write_text("new")
+        killed_inside(artifacts.replacing(path))
+        assert len(list(path.parent.iterdir())) == 2
+        artifacts.write_text(path, "other")
+        assert sorted(path.parent.iterdir()) == sorted([path, living])
+    assert [found.read_text() for found in path.parent.iterdir()] == ["new"]
+
+
+def test_a_locked_folder_is_free_again_when_its_writer_is_killed(tmp_path):
+    killed_inside(artifacts.locked(tmp_path / "locked"))
+    with artifacts.locked(tmp_path / "locked"):
+        pass
+    assert list((tmp_path / "locked").iterdir()) == []

@@ -14,9 +14,12 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from experiments.setup import imported
 from experiments.setup.code_hash import code_sha256
+from experiments.setup.manifest import RUN, unlisted
 from slm_orchestration import artifacts, tables
 from slm_orchestration.models.prices import read_prices, usd_per_second
 from slm_orchestration.outcomes import store
@@ -232,27 +235,47 @@ def configuration_hash(fingerprint: str) -> str:
     return hashlib.sha256(fingerprint.encode()).hexdigest()[:12]
 
 
-def is_complete(folder: Path, names: list[str], fingerprint: str) -> bool:
-    """Return whether a run folder holds its tables and was made by the same configuration."""
+def is_complete(folder: Path, fingerprint: str) -> bool:
+    """Return whether a run folder was made by the same configuration and holds the tables that were written then."""
     saved = folder / "config.yaml"
-    if not all((folder / name).exists() for name in [*names, saved.name]):
+    if not saved.exists() or saved.read_text(encoding="utf-8", errors="replace") != fingerprint:
         return False
-    return saved.read_text(encoding="utf-8") == fingerprint
+    return unlisted(folder / RUN) is None
 
 
 def check_made_from_present_inputs(folder: Path, cfg: DictConfig) -> None:
     """Raise ValueError if a run folder was made from other outcomes, code, thresholds or operating point."""
-    saved = OmegaConf.load(folder / "config.yaml")
+    again = f"run `python -m experiments.run routing={folder.name}` again, or remove the folder"
+    if (changed := unlisted(folder / RUN)) is not None:
+        raise ValueError(f"{changed}: missing, damaged or changed since {folder} was made; {again}")
+    saved = saved_configuration(folder)
     asked = cfg.copy()
     with open_dict(asked):
         asked.routing = OmegaConf.select(saved, "routing")  # the code that a run depends on includes its own router
     present = OmegaConf.create(fingerprint(asked))
     for key in ("inputs", "code", "thresholds", "operating_point"):
-        if OmegaConf.select(saved, key) != OmegaConf.select(present, key):
-            raise ValueError(
-                f"{folder}: made with other {key.replace('_', ' ')} than the present ones; run "
-                f"`python -m experiments.run routing={folder.name}` again, or remove the folder"
-            )
+        made_with, found = OmegaConf.select(saved, key), OmegaConf.select(present, key)
+        if made_with != found and isinstance(made_with, DictConfig) and key == "inputs":
+            others = sorted(str(path) for path in {*made_with, *found} if made_with.get(path) != found.get(path))
+            raise ValueError(f"{', '.join(others)}: {folder} was made with other inputs; {again}")
+        if made_with != found:
+            raise ValueError(f"{folder}: made with other {key.replace('_', ' ')} than the present ones; {again}")
+
+
+def saved_configuration(folder: Path) -> DictConfig:
+    """Return the configuration that a run folder was made with. Raises ValueError naming the file if it is damaged."""
+    path = folder / "config.yaml"
+    try:
+        saved = OmegaConf.load(path)
+        if not isinstance(saved, DictConfig) or "inputs" not in saved:
+            raise ValueError("it names no inputs")
+    except (ValueError, YAMLError, OmegaConfBaseException) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{path}: not the configuration of a run ({reason}); run `python -m experiments.run routing={folder.name}` "
+            "again, or remove the folder"
+        ) from error
+    return saved
 
 
 def metadata(cfg: DictConfig, fingerprint: str) -> dict[str, str]:

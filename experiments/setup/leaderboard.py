@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from omegaconf import DictConfig
 
 from experiments.setup.imported import is_asked
 from experiments.setup.inputs import check_made_from_present_inputs, models_and_tasks
+from experiments.setup.results import read_hull, run_folders
 from slm_orchestration import tables
 from slm_orchestration.figures import naming
 from slm_orchestration.routing import replay
@@ -44,9 +44,12 @@ def assemble(cfg: DictConfig) -> tuple[list[str], StrategyMatrix]:
     """Return the pool's models, cheapest first, and every strategy at its operating point."""
     results = Path(cfg.paths.results)
     models, tasks = models_and_tasks(cfg)
-    for folder in sorted(path.parent for path in results.glob("*/config.yaml")):
+    for folder in run_folders(results):
         check_made_from_present_inputs(folder, cfg)
     decisions, declared = operating_decisions(results), read_curve_metrics(results)
+    for folder in sorted({path.parent for path in results.glob("*/*.parquet")}):
+        if not (folder / "config.yaml").exists():
+            print(f"{folder}: left out, as its run was stopped; `python -m experiments.run routing={folder.name}`")
     # An online strategy is measured over streams, not over tasks.
     decisions = decisions[~decisions["strategy"].isin(naming.online(declared))]
     guess = not is_asked(cfg) or GUESS in set(decisions["strategy"])
@@ -58,7 +61,7 @@ def assemble(cfg: DictConfig) -> tuple[list[str], StrategyMatrix]:
 
 def operating_decisions(results: Path) -> pd.DataFrame:
     """Return the decisions of every run folder, each strategy at its operating point."""
-    folders = sorted(path.parent for path in results.glob("*/operating_points.parquet"))
+    folders = run_folders(results)
     if not folders:
         raise ValueError(
             f"{results}: no runs to analyse; run `make sweep`, or python -m experiments.run routing=<strategy>"
@@ -79,17 +82,9 @@ def operating_decisions(results: Path) -> pd.DataFrame:
 
 def read_curve_metrics(results: Path) -> pd.DataFrame:
     """Return the metrics of whole curves that the runs of a results folder estimated."""
-    paths = sorted(results.glob("*/curve_metrics.parquet"))
+    paths = [folder / "curve_metrics.parquet" for folder in run_folders(results)]
     frames = [frame for frame in (tables.read(path, tables.ESTIMATES) for path in paths) if len(frame)]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=tables.ESTIMATES.names)
-
-
-def read_hull(results: Path) -> list[str]:
-    """Return the mixture's vertices, cheapest first, as a run chose them on calibration tasks."""
-    path = results / "hull.json"
-    if not path.exists():
-        raise ValueError(f"{path}: no such file; run python -m experiments.run routing=mixture first")
-    return list(json.loads(path.read_text(encoding="utf-8")))
 
 
 def all_estimates(cfg: DictConfig, matrix: StrategyMatrix, parts: Mapping[str, ResampledMeans]) -> pd.DataFrame:

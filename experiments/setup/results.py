@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup import imported
 from experiments.setup.config import CONF
+from experiments.setup.manifest import ANALYSIS, RUN, unlisted
 from slm_orchestration import tables
 from slm_orchestration.figures import naming
 from slm_orchestration.outcomes.confidence import calibrate_confidence
@@ -22,6 +23,7 @@ from slm_orchestration.outcomes.store import read_manifest, read_outcomes
 from slm_orchestration.report import claims, facts
 from slm_orchestration.report.numbers import Source
 
+HULL = "hull.json"
 # experiments.load and experiments.faults write these tables beside the recorded outcomes.
 _LIVE = {
     "load.csv": (tables.LOAD, facts.load_estimates),
@@ -46,6 +48,7 @@ class Results:
 
 def read_results(folder: Path) -> Results:
     """Return the tables of a results folder. Raises ValueError saying which command makes what is missing."""
+    _check_listed(folder)
     estimates = _read(folder / "estimates.parquet", tables.ESTIMATES, "experiments.analyze")
     if not naming.constants(estimates) or not naming.contenders(estimates):
         raise ValueError(
@@ -67,9 +70,24 @@ def read_results(folder: Path) -> Results:
         curves=_all(runs, "curves", tables.CURVES),
         operating_points=_all(runs, "operating_points", tables.OPERATING_POINTS),
         decisions=pd.concat([_at_operating_points(run) for run in runs], ignore_index=True),
-        hull=json.loads((folder / "hull.json").read_text(encoding="utf-8")),
+        hull=read_hull(folder),
         configuration=configuration,
     )
+
+
+def read_hull(folder: Path) -> list[str]:
+    """Return the mixture's vertices, cheapest first, as a run chose them on calibration tasks."""
+    path = folder / HULL
+    if not path.exists():
+        raise ValueError(f"{path}: no such file; run python -m experiments.run routing=mixture first")
+    try:
+        vertices = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(vertices, list) or not all(isinstance(vertex, str) for vertex in vertices):
+            raise ValueError("it holds no list of models")
+    except ValueError as error:
+        remedy = "`python -m experiments.run routing=mixture` makes it again"
+        raise ValueError(f"{path}: not the models of the mixture ({error}); {remedy}") from error
+    return vertices
 
 
 def evaluated_outcomes(cfg: DictConfig) -> pd.DataFrame:
@@ -188,6 +206,21 @@ def _largest_suite(cfg: DictConfig, models: list[str]) -> Path:
         if all(model in entries for model in models)
     }
     return max(answered, key=answered.__getitem__, default=asked)
+
+
+def _check_listed(folder: Path) -> None:
+    """Raise ValueError unless all tables are those of one analysis, and of the runs as they were written."""
+    if (folder / "estimates.parquet").exists() and (changed := unlisted(folder / ANALYSIS)) is not None:
+        raise ValueError(
+            f"{changed}: not made by one whole analysis with the other tables; `python -m experiments.analyze` "
+            "makes them again"
+        )
+    for run in run_folders(folder):
+        if (changed := unlisted(run / RUN)) is not None:
+            raise ValueError(
+                f"{changed}: missing, damaged or changed since {run} was made; `python -m experiments.run "
+                f"routing={run.name}` makes it again"
+            )
 
 
 def _all(runs: list[Path], name: str, schema: object) -> pd.DataFrame:

@@ -22,6 +22,7 @@ import pyarrow as pa
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.setup.tracking_store import held_store
 from slm_orchestration import tables
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.statistics.strategy_matrix import OVERALL
@@ -110,7 +111,10 @@ def update_table(
 
 @contextmanager
 def _experiment(uri: str, name: str) -> Iterator[tuple[MlflowClient, str]]:
-    """Yield a client of the store at `uri` and the id of the experiment. Raises OSError where the store fails."""
+    """Yield a client of the store at `uri` and the id of the experiment, with a local store held by this process.
+
+    Raises OSError where the store fails.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     from mlflow import MlflowClient  # takes seconds to import, and tracking=off does not need it
@@ -120,10 +124,11 @@ def _experiment(uri: str, name: str) -> Iterator[tuple[MlflowClient, str]]:
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        client = MlflowClient(uri)
-        found = client.get_experiment_by_name(name)
-        yield client, found.experiment_id if found else client.create_experiment(name)
-    except (MlflowException, SQLAlchemyError) as error:
+        with held_store(uri):
+            client = MlflowClient(uri)
+            found = client.get_experiment_by_name(name)
+            yield client, found.experiment_id if found else client.create_experiment(name)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = textwrap.shorten(str(error), 160, placeholder=" …")
         raise OSError(f"MLflow at {uri}: {reason}; set MLFLOW_TRACKING_URI, or tracking=off to do without") from error
 

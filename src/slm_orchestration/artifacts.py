@@ -7,6 +7,7 @@ installed, imported or executed.
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import importlib.util
 import os
@@ -14,11 +15,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 CACHE_VARIABLE = "SLM_ORCHESTRATION_CACHE"
 _OFFLINE = ("connection", "resolve", "timed out", "timeout", "proxy", "no matching distribution", "unreachable", "ssl")
@@ -100,12 +106,12 @@ def explain_write_errors(what: str, folder: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` when the block succeeds and is removed when it raises.
 
-    Parent folders are created. The rename is atomic: readers see the old file or the new one, never a part.
+    Parent folders are created. The rename is atomic: readers see the old file or the new one, never a part. What
+    killed writers of the same path left behind is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    _remove_abandoned(path)
+    handle, temporary = _new_temporary(path)
     try:
         yield temporary
         # mkstemp makes the file private; give it the permissions of the user's umask.
@@ -114,7 +120,27 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     finally:
+        os.close(handle)
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder` for one writer at a time; others wait until the block or the process that holds it has ended.
+
+    There is no lock on Windows, nor on a file system without locks.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -127,6 +153,32 @@ def sha256(path: Path) -> str:
     """Return the hexadecimal sha256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _new_temporary(path: Path) -> tuple[int, Path]:
+    """Return the open handle and the path of a new hidden file beside `path`; its lock says that the writer lives."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        with suppress(OSError):
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.path.exists(name):  # else another writer took it for abandoned before it was locked
+            return handle, Path(name)
+        os.close(handle)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the temporary files of `path` whose writers have ended: those that can be locked."""
+    if fcntl is None:
+        return
+    for found in path.parent.glob(f".{glob.escape(path.name)}.????????{glob.escape(path.suffix)}"):
+        with suppress(OSError):
+            handle = os.open(found, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.unlink()
+            finally:
+                os.close(handle)
 
 
 def _cached_path(wheel: Wheel) -> Path:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, open_dict
 
 from experiments.run import TABLES
 from experiments.setup.inputs import configuration_hash
+from experiments.setup.manifest import ANALYSIS, RUN, write_manifest
 from experiments.setup.results import configuration_of
 from slm_orchestration import artifacts, tables
 from slm_orchestration.outcomes.store import table_metadata, write_outcomes
@@ -39,13 +40,15 @@ def write_results(cfg: DictConfig) -> None:
         about = {"configuration": configuration_hash(asked)}
         frame = getattr(by_hand, name)()
         tables.write(frame, TABLES[name], results / f"all/{name}.parquet", metadata=about)
+    artifacts.write_text(results / "hull.json", json.dumps(by_hand.HULL))
+    write_manifest(results / "all" / RUN, [*(f"{name}.parquet" for name in made), "../hull.json"])
     artifacts.write_text(results / "all/config.yaml", asked)
     analyzed = {"configuration": configuration_of(results)}
     tables.write(by_hand.estimates(), tables.ESTIMATES, results / "estimates.parquet", metadata=analyzed)
     tables.write(by_hand.comparisons(), tables.COMPARISONS, results / "comparisons.parquet", metadata=analyzed)
     tables.write(by_hand.robustness(), tables.ROBUSTNESS, results / "robustness.parquet", metadata=analyzed)
     tables.write(by_hand.measured(), tables.ESTIMATES, results / "measured.parquet", metadata=analyzed)
-    artifacts.write_text(results / "hull.json", json.dumps(by_hand.HULL))
+    write_manifest(results / ANALYSIS, [f"{name}.parquet" for name in ("estimates", "comparisons", "measured")])
 
 
 def _write_suite(cfg: DictConfig) -> None:

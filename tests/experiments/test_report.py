@@ -9,6 +9,7 @@ import pytest
 from omegaconf import DictConfig
 
 from experiments import report
+from experiments.setup.manifest import ANALYSIS, write_manifest
 from experiments.setup.results import read_results
 from slm_orchestration import artifacts, tables
 from slm_orchestration.report import paper
@@ -64,6 +65,7 @@ def test_results_without_a_competing_strategy_are_refused(cfg: DictConfig):
     alone = by_hand.estimates(["always_small", "always_large"])
     path = Path(cfg.paths.results) / "estimates.parquet"
     tables.write(alone, tables.ESTIMATES, path, metadata={})
+    write_manifest(path.with_name(ANALYSIS), [path.name])
     with pytest.raises(ValueError, match="needs the constants and one more strategy"):
         report.main(cfg)
 

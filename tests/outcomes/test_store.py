@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
+from slm_orchestration.artifacts import sha256
 from slm_orchestration.models.model import Completion
 from slm_orchestration.models.scripted import ScriptedModel
 from slm_orchestration.outcomes import store
@@ -163,10 +164,7 @@ def test_runs_killed_at_twenty_random_moments_end_with_the_table_of_an_uninterru
         asked = [task_id for call in rest.calls for task_id in call]
         assert len(asked) == len(set(asked))
         kept.append(len(TASKS) - len(asked))
-        found = files(folder)
-        assert {name: found[name] for name in whole} == whole
-        # A killed write may leave its own temporary file, never one that is read.
-        assert all(name.startswith(".") for name in found.keys() - whole.keys())
+        assert files(folder) == whole
     # The moments are spread: some runs had only begun, some had answered most.
     assert min(kept) < 8 < 16 < max(kept)
 
@@ -187,6 +185,73 @@ def test_a_run_killed_between_table_and_manifest_goes_on(tmp_path, whole, monkey
     monkeypatch.undo()
     assert collected(tmp_path, ScriptedModel("small", ANSWERS)).calls == []
     assert files(tmp_path) == whole
+
+
+@pytest.mark.parametrize(("moment", "regraded"), [("manifest", False), ("table", True)])
+def test_a_regrading_killed_between_table_and_manifest_is_settled_by_the_next_collect(
+    tmp_path, monkeypatch, moment, regraded
+):
+    collected(tmp_path, ScriptedModel("small", ANSWERS))
+    before, writes, write = files(tmp_path), [], store.write_manifest
+
+    def stop(folder, entries):
+        writes.append(1)
+        write(folder, entries)
+        if len(writes) == 1 and moment == "manifest":
+            raise KeyboardInterrupt
+        if len(writes) == 2:
+            raise AssertionError
+
+    def stop_before_the_last(folder, entries):
+        if writes:
+            raise KeyboardInterrupt
+        stop(folder, entries)
+
+    monkeypatch.setattr(store, "write_manifest", stop if moment == "manifest" else stop_before_the_last)
+    frame = store.read_outcomes(tmp_path, ["small"])
+    with pytest.raises(KeyboardInterrupt):
+        store.rewrite_outcomes(frame.assign(quality=1.0), tmp_path, "small")
+    monkeypatch.undo()
+    assert collected(tmp_path, ScriptedModel("small", ANSWERS)).calls == []
+    assert (store.read_outcomes(tmp_path, ["small"])["quality"] == 1).all() == regraded
+    entry = store.read_manifest(tmp_path)["small"]
+    assert entry["sha256"] == sha256(tmp_path / "small.parquet") and "replaced_by" not in entry
+    assert files(tmp_path).keys() == before.keys()
+
+
+def test_writers_of_one_folder_keep_each_others_entries(tmp_path):
+    names = [f"model-{number}" for number in range(8)]
+    children = [
+        in_child(
+            lambda name=name: collect(ScriptedModel(name, ANSWERS), TASKS, tmp_path, grade=exact, settings=SETTINGS)
+        )
+        for name in names
+    ]
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
+    assert sorted(store.read_manifest(tmp_path)) == names
+    assert len(store.read_outcomes(tmp_path, names)) == 8 * len(TASKS)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"small": 1}', "\xff"])
+def test_an_unreadable_manifest_is_named_and_kept(tmp_path, text):
+    collected(tmp_path, ScriptedModel("small", ANSWERS))
+    (tmp_path / "manifest.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(OutcomesError, match=r"manifest\.json: not a readable manifest \(.*\); restore it"):
+        collected(tmp_path, ScriptedModel("small", ANSWERS))
+    assert (tmp_path / "manifest.json").read_bytes() == text.encode("latin-1")
+
+
+@pytest.mark.parametrize("line", ["x", "[]", "null", '{"completion": {}}', '{"completion": null}', "\xff"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_line_that_is_no_answer_names_the_journal_and_keeps_it(tmp_path, line, place):
+    journal = Journal(tmp_path / "small.journal.partial", IDENTITY)
+    journal.append([FIRST, SECOND])
+    lines = journal.path.read_bytes().splitlines(keepends=True)
+    lines[place] = line.encode("latin-1") + b"\n"
+    journal.path.write_bytes(b"".join(lines))
+    with pytest.raises((OutcomesError, ConfigurationChanged), match=r"small\.journal\.partial: "):
+        journal.read()
+    assert journal.path.read_bytes() == b"".join(lines)
 
 
 def test_a_full_disk_is_reported_and_earlier_answers_are_kept(tmp_path, whole):

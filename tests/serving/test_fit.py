@@ -1,16 +1,27 @@
-"""What an orchestrator is fitted on, the cache of the fit, and the classifier of domains."""
+"""What an orchestrator is fitted on, how often, and the classifier of domains."""
 
-from dataclasses import replace
+import pickle
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from slm_orchestration.artifacts import CACHE_VARIABLE
 from slm_orchestration.routing.features import LatentSemantics
 from slm_orchestration.serving import fit
-from slm_orchestration.serving.fit import CachedVectors, DomainClassifier, load_or_fit
+from slm_orchestration.serving.fit import CachedVectors, DomainClassifier, fit_once
 from slm_orchestration.serving.pool import Pool
 from slm_orchestration.serving.settings import OrchestratorSettings, read_settings
 from tests.serving.by_hand import NAMES, scripted
+
+
+@dataclass
+class _Touch:
+    path: str
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.path),)
 
 
 def test_missing_records_are_named_with_the_command_that_makes_them(records, tmp_path):
@@ -20,19 +31,19 @@ def test_missing_records_are_named_with_the_command_that_makes_them(records, tmp
         fit.records(records / "outcomes", tmp_path / "none.parquet")
 
 
-def test_the_second_start_reads_the_cached_fit_and_other_settings_fit_again(records, monkeypatch):
+def test_a_process_fits_once_and_other_settings_fit_again(records, monkeypatch):
     where = fit.records(records / "outcomes", records / "tasks.parquet")
     pool = Pool(tuple(scripted().values()), frozenset(NAMES[:2]))
     settings = OrchestratorSettings(routing_threshold=0.25)
-    first = load_or_fit(pool, where, settings)
+    first = fit_once(pool, where, settings)
 
     def no_fit(*_):
-        raise AssertionError("the fit is cached")
+        raise AssertionError("already fitted")
 
     monkeypatch.setattr(fit, "fit", no_fit)
-    assert load_or_fit(pool, where, settings).rule == first.rule
-    with pytest.raises(AssertionError, match="cached"):
-        load_or_fit(pool, where, OrchestratorSettings(routing_threshold=0.26))
+    assert fit_once(pool, where, settings).rule == first.rule
+    with pytest.raises(AssertionError, match="already fitted"):
+        fit_once(pool, where, OrchestratorSettings(routing_threshold=0.26))
 
 
 @pytest.mark.parametrize(
@@ -55,12 +66,26 @@ def test_the_threshold_follows_the_aim(records, settings, threshold, reason):
     assert fitted.threshold == pytest.approx(threshold)
 
 
+def test_a_fit_leaves_no_file_and_opens_none(records, tmp_path, monkeypatch):
+    # A file of an earlier version, or one that somebody put there, would run code if it were opened.
+    planted = tmp_path / "fitted" / "planted.pickle"
+    planted.parent.mkdir()
+    planted.write_bytes(pickle.dumps(_Touch(str(tmp_path / "touched"))))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    pool = Pool(tuple(scripted().values()), frozenset(NAMES[:2]))
+    where, settings = fit.records(records / "outcomes", records / "tasks.parquet"), OrchestratorSettings(seed=3)
+    planted.rename(planted.with_stem(fit._key(pool, where, settings)))
+    fit_once(pool, where, settings)
+    assert not (tmp_path / "touched").exists()
+    assert len(list(tmp_path.rglob("*"))) == 2
+
+
 def test_another_aim_fits_again(records):
     where = fit.records(records / "outcomes", records / "tasks.parquet")
     pool = Pool(tuple(scripted().values()), frozenset(NAMES[:2]))
     quick = OrchestratorSettings(routing_strategy="length")
-    assert "0.95" in load_or_fit(pool, where, quick).rule
-    assert "at any cost" in load_or_fit(pool, where, replace(quick, aim="best_quality")).rule
+    assert "0.95" in fit_once(pool, where, quick).rule
+    assert "at any cost" in fit_once(pool, where, replace(quick, aim="best_quality")).rule
 
 
 def test_a_strategy_without_a_router_is_refused(records):

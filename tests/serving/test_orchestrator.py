@@ -61,15 +61,6 @@ def test_chat_messages_are_a_task_too(records):
         orchestrator(records, scripted()).process_task([{"role": "judge", "content": "x"}])
 
 
-def test_a_damaged_file_of_what_was_fitted_is_fitted_again(records, tmp_path, monkeypatch):
-    monkeypatch.setenv("SLM_ORCHESTRATION_CACHE", str(tmp_path))
-    first = orchestrator(records, scripted(), {"routing_threshold": 1}).process_task("Is 7 even?")
-    (kept,) = (tmp_path / "fitted").glob("*.pickle")
-    kept.write_bytes(b"damaged")
-    again = orchestrator(records, scripted(), {"routing_threshold": 1}).process_task("Is 7 even?")
-    assert [one.quality for one in again.decision.candidates] == [one.quality for one in first.decision.candidates]
-
-
 @pytest.mark.real
 @pytest.mark.timeout(1800)
 def test_the_smallest_packaged_model_answers_real_tasks(users_cache, medium_tasks):

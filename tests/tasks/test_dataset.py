@@ -21,6 +21,8 @@ from tests.tasks.by_hand import ROWS, tasks_of, write_rows
         (json.dumps({"question": "long " * 5_000, "answer": "x"}), "the prompt has 25008 characters; at most 12000"),
         (json.dumps({"question": "x" * 10_000_000, "answer": "x"}), "at most 5000000 are read"),
         ("[" * 100_000, "not valid JSON"),
+        (r'{"question": "so \ud800", "answer": "x"}', "half of a surrogate pair (U+D800) after 'so ' is no text"),
+        (r'{"question": "Who?", "answer": "\udfff"}', "half of a surrogate pair (U+DFFF)"),
     ],
 )
 def test_a_malformed_line_is_refused_with_its_place_and_reason(tmp_path, line, reason):

@@ -95,3 +95,42 @@ def test_a_reference_may_be_a_list_or_named_fields():
     assert json.loads(listed.prompt({"user": "q", "ideal": "[a, b]"}, "key").reference) == ["a", "b"]
     fields = Free(scorer="unit_tests", instruction="", reference_as="fields", reference_fields=["test"])
     assert json.loads(fields.prompt({"user": "q", "test": "assert 1"}, "key").reference) == {"test": "assert 1"}
+
+
+@pytest.mark.parametrize(("ideals", "accepted"), [("four", ["four"]), (4, ["4"]), (["four", 4], ["four", "4"])])
+def test_accepted_answers_are_a_list_or_one_text(ideals, accepted):
+    form = Free(scorer="exact", instruction="", question="{question}", reference_as="accepted")
+    assert json.loads(form.prompt({"question": "2 + 2?", "ideals": ideals}, "").reference) == accepted
+
+
+@pytest.mark.parametrize(
+    ("ideals", "reason"),
+    [
+        (None, "field 'ideals' is null"),
+        ([], "field 'ideals' is an empty list"),
+        (["four", None], "field 'ideals' is null, or holds one"),
+        ([["four"]], "field 'ideals' holds list \"\\['four'\\]\" instead of text"),
+        ({"four": 4}, "field 'ideals' holds dict"),
+    ],
+)
+def test_accepted_answers_that_are_no_texts_are_refused(ideals, reason):
+    form = Free(scorer="exact", instruction="", question="{question}", reference_as="accepted")
+    with pytest.raises(RowError, match=reason):
+        form.prompt({"question": "2 + 2?", "ideals": ideals}, "")
+
+
+@pytest.mark.parametrize(
+    ("choices", "reason"),
+    [
+        ([], "is not a list of 2 to 26 options"),
+        (["a", None], "is null, or holds one"),
+        ([{"a": 1}, "b"], "holds dict"),
+        ({"text": ["a", "b"], "label": ["A"]}, "has 2 options, and its labels are \"\\['A'\\]\""),
+        ({"text": ["a", "b"], "label": "AB"}, "has 2 options, and its labels are 'AB'"),
+        ({"text": ["a", "b"], "label": [1, None]}, "is null, or holds one"),
+    ],
+)
+def test_options_that_are_no_texts_are_refused(choices, reason):
+    form = Choice(question="{question}", answer="{answer}", options_field="choices")
+    with pytest.raises(RowError, match=reason):
+        form.prompt({"question": "q", "answer": "A", "choices": choices}, "")

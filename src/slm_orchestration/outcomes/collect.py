@@ -48,6 +48,7 @@ def collect(
     identity = model.identity()
     journal = Journal(store.journal_path(folder, model.name), identity)
     checksums = {task.task_id: task_checksum(task) for task in tasks}
+    store.settle(store.outcomes_path(folder, model.name))
     kept = _finished(folder, model.name, identity, checksums)
     complete = len(kept) == len(tasks)
     for other in other_suites if not complete else ():

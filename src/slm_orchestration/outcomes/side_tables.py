@@ -17,9 +17,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from slm_orchestration import tables
-from slm_orchestration.artifacts import sha256
 from slm_orchestration.models.model import Completion, WhiteBox
-from slm_orchestration.outcomes.store import OutcomesError, read_manifest, task_checksum, write_manifest
+from slm_orchestration.outcomes.store import OutcomesError, is_listed, settle, task_checksum, write_listed
 from slm_orchestration.tasks.task import Task
 
 _SCHEMAS = {"states": tables.STATES, "samples": tables.SAMPLES}
@@ -39,7 +38,7 @@ def read_side_table(folder: Path, kind: str, model: str) -> pd.DataFrame:
     command = f"`python -m experiments.collect suite={folder.name} model={model} inference.{kind}=true`"
     if not path.exists():
         raise OutcomesError(f"{path}: the {kind} of {model} are not recorded; run {command}")
-    if read_manifest(path.parent).get(model, {}).get("sha256") != sha256(path):
+    if not is_listed(path):
         raise OutcomesError(
             f"{path} is not the file that its manifest lists; restore both, or remove it and run {command}"
         )
@@ -49,9 +48,7 @@ def read_side_table(folder: Path, kind: str, model: str) -> pd.DataFrame:
 def write_side_table(frame: pd.DataFrame, folder: Path, kind: str, model: str, *, metadata: Mapping[str, str]) -> None:
     """Write a side table and its entry in the manifest; `kind` is states or samples."""
     path = side_table_path(folder, kind, model)
-    tables.write(frame, _SCHEMAS[kind], path, metadata=dict(metadata))
-    entries = {**read_manifest(path.parent), model: {"sha256": sha256(path), "rows": len(frame)}}
-    write_manifest(path.parent, entries)
+    write_listed(path, frame, _SCHEMAS[kind], metadata=metadata, entry={"rows": len(frame)})
 
 
 def empty_side_table(kind: str) -> pd.DataFrame:
@@ -135,6 +132,7 @@ def reusable_side_table(
     for path in (side_table_path(folder, kind, model) for folder in folders):
         if not path.exists():
             continue
+        settle(path)
         table = read_side_table(path.parents[1], kind, model)
         described = {**made_by, "tasks_sha256": tasks_sha256(table, tasks)}
         if set(table["task_id"]) <= {task.task_id for task in tasks} and tables.read_metadata(path) == described:

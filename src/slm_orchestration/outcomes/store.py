@@ -15,15 +15,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from slm_orchestration import tables
-from slm_orchestration.artifacts import sha256, write_text
+from slm_orchestration.artifacts import locked, sha256, write_text
 from slm_orchestration.models.model import Completion
 from slm_orchestration.tasks.task import Task
 
 _MANIFEST = "manifest.json"
-# In a manifest, while a table is being replaced: the sha256 of its replacement.
-_REPLACEMENT = "replaced_by_sha256"
+# In a manifest, while a table is being replaced: the entry of its replacement.
+_REPLACEMENT = "replaced_by"
 _IDENTITY, _CHECKSUMS, _PROVENANCE = "identity", "task_checksums", "provenance"
 
 
@@ -64,25 +65,53 @@ def read_outcomes(folder: Path, models: Sequence[str]) -> pd.DataFrame:
 
 
 def write_outcomes(frame: pd.DataFrame, folder: Path, model: str, *, metadata: Mapping[str, str]) -> None:
-    """Write the OUTCOMES of one model and their entry in the manifest.
-
-    The manifest names the replacement before the table is replaced, so that an interruption leaves a valid manifest.
-    """
-    path = outcomes_path(folder, model)
-    new = path.with_suffix(".parquet.partial")
-    tables.write(frame, tables.OUTCOMES, new, metadata=dict(metadata))
+    """Write the OUTCOMES of one model and their entry in the manifest."""
     entry = {
-        "sha256": sha256(new),
         "rows": len(frame),
         "failed": int(frame["quality"].isna().sum()),
         "task_checksums_sha256": hashlib.sha256(metadata[_CHECKSUMS].encode()).hexdigest(),
         **json.loads(metadata[_IDENTITY]),
         **({_PROVENANCE: json.loads(metadata[_PROVENANCE])} if _PROVENANCE in metadata else {}),
     }
-    before = read_manifest(folder)
-    write_manifest(folder, {**before, model: {**before.get(model, {}), _REPLACEMENT: entry["sha256"]}})
-    new.replace(path)
-    write_manifest(folder, {**before, model: entry})
+    write_listed(outcomes_path(folder, model), frame, tables.OUTCOMES, metadata=metadata, entry=entry)
+
+
+def write_listed(
+    path: Path, frame: pd.DataFrame, schema: pa.Schema, *, metadata: Mapping[str, str], entry: Mapping[str, object]
+) -> None:
+    """Write the table of one model, and `entry` with the table's sha256 in the folder's manifest; other writers wait.
+
+    The manifest names the replacement before the table is replaced, so that a killed writer leaves a table that is
+    listed, old or new.
+    """
+    folder, model, new = path.parent, path.stem, _replacement_path(path)
+    with locked(folder):
+        tables.write(frame, schema, new, metadata=dict(metadata))
+        listed = {"sha256": sha256(new), **entry}
+        before = read_manifest(folder)
+        write_manifest(folder, {**before, model: {**before.get(model, {}), _REPLACEMENT: listed}})
+        new.replace(path)
+        write_manifest(folder, {**before, model: listed})
+
+
+def is_listed(path: Path) -> bool:
+    """Return whether a table is the one that the manifest of its folder lists, or its replacement."""
+    entry = read_manifest(path.parent).get(path.stem, {})
+    return sha256(path) in (entry.get("sha256"), entry.get(_REPLACEMENT, {}).get("sha256"))
+
+
+def settle(path: Path) -> None:
+    """Finish or undo what a killed writer of a table left unfinished in its folder and manifest."""
+    if _REPLACEMENT not in read_manifest(path.parent).get(path.stem, {}):
+        return
+    with locked(path.parent):
+        entries = read_manifest(path.parent)
+        entry = entries.pop(path.stem, {})
+        replacement = entry.pop(_REPLACEMENT, {})
+        if path.exists() and sha256(path) == replacement.get("sha256"):
+            entry = replacement
+        _replacement_path(path).unlink(missing_ok=True)
+        write_manifest(path.parent, {**entries, path.stem: entry} if entry else entries)
 
 
 def rewrite_outcomes(frame: pd.DataFrame, folder: Path, model: str) -> None:
@@ -142,9 +171,17 @@ def identity_differences(recorded: Mapping[str, str], present: Mapping[str, str]
 
 
 def read_manifest(folder: Path) -> dict[str, dict]:
-    """Return the entries of a folder's manifest by model; empty if it has none."""
+    """Return the entries of a folder's manifest by model; empty if it has none. Raises OutcomesError if unreadable."""
     path = folder / _MANIFEST
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+            raise ValueError("it holds no entry per table")
+    except ValueError as error:
+        raise OutcomesError(f"{path}: not a readable manifest ({error}); restore it from version control") from error
+    return entries
 
 
 def write_manifest(folder: Path, entries: Mapping[str, object]) -> None:
@@ -162,7 +199,8 @@ class Journal:
     def read(self) -> list[Answer]:
         """Return the answers recorded so far; a last line cut off by a kill or a full disk is dropped.
 
-        Raises ConfigurationChanged if the journal was begun under another configuration.
+        Raises ConfigurationChanged if the journal was begun under another configuration, OutcomesError if a whole line
+        is not an answer.
         """
         if not self.path.exists():
             return []
@@ -173,9 +211,15 @@ class Journal:
         os.truncate(self.path, whole.rfind(b"\n") + 1)
         if not lines:
             return []
-        if changed := identity_differences(json.loads(lines[0]), self.identity):
+        try:
+            identity, answers = dict(json.loads(lines[0])), [_answer(json.loads(line)) for line in lines[1:]]
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise OutcomesError(
+                f"{self.path}: not a journal of answers ({error}); restore it, or move it away to ask its tasks again"
+            ) from error
+        if changed := identity_differences(identity, self.identity):
             raise ConfigurationChanged(f"{self.path}: {'; '.join(changed)}; restore that, or move this file away")
-        return [_answer(json.loads(line)) for line in lines[1:]]
+        return answers
 
     def append(self, answers: Iterable[Answer]) -> None:
         """Append answers; return once they are synced to disk."""
@@ -245,14 +289,17 @@ def merge_shards(tasks: Sequence[Task], count: int, outcomes: Path, model: str) 
     return len(whole)
 
 
+def _replacement_path(path: Path) -> Path:
+    return path.with_suffix(".parquet.partial")
+
+
 def _verified(folder: Path, model: str) -> pd.DataFrame:
     path = outcomes_path(folder, model)
     if not path.exists():
         raise OutcomesError(
             f"{path}: {model} has not answered this suite; run `python -m experiments.collect {_collect_words(folder)}`"
         )
-    entry = read_manifest(folder).get(model)
-    if entry is None or sha256(path) not in (entry.get("sha256"), entry.get(_REPLACEMENT)):
+    if not is_listed(path):
         raise OutcomesError(
             f"{path} is not the file that {folder / _MANIFEST} lists; restore both from version control, "
             f"or remove it and run `python -m experiments.collect {_collect_words(folder)} model={model}`"

@@ -1,15 +1,13 @@
-"""Fit what an orchestrator needs before its first request on recorded outcomes, and cache it on disk.
+"""Fit what an orchestrator needs before its first request on recorded outcomes, once in a process.
 
 That is the router with its threshold, the calibration of confidences, the expected cost and latency of each call, and a
-classifier of domains. The cache key is the checksum of the tables, the settings and the code.
+classifier of domains: seconds of work at the start of each process.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import pickle
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,13 +16,10 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-import sklearn
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-import slm_orchestration
 from slm_orchestration import artifacts, tables
-from slm_orchestration.artifacts import cache_folder
 from slm_orchestration.models.prices import read_prices, usd_per_second
 from slm_orchestration.outcomes.confidence import Calibration, calibrate_confidence, fit_calibration
 from slm_orchestration.outcomes.latency import Expectation, fit_expectation, price_outcomes, read_profile
@@ -44,6 +39,7 @@ from slm_orchestration.tasks.task import from_table, request_views, to_table
 
 _LOG = logging.getLogger(__name__)
 _GRID = np.linspace(0, 1, 41)
+_FITTED: dict[str, FittedRouting] = {}
 
 
 @dataclass(frozen=True)
@@ -99,21 +95,16 @@ def records(outcomes: Path | None, tasks: Path | None) -> Records:
     return Records(folder, path, profile, folder.parent / "router_overhead.csv", REPOSITORY / "data" / "prices.csv")
 
 
-def load_or_fit(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRouting:
-    """Return the cached fit on the same tables by the same code, or fit now and cache the result."""
-    path = cache_folder() / "fitted" / f"{_key(pool, where, settings)}.pickle"
-    if path.is_file():
-        try:
-            return pickle.loads(path.read_bytes())
-        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, ValueError, LookupError) as error:
-            _LOG.warning("%s cannot be read (%s); fitting again", path, error)
-    fresh = fit(pool, where, settings)
-    try:
-        with artifacts.replacing(path) as temporary:
-            temporary.write_bytes(pickle.dumps(fresh, protocol=5))
-    except OSError as error:
-        _LOG.warning("%s cannot be written (%s); the next start fits again", path, error)
-    return fresh
+def fit_once(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRouting:
+    """Return the fit of this process on the same tables with the same settings, or fit now.
+
+    Nothing fitted is kept on disk: it would have to be a pickle, and opening one runs whatever code was put into it.
+    """
+    key = _key(pool, where, settings)
+    if key not in _FITTED:
+        _FITTED.clear()  # what was fitted before is rarely asked for again, and takes up to 100 MB
+        _FITTED[key] = fit(pool, where, settings)
+    return _FITTED[key]
 
 
 def fit(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRouting:
@@ -215,12 +206,10 @@ def _key(pool: Pool, where: Records, settings: OrchestratorSettings) -> str:
         *(outcomes_path(where.outcomes, n) for n in pool.names),
         *(where.outcomes / "samples" / f"{n}.parquet" for n in pool.names),
     ]
-    code = sorted(Path(slm_orchestration.__file__).parent.rglob("*.py"))
-    code.append(REPOSITORY / "conf" / "routing" / f"{settings.routing_strategy}.yaml")
-    for path in (*tables_read, *code):
+    tables_read.append(REPOSITORY / "conf" / "routing" / f"{settings.routing_strategy}.yaml")
+    for path in tables_read:
         digest.update(artifacts.sha256(path).encode() if path.is_file() else b"none")
-    configured = (settings, pool.names, sorted(pool.small))
-    digest.update(repr((configured, sys.version, sklearn.__version__, np.__version__, pd.__version__)).encode())
+    digest.update(repr((settings, pool.names, sorted(pool.small))).encode())
     return digest.hexdigest()[:32]
 
 

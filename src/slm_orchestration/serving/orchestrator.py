@@ -17,7 +17,7 @@ from typing import Self
 from slm_orchestration.models.model import Completion, Model
 from slm_orchestration.serving.cache.cache import AnswerCache, answer_cached, cached_result, open_cache, pool_identity
 from slm_orchestration.serving.execution import Call, Runtime, answer
-from slm_orchestration.serving.fit import FittedRouting, load_or_fit, records
+from slm_orchestration.serving.fit import FittedRouting, fit_once, records
 from slm_orchestration.serving.pool import Pool, packaged_pool
 from slm_orchestration.serving.result import Decision, Result
 from slm_orchestration.serving.sampling import apply_temperatures, with_sampling
@@ -76,10 +76,10 @@ class AdaptiveOrchestrator:
         self._closed = False
 
     def prepare(self) -> FittedRouting:
-        """Fit the router or read it from the cache folder. Raises ValueError if outcomes or tasks are missing."""
+        """Fit the router, once in this process. Raises ValueError if outcomes or tasks are missing."""
         with self._fitting:
             if self._fitted is None:
-                ready = load_or_fit(self.pool, records(self._outcomes, self._tasks), self.settings)
+                ready = fit_once(self.pool, records(self._outcomes, self._tasks), self.settings)
                 self._models = with_sampling(self.pool.models, ready.sample_settings, self.settings.routing_strategy)
                 if self.settings.cache_enabled:
                     self._identity = pool_identity(self.pool.models, ready, self.settings)

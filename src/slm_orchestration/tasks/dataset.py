@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from slm_orchestration.tasks.forms import Form, fill_template
+from slm_orchestration.tasks.forms import Form, Prompt, fill_template
 from slm_orchestration.tasks.sources.row import Row, RowError, RowSource
 from slm_orchestration.tasks.task import Task
 
@@ -84,6 +84,7 @@ def _draft(domain: str, name: str, dataset: Dataset, row: Row) -> DraftTask:
     length = sum(len(message["content"]) for message in prompt.messages)
     if length > dataset.longest:
         raise RowError(f"the prompt has {length} characters; at most {dataset.longest} are allowed")
+    _check_unicode(prompt)
     task = Task(
         task_id=task_id,
         domain=domain,
@@ -98,6 +99,17 @@ def _draft(domain: str, name: str, dataset: Dataset, row: Row) -> DraftTask:
         max_tokens=dataset.max_tokens,
     )
     return DraftTask(task, f"{name}|{fill_template(dataset.context, fields)}" if dataset.context else "")
+
+
+def _check_unicode(prompt: Prompt) -> None:
+    """Raise RowError if a text of the prompt cannot be written as UTF-8, as where JSON holds half a surrogate pair."""
+    texts = [*(message["content"] for message in prompt.messages), prompt.question, *(prompt.choices or [])]
+    for text in [*texts, prompt.reference]:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            code, before = ord(text[error.start]), text[max(0, error.start - 20) : error.start]
+            raise RowError(f"half of a surrogate pair (U+{code:04X}) after {before!r} is no text") from None
 
 
 def _extract(patterns: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, str]:

@@ -133,7 +133,9 @@ class Free:
             return json.dumps({name: _field(fields, name) for name in self.reference_fields}, sort_keys=True)
         if self.reference_as == "accepted":
             answers = (
-                _field(fields, "ideals") if self.reference == "{ideal}" else _listed_answers(self.reference, fields)
+                _texts(_field(fields, "ideals"), "ideals")
+                if self.reference == "{ideal}"
+                else _listed_answers(self.reference, fields)
             )
             accepted = [first_group(self.answer_pattern, text) for text in answers]
             return json.dumps(list(dict.fromkeys(accepted)), ensure_ascii=False)
@@ -214,8 +216,8 @@ def _listed_answers(template: str, fields: Mapping[str, Any]) -> list[str]:
             value, _ = Formatter().get_field(parts[0][1], (), fields)
         except (KeyError, IndexError, AttributeError, TypeError) as error:
             raise RowError(f"the row has no field {error}") from None
-        if isinstance(value, list) and value:
-            return [str(element) for element in value]
+        if isinstance(value, list):
+            return _texts(value, parts[0][1])
     return [fill_template(template, fields)]
 
 
@@ -226,7 +228,25 @@ def _option_list(fields: Mapping[str, Any], name: str) -> tuple[list[str], list[
     values = values.get("text") if isinstance(values, Mapping) else values
     if isinstance(values, str) or not isinstance(values, Sequence) or not 2 <= len(values) <= len(LETTERS):
         raise RowError(f"field {name!r} is not a list of 2 to {len(LETTERS)} options")
-    return list(labels or LETTERS[: len(values)]), [str(value).strip() for value in values]
+    options = [text.strip() for text in _texts(values, name)]
+    if labels is None:
+        return list(LETTERS[: len(options)]), options
+    if isinstance(labels, str) or not isinstance(labels, Sequence) or len(labels) != len(options):
+        raise RowError(f"field {name!r} has {len(options)} options, and its labels are {str(labels)[:60]!r}")
+    return _texts(labels, name), options
+
+
+def _texts(value: Any, name: str) -> list[str]:
+    """Return the texts of a field: a list of texts or numbers, or a single one. Raises RowError for anything else."""
+    elements = list(value) if isinstance(value, list | tuple) else [value]
+    if not elements:
+        raise RowError(f"field {name!r} is an empty list")
+    for element in elements:
+        if is_missing(element):
+            raise RowError(f"field {name!r} is null, or holds one")
+        if not isinstance(element, str | int | float):
+            raise RowError(f"field {name!r} holds {type(element).__name__} {str(element)[:60]!r} instead of text")
+    return [str(element) for element in elements]
 
 
 def _field(fields: Mapping[str, Any], name: str) -> Any:

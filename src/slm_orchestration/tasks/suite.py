@@ -82,14 +82,17 @@ def read_corpus(datasets: Datasets, *, skip_invalid: bool, progress: Callable[[I
     """Read all datasets, drop duplicates, and assign every task its group and split.
 
     `progress` wraps the loop over the datasets, for a progress bar. Raises ValueError for a dataset that refuses
-    another number of rows than its configuration expects, unless `skip_invalid`.
+    another number of rows than its configuration expects, unless `skip_invalid`, or whose tasks cannot be graded.
     """
     drafts: list[DraftTask] = []
     refused: dict[Key, list[RefusedRow]] = {}
     for key in progress(list(datasets)):
-        scorer_module(getattr(datasets[key].form, "scorer", "choice"))
+        scorer = scorer_module(getattr(datasets[key].form, "scorer", "choice"))
         items = list(read_dataset(key[0], key[1], datasets[key]))
-        drafts += [item for item in items if isinstance(item, DraftTask)]
+        readable = [item for item in items if isinstance(item, DraftTask)]
+        if readable and hasattr(scorer, "require_gradable"):
+            scorer.require_gradable(readable[0].task)
+        drafts += readable
         refused[key] = [item for item in items if isinstance(item, RefusedRow)]
         if not skip_invalid:
             _check_refusals(key[1], refused[key], datasets[key].refused)

@@ -62,7 +62,10 @@ def to_table(tasks: Iterable[Task]) -> pd.DataFrame:
 
 
 def from_table(table: pd.DataFrame) -> list[Task]:
-    """Return the tasks of a TASKS table, in its order."""
+    """Return the tasks of a TASKS table, in its order.
+
+    Raises ValueError for a split that does not exist, no chat messages, or an empty list of choices.
+    """
     names = [field.name for field in fields(Task)]
     return [_task(dict(zip(names, row, strict=True))) for row in table[names].itertuples(index=False, name=None)]
 
@@ -71,4 +74,8 @@ def _task(row: dict) -> Task:
     row["messages"] = [dict(message) for message in row["messages"]]
     row["choices"] = None if row["choices"] is None else list(row["choices"])
     row["max_tokens"] = int(row["max_tokens"])
+    if row["split"] not in SPLITS:
+        raise ValueError(f"{row['task_id']}: split={row['split']!r}: allowed is {', '.join(SPLITS)}")
+    if not row["messages"] or row["choices"] == []:
+        raise ValueError(f"{row['task_id']}: messages must not be empty, and choices be null where there are none")
     return Task(**row)

@@ -1,5 +1,7 @@
 """Hostile programs: Python that a model might have been trained to answer with."""
 
+from slm_orchestration.tasks.sandbox.wire import encode
+
 SQUARE = "def square(x):\n    return x * x\n"
 
 # The kernel must refuse each, so that the line raises. {secret}, {home}, {project} and {pid} are the grader's.
@@ -90,7 +92,14 @@ def square(x):
     return E(7)
 """,
     "a dict that is a message": "def square(x):\n    return {'value': 9}\n",
-    "forged messages": _WRITE_TO_PIPES.format("b'{\"value\": 9}\\n' * 9") + "def square(x):\n    return 0\n",
+    # They are what the calls of by_hand.CHECK should return, the definition's reply first, in the wire's own format.
+    "forged messages": _WRITE_TO_PIPES.format(b"".join(encode({"value": value}) for value in (None, 9, 16)))
+    + "def square(x):\n    return 0\n",
+    "forged messages with a number": _WRITE_TO_PIPES.format(
+        b"".join(encode({"number": "0" * 16, "value": value}) for value in (None, 9, 16))
+    )
+    + "def square(x):\n    return 0\n",
+    "the end of a loop": "def square(x):\n    raise StopIteration\n",
     "a deep message": _WRITE_TO_PIPES.format("b'[' * 60000 + b'\\n'") + SQUARE,
     "a patched encoder": """
 import sys

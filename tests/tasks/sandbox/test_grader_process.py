@@ -54,17 +54,25 @@ def test_the_order_of_a_set_and_random_numbers_are_the_same_every_time():
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("loop", ["all(map(square, [3]))", "list(iter(lambda: square(3), 0)) == []"])
+@pytest.mark.parametrize("error", ["StopIteration", "StopAsyncIteration"])
+def test_an_exception_that_ends_a_loop_does_not_end_the_loop_of_a_test(loop, error):
+    verdict = judge(f"def square(x):\n    raise {error}\n", f"assert {loop}")
+    assert verdict == Verdict(False, f"RuntimeError: the candidate raised {error}")
+
+
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lie_does_not_pass(lie):
     assert not judge(LIES[lie]).passed
 
 
-def test_a_call_is_one_line_and_its_reply_is_returned_or_raised():
-    requests = io.BytesIO()
+def test_a_call_is_one_line_and_its_reply_is_returned_or_raised(monkeypatch):
+    monkeypatch.setattr("os.urandom", bytes)  # a message's random number is then sixteen zeros
+    requests, number = io.BytesIO(), {"number": "0" * 16}
     replies = [{"value": [9, None]}, {"error": "KeyError"}, {"error": "SystemExit"}, {"error": "no such"}]
-    candidate = Candidate(requests, io.BytesIO(b"".join(map(encode, replies))))
+    candidate = Candidate(requests, io.BytesIO(b"".join(encode(number | reply) for reply in replies)))
     assert candidate(3, base=10) == [9, None]
-    assert decode(requests.getvalue()) == {"arguments": [3], "named": {"base": 10}}
+    assert decode(requests.getvalue()) == number | {"arguments": [3], "named": {"base": 10}}
     with pytest.raises(KeyError, match="raised by the candidate"):
         candidate(3)
     # only exceptions that a test may expect are raised by their name

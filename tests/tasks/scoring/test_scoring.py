@@ -1,9 +1,11 @@
 """Grading neither hangs nor crashes on hostile answers, and an unknown scorer is named."""
 
+import pkgutil
 import time
 
 import pytest
 
+from slm_orchestration.tasks import scoring
 from slm_orchestration.tasks.scoring import score
 from tests.tasks.by_hand import graded_task
 from tests.tasks.scoring.test_function_call import CALLS
@@ -30,7 +32,30 @@ HOSTILE = {
     "half a character": "\ud800",
     "selects": "SELECT * FROM (" * 3_000,
     "additions": "SELECT " + "1+" * 1_900 + "1",
+    "joins": "SELECT * FROM a" + " JOIN a" * 20,
+    "joins in brackets": "SELECT * FROM " + "(a JOIN " * 39 + "a" + ")" * 39,
+    "cases": "SELECT " + "CASE WHEN " * 300,
+    "a hexadecimal number": f"[f(a=1, b=0x{'F' * 257}), g.h(d=['x', 'y'])]",
+    "a chain of numbers": "1e999 " * 8_000,
+    "opening marks": "<<" * 24_000,
+    "line breaks": "\n" * 49_000,
+    "bullets": "\n *" * 16_000,
+    "stars": "*" * 49_000,
 }
+# IFEval's kinds that search the answer, each with parameters that no hostile answer fulfils.
+INSTRUCTIONS = {
+    "keywords:existence": {"keywords": ["café"]},
+    "length_constraints:number_words": {"relation": "at least", "num_words": 10**6},
+    "length_constraints:number_paragraphs": {"num_paragraphs": 10**6},
+    "detectable_content:number_placeholders": {"num_placeholders": 10**6},
+    "detectable_content:postscript": {"postscript_marker": "P.P.S"},
+    "detectable_format:number_bullet_lists": {"num_bullets": 10**6},
+    "detectable_format:number_highlighted_sections": {"num_highlights": 10**6},
+    "detectable_format:multiple_sections": {"section_spliter": "Section", "num_sections": 10**6},
+    "detectable_format:title": {},
+    "combination:two_responses": {},
+}
+PUZZLE = {"generator": "basic_arithmetic", "settings": {}, "size": 3, "seed": 1, "index": 0}
 GRADED = [
     graded_task("choice", "B", ["A", "B", "C"]),
     graded_task("exact", ["x y"]),
@@ -42,15 +67,31 @@ GRADED = [
     graded_task("code_text", "x y"),
     graded_task("sql", "SELECT a FROM t"),
     graded_task("function_call", CALLS),
+    graded_task("verifier", PUZZLE),
+    *(
+        graded_task("instructions", {"prompt": "", "instruction_id_list": [kind], "kwargs": [parameters]})
+        for kind, parameters in INSTRUCTIONS.items()
+    ),
 ]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("graded", GRADED, ids=lambda graded: graded.scorer)
-def test_a_hostile_answer_is_wrong_within_two_seconds(graded, name):
-    started = time.process_time()
-    assert score(graded, HOSTILE[name]) == 0
-    assert time.process_time() - started < 2
+@pytest.mark.parametrize("graded", GRADED, ids=lambda graded: f"{graded.scorer} {graded.reference[:60]}")
+def test_every_hostile_answer_is_wrong_within_two_seconds(graded):
+    for name, answer in HOSTILE.items():
+        started = time.process_time()
+        assert score(graded, answer) == 0, name
+        assert time.process_time() - started < 2, name
+
+
+def test_every_scorer_is_tried_with_hostile_answers():
+    tried = {graded.scorer for graded in GRADED} | {"unit_tests"}  # whose hostile answers are the sandbox's tests
+    assert tried == {module.name for module in pkgutil.iter_modules(scoring.__path__)} - set(scoring._NO_SCORERS)
+
+
+@pytest.mark.parametrize("deep", ["[" * 20_000, '{"a":' * 20_000, "[" * 20_000 + "]" * 20_000])
+def test_json_that_is_nested_too_deeply_is_not_json(deep):
+    reference = {"prompt": "", "instruction_id_list": ["detectable_format:json_format"], "kwargs": [{}]}
+    assert score(graded_task("instructions", reference), deep) == 0
 
 
 def test_an_unknown_scorer_is_named_with_the_known_ones():

@@ -6,6 +6,7 @@ import pytest
 
 from slm_orchestration.artifacts import ArtifactError, Wheel
 from slm_orchestration.tasks.sources import wheels
+from slm_orchestration.tasks.sources.row import RowError
 from tests.tasks.by_hand import ROWS
 
 WHEEL = Wheel("carrier", "1.0", "0" * 64)
@@ -50,3 +51,10 @@ def test_chat_messages_become_fields(carrier):
     fields = next(wheels.EvalsLines(WHEEL, ["x.jsonl"]).rows()).fields
     assert (fields["system"], fields["user"], fields["shots"]) == ("Be kind.", "Bye", "Hi\nHello")
     assert (fields["ideal"], fields["ideals"]) == ("Farewell", ["Farewell", "Bye"])
+
+
+def test_a_message_without_text_is_named_and_does_not_become_the_word_none(carrier):
+    messages = [{"role": "user", "content": None}]
+    carrier({"evals/registry/data/x.jsonl": json.dumps({"input": messages, "ideal": "x"}).encode()})
+    with pytest.raises(RowError, match=r"x\.jsonl:1: a message of `input` has no text as its content"):
+        list(wheels.EvalsLines(WHEEL, ["x.jsonl"]).rows())

@@ -31,17 +31,20 @@ def main() -> None:
     _confine(json.loads(sys.argv.pop()))
     function = None
     for request in requests:
+        number = None
         try:
             message = decode(request)
             assert isinstance(message, dict)
+            number = message["number"]
             if function is None:
                 function = getattr(_run(longest_program(message["programs"])), message["entry_point"])
-                reply = encode({"value": None})
+                reply = encode({"number": number, "value": None})
             else:
-                reply = encode({"value": function(*message["arguments"], **message["named"])})
+                value = function(*message["arguments"], **message["named"])
+                reply = encode({"number": number, "value": value})
         except BaseException as error:  # code may raise anything, even SystemExit
             # The message is not sent: str(error) may be code of the answer and raise again.
-            reply = encode({"error": type(error).__name__})
+            reply = encode({"number": number, "error": type(error).__name__})
         replies.write(reply)
         replies.flush()
 

@@ -15,6 +15,8 @@ from slm_orchestration.tasks.sandbox.wire import decode, encode
 
 PASSED, FAILED, BROKEN = 10, 11, 12
 _LONGEST_REPLY = 1 << 20
+# A loop over map() or iter() in a test takes these for its own end: `assert all(map(f, inputs))` would hold of nothing.
+_ENDS_A_LOOP = (StopIteration, StopAsyncIteration)
 
 
 class Candidate:
@@ -28,8 +30,9 @@ class Candidate:
         return self.ask({"arguments": list(arguments), "named": named})
 
     def ask(self, message: dict) -> object:
-        """Send one message and return the value of its reply."""
-        request = encode(message)
+        """Send one message and return the value of its reply, which must repeat the message's random number."""
+        number = os.urandom(8).hex()
+        request = encode({**message, "number": number})
         try:
             self._requests.write(request)
             self._requests.flush()
@@ -40,13 +43,17 @@ class Candidate:
         if not line.endswith(b"\n"):
             _end(FAILED, "the candidate's reply is too long" if line else "the candidate's process has ended")
         try:
-            ((kind, content),) = decode(line).items()  # type: ignore[attr-defined]
-        except (ValueError, TypeError, AttributeError, RecursionError):
+            reply = dict(decode(line))  # type: ignore[call-overload]
+            answered = reply.pop("number")
+            ((kind, content),) = reply.items()
+        except (ValueError, TypeError, KeyError, RecursionError):
             _end(FAILED, "the candidate's reply is not a literal")
+        if answered != number:
+            _end(FAILED, "the candidate's reply was written before the call")
         if kind == "value":
             return content
         error = getattr(builtins, str(content), None)
-        if isinstance(error, type) and issubclass(error, Exception):
+        if isinstance(error, type) and issubclass(error, Exception) and not issubclass(error, _ENDS_A_LOOP):
             raise error("raised by the candidate")
         raise RuntimeError(f"the candidate raised {str(content)[:80]}")
 

@@ -1,4 +1,9 @@
-"""Scorers, one module each: the function `score(task, answer)` of the module grades an answer in [0, 1]."""
+"""Scorers, one module each: the function `score(task, answer)` of the module grades an answer in [0, 1].
+
+A module may also define `require_gradable(task)`, which raises ValueError before any model answers. Every scorer ends
+within seconds on any answer of up to 50,000 characters: by limits of length, depth and steps, which give the same
+quality on every machine, or in a process with a time limit (`unit_tests`, `verifier`).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ from slm_orchestration.tasks.task import Task
 
 # Characters; no right answer comes near this, so scorers need not handle more.
 LONGEST_ANSWER = 50_000
-_NO_SCORERS = ("extraction",)
+_NO_SCORERS = ("extraction", "verifier_process")
 
 
 def score(task: Task, answer: str) -> float:

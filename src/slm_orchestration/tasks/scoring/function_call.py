@@ -104,7 +104,10 @@ def _value_matches(value: Any, described: dict[str, Any], accepted: list[Any]) -
     if kind == "tuple" and isinstance(value, tuple):
         value = list(value)
     if kind == "float" and type(value) is int:
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:  # hexadecimal integers have any length
+            return False
     # The leaderboard represents a variable by its name as a string, whatever the type of the parameter.
     kinds = [type(choice) for choice in accepted if choice != ""]
     if type(value) is expected and not _elements_fit(value, nested, accepted):

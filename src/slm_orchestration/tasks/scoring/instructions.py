@@ -85,7 +85,9 @@ def _length(kind: str, parameters: Mapping[str, Any], answer: str) -> bool | Non
 
 def _content(kind: str, parameters: Mapping[str, Any], answer: str) -> bool | None:
     if kind == "number_placeholders":
-        return len(re.findall(r"\[.*?\]", answer)) >= parameters["num_placeholders"]
+        # As many as re.findall(r"\[.*?\]") finds, in one pass: that takes ten seconds of 50,000 opening brackets.
+        closed = [part for line in answer.split("\n") for part in line.split("]")[:-1]]
+        return sum("[" in part for part in closed) >= parameters["num_placeholders"]
     if kind == "postscript":
         marker = parameters["postscript_marker"].strip()
         patterns = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}
@@ -110,8 +112,14 @@ def _format(kind: str, parameters: Mapping[str, Any], answer: str) -> bool | Non
     if kind == "json_format":
         return _is_json(answer)
     if kind == "title":
-        return any(title.lstrip("<").rstrip(">").strip() for title in re.findall(r"<<[^\n]+>>", answer))
+        return any(_title(line) for line in answer.split("\n"))
     return None
+
+
+def _title(line: str) -> str:
+    """Return what re.search(r"<<[^\n]+>>") finds in a line, in one pass and without the marks."""
+    start, end = line.find("<<"), line.rfind(">>")
+    return line[start:end].lstrip("<").rstrip(">").strip() if 0 <= start < end - 2 else ""
 
 
 def _combination(kind: str, parameters: Mapping[str, Any], answer: str) -> bool | None:
@@ -153,6 +161,6 @@ def _is_json(answer: str) -> bool:
         text = text.removeprefix(fence)
     try:
         json.loads(text.removesuffix("```").strip())
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True

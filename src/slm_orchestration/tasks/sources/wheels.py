@@ -74,6 +74,8 @@ def _evals_fields(row: dict[str, Any], where: str) -> dict[str, Any]:
         messages = [{"role": "user", "content": messages}]
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise RowError(f"{where}: `input` is not a list of chat messages")
+    if not all(isinstance(message.get("content"), str) for message in messages):
+        raise RowError(f"{where}: a message of `input` has no text as its content")
     ideals = row.get("ideal", [])
     ideals = [str(ideal) for ideal in (ideals if isinstance(ideals, list) else [ideals])]
     texts = [(str(message.get("role")), message.get("name"), str(message.get("content"))) for message in messages]

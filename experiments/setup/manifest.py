@@ -1,0 +1,30 @@
+"""The files that one command made together, by their sha256: no reader mixes two runs of it, or reads a damaged one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from slm_orchestration import artifacts
+
+RUN, ANALYSIS = "manifest.json", "analysis.json"
+
+
+def write_manifest(path: Path, files: Sequence[str]) -> None:
+    """List `files`, paths below the manifest's folder, in the manifest; a command writes it after the files."""
+    listed = {name: artifacts.sha256(path.parent / name) for name in files}
+    artifacts.write_text(path, json.dumps(listed, indent=1, sort_keys=True) + "\n")
+
+
+def unlisted(path: Path) -> Path | None:
+    """Return the first file that is not the one listed in a manifest: the manifest itself if it cannot be read."""
+    try:
+        listed = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return path
+    for name, checksum in listed.items():
+        found = path.parent / name
+        if not found.is_file() or artifacts.sha256(found) != checksum:
+            return found
+    return None
