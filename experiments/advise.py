@@ -18,7 +18,8 @@ from omegaconf import DictConfig
 from experiments.setup.config import entry
 from experiments.setup.imported import imported_outcomes, selection
 from slm_orchestration.outcomes.imported.reader import read_new_tasks
-from slm_orchestration.studies.advice import Advice, AdviceSettings, advise, text
+from slm_orchestration.studies.advice import Advice, AdviceSettings, advise
+from slm_orchestration.studies.advice_text import text
 from slm_orchestration.studies.drift import drift_tests, drift_text
 
 
@@ -35,6 +36,8 @@ def main(cfg: DictConfig) -> None:
         seed=int(cfg.seed),
         aim=str(cfg.aim),
         budget_share=float(cfg.budget_share),
+        reference=None if cfg.reference is None else str(cfg.reference),
+        domain_known=bool(cfg.domain_known),
     )
     settings.rule()  # an unknown aim is refused before the outcomes are read
     advice = advise(imported_outcomes(cfg), settings)
