@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis
+from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis, Vectors
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.quality_model import LogisticQuality
 from slm_orchestration.routing.references import FittedDomainTable
@@ -22,15 +25,46 @@ from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrat
 
 DOMAIN_TABLE = "domain_table_given"
 MOST_THRESHOLDS = 41
+_MOST_NEIGHBOURS = 5_000  # fit tasks that nearest neighbours are searched among
+_MOST_SCORED = 5_000  # fit tasks whose scores thresholds are taken from
+
+
+@dataclass
+class SharedVectors:
+    """Vectors that several routers share: fitted once, and each table of prompts is transformed once.
+
+    A copy is the same object, as all candidates are fitted on the same fit tasks.
+    """
+
+    vectors: Vectors
+    _fitted: int | None = field(default=None, init=False, repr=False)
+    _known: dict[int, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
+
+    def fit(self, prompts: pd.Series) -> Self:
+        """Fit the vectors, unless they are already fitted on these prompts."""
+        if self._fitted != (key := _key(prompts)):
+            self.vectors.fit(prompts)
+            self._fitted, self._known = key, {}
+        return self
+
+    def transform(self, prompts: pd.Series) -> NDArray[np.float64]:
+        """Return prompts × dimensions, equal to those of the wrapped vectors."""
+        key = _key(prompts)
+        if key not in self._known:
+            self._known[key] = self.vectors.transform(prompts)
+        return self._known[key]
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
 
 
 def candidates(seed: int) -> dict[str, RoutedStrategy]:
     """Return the routers by their names; each reads prompts or confidences."""
-    words = TaskAnalysis(LatentSemantics(32, seed))
+    words = SharedVectors(TaskAnalysis(LatentSemantics(32, seed)))
     routers: dict[str, tuple[Router, Rule]] = {
         "logistic": (RegressionRouter(words, LogisticQuality()), Utility()),
-        "knn": (NearestTasksRouter(LatentSemantics(64, seed), (5, 10, 20, 40, 80, 160)), Utility()),
-        "domain_table_predicted": (DomainTableRouter(words), Utility()),
+        "knn": (NearestTasksRouter(LatentSemantics(64, seed), (5, 10, 20, 40, 80, 160), _MOST_NEIGHBOURS), Utility()),
+        "domain_table_predicted": (DomainTableRouter(words, exact=False), Utility()),
         "confidence": (ConfidenceRouter(), Cascade()),
     }
     return {name: RoutedStrategy(name, router, rule) for name, (router, rule) in routers.items()}
@@ -43,7 +77,8 @@ def thresholds_of(strategy: FittedStrategy, fit: OutcomeMatrix) -> NDArray[np.fl
     most choices of a router whose scores are coarse. Fit tasks are used, so that calibration tasks remain unseen.
     """
     if isinstance(strategy, FittedRoutedStrategy):
-        changes = strategy.changes(fit, overhead=Overhead()).threshold
+        scored = fit.take(np.arange(min(_MOST_SCORED, len(fit))) * len(fit) // min(_MOST_SCORED, len(fit)))
+        changes = strategy.changes(scored, overhead=Overhead()).threshold
     elif isinstance(strategy, FittedDomainTable):
         changes = _changes_of_table(strategy)
     else:
@@ -54,6 +89,10 @@ def thresholds_of(strategy: FittedStrategy, fit: OutcomeMatrix) -> NDArray[np.fl
         distinct = np.unique(np.quantile(changes, np.linspace(0, 1, MOST_THRESHOLDS - 1), method="lower"))
     between = (np.append(0.0, distinct) + np.append(distinct, 1.0)) / 2
     return np.unique(np.concatenate([[0.0], between, [1.0]]))
+
+
+def _key(prompts: pd.Series) -> int:
+    return hash(tuple(prompts))
 
 
 def _changes_of_table(table: FittedDomainTable) -> NDArray[np.float64]:

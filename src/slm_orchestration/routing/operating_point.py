@@ -108,7 +108,9 @@ class Budget:
             raise ValueError(f"operating_point.share is {self.share}; allowed is 0 to 1")
         quality, cost = replayed.quality.mean(axis=1), replayed.cost_usd.mean(axis=1)
         # Costs are fractions of a cent, so the room for rounding is relative.
-        affordable = np.flatnonzero(cost <= self.share * calibration.cost_usd[:, calibration.reference].mean() * (1 + 1e-9))
+        affordable = np.flatnonzero(
+            cost <= self.share * calibration.cost_usd[:, calibration.reference].mean() * (1 + 1e-9)
+        )
         budget = f"{self.share:g} of {calibration.reference_in_words}'s cost on calibration tasks"
         if affordable.size == 0:
             return Chosen(int(cost.argmin()), f"cheapest: none costs at most {budget}")

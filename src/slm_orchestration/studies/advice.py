@@ -52,6 +52,7 @@ BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 NO_ROUTER, ONE_MODEL = "no router", "one model"
 SAME_COST = "same_cost"  # the router of the best quality that costs no more than the reference
 _SHOWN_CONSTANTS = 8  # of more models, only those on the hull, the ends and the reference have intervals
+_MOST_DRAWS = 100_000_000  # resamples × evaluation tasks, with at least 1,000 resamples
 _SHARES = np.linspace(0.5, 1.0, 51)  # of the reference's quality, for which a threshold may be certified
 
 
@@ -156,12 +157,11 @@ def advise(imported: Imported, settings: AdviceSettings | None = None) -> Advice
     points = {shown: _point(replays[shown], chosen[shown], calibration, rule) for shown in (name, MIXTURE)}
     if fitted:
         points[SAME_COST] = _at_same_cost({shown: replays[shown] for shown in fitted}, calibration)
-    decided = {
-        shown: _replayed(shown, tried[point.router], evaluation, np.array([point.threshold]), of=point.router)
-        for shown, point in points.items()
-    }
+    decided = _decided(points, tried, evaluation)
     matrix = _matrix(outcomes, decided)
-    drawn = resample(matrix, resamples=settings.resamples, seed=settings.seed, per_domain=False)
+    # The more groups, the closer a mean is to a normal variable, and the fewer resamples its interval needs.
+    resamples = int(np.clip(_MOST_DRAWS // len(matrix.tasks), 1000, max(settings.resamples, 1000)))
+    drawn = resample(matrix, resamples=min(resamples, settings.resamples), seed=settings.seed, per_domain=False)
     spread = _spread(matrix, drawn[OVERALL].domain.rows, name)
     known_choices = decided[name].choices, replays[name].choices
     return Advice(
@@ -372,7 +372,26 @@ def _of(name: str, choices: Choices, outcomes: OutcomeMatrix) -> Replayed:
 
 
 def _replayed(
-    name: str, strategy: FittedStrategy, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64], of: str | None = None
+    name: str, strategy: FittedStrategy, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]
 ) -> Replayed:
-    """Return the replay of a strategy under `name`; `of` is the strategy's own name where it is another."""
-    return _of(name, strategy.choose(outcomes, thresholds)[of or name], outcomes)
+    return _of(name, strategy.choose(outcomes, thresholds)[name], outcomes)
+
+
+def _decided(
+    points: Mapping[str, ChosenThreshold], tried: Mapping[str, FittedStrategy], evaluation: OutcomeMatrix
+) -> dict[str, Replayed]:
+    """Return each point's replay on evaluation tasks; a router with several points predicts once."""
+    found: dict[str, Replayed] = {}
+    for router in dict.fromkeys(point.router for point in points.values()):
+        at = {name: point.threshold for name, point in points.items() if point.router == router}
+        choices = tried[router].choose(evaluation, np.array(list(at.values())))[router]
+        for place, name in enumerate(at):
+            one = replace(
+                choices,
+                thresholds=choices.thresholds[[place]],
+                called=choices.called[[place]],
+                served=choices.served[[place]],
+                predictions=choices.predictions[[place]],
+            )
+            found[name] = _of(name, one, evaluation)
+    return {name: found[name] for name in points}
