@@ -101,9 +101,9 @@ def _cells(path: Path, names: list[str], records: Iterable[list[str]]) -> tuple[
 
 
 def _with_points(cells: pd.Series) -> pd.Series:
-    """Return a column of numbers with decimal commas with decimal points; any other column as it is."""
-    is_numeric = cells.map(lambda cell: _DECIMAL_COMMA.fullmatch(cell) is not None).all()
-    return cells.str.replace(",", ".") if is_numeric else cells
+    """Return a column that is mostly numbers with decimal commas with decimal points; any other column as it is."""
+    is_number = cells.map(lambda cell: _DECIMAL_COMMA.fullmatch(cell) is not None)
+    return cells.where(~is_number, cells.str.replace(",", ".")) if is_number.mean() >= 0.5 else cells
 
 
 def _json_lines(path: Path) -> Iterator[dict]:
