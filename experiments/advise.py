@@ -30,28 +30,9 @@ from slm_orchestration.studies.drift import drift_tests, drift_text
 
 _USED = frozenset(
     [
-        "outcomes",
-        "models",
-        "datasets",
-        "small",
-        "columns",
-        "split",
-        "unanswered",
-        "repeats",
-        "quality",
-        "token_prices",
-        "new",
-        "reference",
-        "domain_known",
-        "aim",
-        "target",
-        "delta",
-        "budget_share",
-        "page",
-        "save",
-        "seed",
-        "statistics",
-        "statistics.resamples",
+        *("outcomes", "models", "datasets", "small", "columns", "split", "unanswered", "repeats", "quality"),
+        *("token_prices", "new", "reference", "domain_known", "aim", "target", "delta", "budget_share"),
+        *("page", "save", "seed", "statistics", "statistics.resamples"),
     ]
 )
 

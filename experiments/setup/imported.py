@@ -17,6 +17,7 @@ from slm_orchestration.outcomes.imported.reader import Imported, ImportOptions, 
 from slm_orchestration.outcomes.store import outcomes_path, read_outcomes
 from slm_orchestration.routing.access import missing_inputs
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, imported_matrix
+from slm_orchestration.routing.rules import CascadeRouting
 
 BRIDGE = "bridge"
 
@@ -47,8 +48,14 @@ def of_file(cfg: DictConfig, path: Path) -> tuple[OutcomeMatrix, str]:
 
 
 def reason_to_skip(cfg: DictConfig) -> str | None:
-    """Return why the configured strategy cannot run on imported outcomes, or None."""
-    return missing_inputs(instantiate(cfg.routing.strategy, _convert_="all"), load(cfg)) if is_asked(cfg) else None
+    """Return why the configured strategy cannot run on imported outcomes, or would repeat another one, or None."""
+    if not is_asked(cfg):
+        return None
+    strategy, outcomes = instantiate(cfg.routing.strategy, _convert_="all"), load(cfg)
+    is_cascade = isinstance(getattr(strategy, "rule", None), CascadeRouting)
+    if is_cascade and outcomes.answers["confidence"].isna().all():
+        return "without the confidence of answers it never looks at one, and is the plain router of its predictions"
+    return missing_inputs(strategy, outcomes)
 
 
 def imported_outcomes(cfg: DictConfig) -> Imported:

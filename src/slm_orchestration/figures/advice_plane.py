@@ -23,8 +23,8 @@ def advice_plane(constants: pd.DataFrame, estimates: pd.DataFrame, router: str |
         axes = figure.add_subplot()
         hull = constants[constants["in_mixture"]].sort_values("cost_usd", kind="stable")
         end = float(constants["cost_usd"].max()) * 1.1
-        axes.plot([*hull["cost_usd"], end], [*hull["quality"], hull["quality"].iloc[-1]], color=INK, linestyle=(0, (4, 2)),
-                  linewidth=0.8, label="mixing models at random")  # fmt: skip
+        corners = [*hull["cost_usd"], end], [*hull["quality"], hull["quality"].iloc[-1]]
+        axes.plot(*corners, color=INK, linestyle=(0, (4, 2)), linewidth=0.8, label="mixing models at random")
         for row in constants.itertuples():
             axes.plot(row.cost_usd, row.quality, "o", color=INK if row.in_mixture else SOFT, markersize=4)
             if row.in_mixture or len(constants) <= _NAMED:

@@ -42,6 +42,10 @@ def advice_page(advice: Advice, *, source: str, commands: tuple[str, ...]) -> st
     )
 
 
+def _row(title: str, words: str) -> str:
+    return (f"<dt>{escape(title)}</dt>" if title else "") + f"<dd>{escape(words)}</dd>"
+
+
 def _plane(advice: Advice) -> str:
     router = None if advice.strategy == MIXTURE else advice.strategy
     figure = advice_plane(advice.constants, advice.estimates, router, dollars=advice.outcomes.cost_unit == "usd")

@@ -63,9 +63,9 @@ def write_advised(path: Path, advised: AdvisedRouter, command: str) -> None:
     """
     if advised.router not in SERVED:
         raise ValueError(
-            f"save={path}: {advised.router} cannot be saved, only routers that read the prompt alone ({', '.join(SERVED)})"
+            f"save={path}: {advised.router} cannot be saved, only routers that read the prompt: {', '.join(SERVED)}"
         )
-    options = advised.options
+    options, told = advised.options, advised.options.naming.columns
     content: dict[str, Any] = {
         "router": advised.router,
         "threshold": advised.threshold,
@@ -79,9 +79,7 @@ def write_advised(path: Path, advised: AdvisedRouter, command: str) -> None:
             "repeats": options.repeats,
             "quality": options.quality,
             "token_prices": None if options.token_prices is None else str(options.token_prices.resolve()),
-            "columns": options.naming.columns
-            if isinstance(options.naming.columns, str)
-            else dict(options.naming.columns),
+            "columns": told if isinstance(told, str) else dict(told),
             "split": {theirs: list(ours) for theirs, ours in options.naming.splits},
         },
     }

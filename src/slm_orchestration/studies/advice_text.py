@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 
@@ -48,6 +46,7 @@ def paragraphs(advice: Advice) -> Paragraphs:
     if advice.strategy != MIXTURE:
         found += _operating(advice, advice.strategy, "Threshold")
         found += [("", line) for line in goes_where(advice)]
+    if advice.strategy != MIXTURE and advice.one_model is None:
         found.append(("At equal cost", _same_cost(advice)))
     found += _operating(advice, MIXTURE, "Without router")
     found.append(("More tasks", _more_tasks(advice)))
@@ -59,7 +58,7 @@ def headline(advice: Advice) -> list[str]:
     lines = []
     most_expensive = advice.outcomes.models[-1]
     worse = next((one for one in advice.dominated if one.model == most_expensive), None)
-    if worse is not None:
+    if worse is not None and worse.high >= 0:
         lines.append(_dominated(worse, dollars=advice.outcomes.cost_unit == "usd"))
     found = verdict(advice)
     if found == BETTER:
@@ -67,13 +66,12 @@ def headline(advice: Advice) -> list[str]:
         sent = "; ".join(_goes(route) for route in _routes(advice)[:2])
         lines.append(f"Route: {sent}. Quality is {gain['estimate']:.3f} above mixing models at the same cost.")
     elif found == ONE_MODEL:
-        kept = advice.estimate("retention")
-        lines.append(f"No router is needed: {advice.one_model} alone, which keeps {percent(kept)} of {_the(advice)}.")
+        lines.append(f"No router is needed: {advice.one_model} alone{_kept_alone(advice)}.")
     elif found == NO_ROUTER:
         lines.append("No router can be fitted on these columns: routers need a column prompt, or confidence.")
     else:
         lines.append("No router is shown to be better than mixing models, or one model alone, at the same cost.")
-    if found in (NO_ROUTER, WORSE) or (found != ONE_MODEL and found != BETTER):
+    if found not in (ONE_MODEL, BETTER):
         lines += _cheapest_constant(advice)
     return lines
 
@@ -83,6 +81,12 @@ def goes_where(advice: Advice) -> list[str]:
     if advice.one_model is not None:
         return []
     return [f"to {route.model} {route.share:.0%} of the tasks{_about(route)}." for route in _routes(advice)]
+
+
+def _kept_alone(advice: Advice) -> str:
+    if advice.one_model == advice.reference:
+        return ", the model of the best quality" if advice.settings.reference is None else ""
+    return f", which keeps {percent(advice.estimate('retention'))} of {_the(advice)}"
 
 
 def _cheapest_constant(advice: Advice) -> list[str]:
@@ -112,12 +116,13 @@ def _the(advice: Advice) -> str:
 
 def _dominated(one: Dominated, *, dollars: bool) -> str:
     interval = f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
-    at = "cheaper" if not dollars else f"cheaper, at {one.cost_share:.0%} of its cost"
+    at = f"cheaper, at {one.cost_share:.0%} of its cost" if dollars and one.cost_share < 1 - 1e-9 else "no dearer"
     if one.low > 0:
-        return f"{one.by} alone is better and {at}, than {one.model}: quality {interval}."
-    if dollars and not math.isclose(one.cost_share, 1.0):
-        return f"{one.model} costs {1 / one.cost_share:.1f} times as much as {one.by} and is not better: {interval}."
-    return f"{one.model} is not better than {one.by} and costs as much: {interval}."
+        return f"{one.by} alone is better than {one.model} (quality {interval}) and {at}."
+    if at != "no dearer":
+        at = f"costs {1 / one.cost_share:.1f} times as much as {one.by}"
+        return f"{one.model} {at} and is not shown to be better: {one.by}'s quality less its own is {interval}."
+    return f"{one.model} is not shown to be better than {one.by}, whose quality less its own is {interval}."
 
 
 def _models(advice: Advice) -> str:
@@ -216,7 +221,7 @@ def _expect(advice: Advice, strategy: str) -> str:
 def _same_cost(advice: Advice) -> str:
     point = advice.points[SAME_COST]
     return (
-        f"for at most {advice.reference}'s cost, {point.router} at threshold {point.threshold:.3g} has the best quality: "
+        f"for at most {advice.reference}'s cost, {point.router} at threshold {point.threshold:.3g} is best: "
         f"{_expect(advice, SAME_COST)}"
     )
 
@@ -236,7 +241,7 @@ def _about(route: Route) -> str:
 def _more_tasks(advice: Advice) -> str:
     tasks = int(advice.estimates["tasks"].iloc[0])
     share = tasks / len(advice.imported.tasks)
-    if advice.strategy == MIXTURE or not advice.spread > 0:
+    if advice.strategy == MIXTURE or advice.one_model is not None or not advice.spread > 0:
         return "not known: there is no gain to measure."
     gain = float(advice.estimate("gain_over_mixture")["estimate"])
     seen = f"the gain seen, {gain:.4f}" if gain >= 0 else f"the loss seen, {gain:.4f}"
@@ -255,4 +260,4 @@ def _more_tasks(advice: Advice) -> str:
 
 
 def _sentence(words: str) -> str:
-    return words[0].upper() + words[1:] + "."
+    return (words if words.partition(" ")[0].partition("=")[1] else words[0].upper() + words[1:]) + "."

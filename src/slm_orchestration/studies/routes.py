@@ -67,7 +67,7 @@ def _of_features(features: pd.DataFrame, own: NDArray[np.bool_]) -> Iterator[str
         return
     spread = features.std(ddof=0)
     difference = ((features[own].mean() - features[~own].mean()) / spread.where(spread > 0)).dropna()
-    for name in difference.abs().sort_values(ascending=False, kind="stable").index[:2]:
+    for name in difference.abs().sort_values(ascending=False, kind="stable").index[:3]:
         if abs(difference[name]) >= _LARGE_DIFFERENCE:
             yield _WORDS_FOR[name][0 if difference[name] > 0 else 1]
 
@@ -75,9 +75,8 @@ def _of_features(features: pd.DataFrame, own: NDArray[np.bool_]) -> Iterator[str
 def _of_domains(outcomes: OutcomeMatrix, own: NDArray[np.bool_]) -> Iterator[str]:
     if outcomes.tasks["domain"].nunique() < 2:
         return
-    shares = (
-        pd.Series(own).groupby(outcomes.tasks["domain"].to_numpy()).mean().sort_values(ascending=False, kind="stable")
-    )
+    shares = pd.Series(own).groupby(outcomes.tasks["domain"].to_numpy()).mean()
+    shares = shares.sort_values(ascending=False, kind="stable")
     listed = [f"{domain} ({share:.0%})" for domain, share in shares.items() if share >= own.mean() + _MORE_OF_A_DOMAIN]
     if listed:
         yield "most of " + ", ".join(listed[:3])
