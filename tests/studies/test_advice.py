@@ -13,7 +13,7 @@ from slm_orchestration.routing.operating_point import Chosen
 from slm_orchestration.routing.references import one_model_each
 from slm_orchestration.routing.replay import Overhead, replay
 from slm_orchestration.studies.advice import AdviceSettings, _preferred, advise, verdict
-from slm_orchestration.studies.advice_text import text
+from slm_orchestration.studies.advice_text import headline, text
 from tests.routing.tables_by_hand import matrix
 from tests.studies.by_hand import outcomes
 
@@ -30,7 +30,7 @@ def test_routing_pays_where_prompts_tell_and_not_where_they_do_not(tmp_path):
     assert told.estimate("cost_saving", "mixture")["estimate"] < 1.3
     untold = advise(read_imported(outcomes(tmp_path, "untold", informative=False)), TARGET)
     assert verdict(untold) != "better"
-    assert "not shown to beat" in text(untold) or "WORSE" in text(untold) or "undecided" in text(untold)
+    assert headline(untold) == ["No router is needed: large alone, the model of the best quality."]
 
 
 def test_without_prompts_the_mixture_is_what_is_left(tmp_path):
