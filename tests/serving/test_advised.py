@@ -12,10 +12,12 @@ from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator
 from slm_orchestration.serving.pool import Pool
 
 TICKETS = Path(__file__).parents[2] / "data" / "examples" / "tickets.csv"
-POOL = Pool(
-    (ScriptedModel("small", default="from small"), ScriptedModel("large", default="from large")), frozenset({"small"})
+MODELS = [ScriptedModel(name, default=f"from {name}") for name in ("small", "large")]
+POOL = Pool(tuple(MODELS), frozenset({"small"}))
+LONG = (
+    "Ticket: my invoice is wrong and the refund too; please explain each step, compare both contracts from 2019 and "
+    "calculate what remains after 12 instalments"
 )
-LONG = "Ticket: my invoice is wrong and the refund too; please explain each step, compare both contracts from 2019 and calculate what remains after 12 instalments"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def saved(tmp_path_factory):
 def test_the_orchestrator_sends_long_tickets_to_the_large_model(saved):
     with AdaptiveOrchestrator.from_advice(saved / "router.yaml", POOL) as orchestrator:
         long, short = orchestrator.process_batch([LONG, "Ticket: where is my order number 4711?"])
-        assert (long.answer, short.answer) == ("from large", "from small")
+        assert (long.output, short.output) == ("from large", "from small")
 
 
 def test_the_file_says_how_to_serve_it_and_holds_the_threshold(saved):
@@ -56,6 +58,4 @@ def test_the_page_leads_with_the_plain_truth_and_needs_no_script(saved):
     page = (saved / "advice.html").read_text()
     assert page.index("Route: ") < page.index("<svg") < page.index("<dt>Verdict</dt>")
     assert "<script" not in page and "default-src 'none'" in page
-    assert "serve.advice=" in page and "http://" not in page.replace("http://www.w3.org", "").replace(
-        "http://purl.org", ""
-    ).replace("http://creativecommons.org", "")
+    assert "serve.advice=" in page and "src=" not in page

@@ -1,4 +1,4 @@
-"""Advice calls no router better where prompts tell nothing; `make validate-statistics` draws 400 tables of each size."""
+"""Advice calls no router better where prompts tell nothing; `make validate-statistics` draws 400 tables per size."""
 
 import numpy as np
 

@@ -14,6 +14,7 @@ from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.studies.explain import typical_words
 
 _MODELS = 6  # that are described, the most used first
+_FEATURES = 3  # of a model's tasks that are named
 _LEAST_SHARE = 0.02  # of the tasks, for a model to be described
 _LARGE_DIFFERENCE = 0.5  # in standard deviations of a feature
 _MORE_OF_A_DOMAIN = 0.15  # share of a domain's tasks above the share of all tasks
@@ -67,9 +68,10 @@ def _of_features(features: pd.DataFrame, own: NDArray[np.bool_]) -> Iterator[str
         return
     spread = features.std(ddof=0)
     difference = ((features[own].mean() - features[~own].mean()) / spread.where(spread > 0)).dropna()
-    for name in difference.abs().sort_values(ascending=False, kind="stable").index[:3]:
-        if abs(difference[name]) >= _LARGE_DIFFERENCE:
-            yield _WORDS_FOR[name][0 if difference[name] > 0 else 1]
+    large = difference[difference.abs() >= _LARGE_DIFFERENCE].abs().sort_values(ascending=False, kind="stable")
+    # The length first, which a person sees at once.
+    for name in sorted(large.index, key=lambda name: name != "log_characters")[:_FEATURES]:
+        yield _WORDS_FOR[str(name)][0 if difference[name] > 0 else 1]
 
 
 def _of_domains(outcomes: OutcomeMatrix, own: NDArray[np.bool_]) -> Iterator[str]:
