@@ -52,9 +52,9 @@ def test_the_threshold_and_the_words_follow_the_aim(tmp_path):
     same = advise(imported, replace(TARGET, aim="same_quality"))
     assert same.estimate("retention")["estimate"] >= 1
     assert "cheapest that keeps the most expensive model's quality on calibration tasks, WITHOUT a" in words(same)
-    # Routing pays .5 · 1 + .5 · 10 = 5.5 of 10; with less, only the small model can be paid.
+    # Routing pays .5 · 1 + .5 · 10 = 5.5 of 10; with less, only some of the hard tasks can be sent to the large model.
     spent = advise(imported, replace(TARGET, aim="budget", budget_share=0.4))
-    assert spent.estimate("cost_usd")["estimate"] == pytest.approx(1)
+    assert 1 <= spent.estimate("cost_usd")["estimate"] <= 4.4
     assert "highest quality for at most 0.4 of the most expensive model's cost on calibration tasks" in words(spent)
     enough = advise(imported, replace(TARGET, aim="budget", budget_share=0.7))
     assert enough.estimate("cost_usd")["estimate"] == pytest.approx(5.5, abs=0.5)
