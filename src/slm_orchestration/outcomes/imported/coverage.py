@@ -94,5 +94,5 @@ def _answered(rows: pd.DataFrame, models: Sequence[str]) -> NDArray[np.bool_]:
     """Return tasks × models: whether the model answered the task."""
     task, names = pd.factorize(rows["task_id"])
     answered = np.zeros((len(names), len(models)), dtype=bool)
-    answered[task, pd.Index(models).get_indexer(rows["model"])] = True
+    answered[task, pd.Index(models).get_indexer(pd.Index(rows["model"]))] = True
     return answered
