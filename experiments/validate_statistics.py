@@ -20,10 +20,13 @@ from experiments.setup.config import entry
 from slm_orchestration import artifacts
 from slm_orchestration.statistics import validation
 from slm_orchestration.statistics.validation import Found, Population
+from slm_orchestration.studies.signal_free import TASKS, false_betters
 
 # At 30 groups the bands need not hold: estimates of fewer groups than summaries.FEWEST_GROUPS say so.
 GROUPS = (200, 30)
 RESAMPLES, FAMILY_SIZE = 1000, 10
+# Advice on tables without a signal: so many of each number of models, whatever statistics.simulations is.
+SIGNAL_FREE, POOLS = 400, (2, 13, 30)
 _CHUNK = 50
 
 
@@ -41,6 +44,13 @@ def main(cfg: DictConfig) -> None:
                 rates = validation.rates(one for part in found for one in part)
                 tables.append(rates.assign(tasks="grouped" if clustered else "independent", groups=groups))
                 print(_text(tables[-1]), flush=True)
+        for models in POOLS:
+            numbers = [range(first, min(first + _CHUNK, SIGNAL_FREE)) for first in range(0, SIGNAL_FREE, _CHUNK)]
+            found = parallel(delayed(false_betters)(part, models=models, seed=int(cfg.seed)) for part in numbers)
+            tables.append(
+                validation.rates(one for part in found for one in part).assign(tasks="independent", groups=TASKS)
+            )
+            print(_text(tables[-1]), flush=True)
     families = validation.family_errors(
         range(settings.simulations), strategies=FAMILY_SIZE, tasks=GROUPS[0], resamples=RESAMPLES, seed=cfg.seed
     )

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from slm_orchestration import artifacts, tables
 from slm_orchestration.outcomes.imported.bridge import bridge
+from slm_orchestration.outcomes.imported.columns import AUTO, Naming
+from slm_orchestration.outcomes.imported.files import READABLE
 from slm_orchestration.outcomes.imported.reader import Imported, ImportOptions, read_imported, without_pilot
 from slm_orchestration.outcomes.store import outcomes_path, read_outcomes
 from slm_orchestration.routing.access import missing_inputs
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, imported_matrix
+from slm_orchestration.routing.rules import CascadeRouting
 
 BRIDGE = "bridge"
-_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".tsv", ".jsonl")
 
 
 class OwnSide(NamedTuple):
@@ -46,8 +48,14 @@ def of_file(cfg: DictConfig, path: Path) -> tuple[OutcomeMatrix, str]:
 
 
 def reason_to_skip(cfg: DictConfig) -> str | None:
-    """Return why the configured strategy cannot run on imported outcomes, or None."""
-    return missing_inputs(instantiate(cfg.routing.strategy, _convert_="all"), load(cfg)) if is_asked(cfg) else None
+    """Return why the configured strategy cannot run on imported outcomes, or would repeat another one, or None."""
+    if not is_asked(cfg):
+        return None
+    strategy, outcomes = instantiate(cfg.routing.strategy, _convert_="all"), load(cfg)
+    is_cascade = isinstance(getattr(strategy, "rule", None), CascadeRouting)
+    if is_cascade and outcomes.answers["confidence"].isna().all():
+        return "without the confidence of answers it never looks at one, and is the plain router of its predictions"
+    return missing_inputs(strategy, outcomes)
 
 
 def imported_outcomes(cfg: DictConfig) -> Imported:
@@ -64,7 +72,7 @@ def files_read(cfg: DictConfig) -> list[Path]:
         prices += [Path(cfg.pool.tasks), *(outcomes_path(Path(cfg.pool.recorded), name) for name in names)]
     if not path.is_dir():
         return [path, *prices]
-    return sorted(file for file in path.rglob("*") if file.name.lower().endswith(_SUFFIXES)) + prices
+    return sorted(file for file in path.rglob("*") if file.name.lower().endswith(READABLE)) + prices
 
 
 def _own_side(cfg: DictConfig) -> OwnSide | None:
@@ -84,7 +92,32 @@ def selection(cfg: DictConfig) -> ImportOptions:
     prices = None if cfg.token_prices is None else Path(str(cfg.token_prices))
     min_models = 1 if cfg.pool.name == BRIDGE else 2  # a bridge adds models of its own
     return ImportOptions(
-        **listed, unanswered=str(cfg.unanswered), quality=str(cfg.quality), token_prices=prices, min_models=min_models
+        **listed,
+        unanswered=str(cfg.unanswered),
+        quality=str(cfg.quality),
+        token_prices=prices,
+        min_models=min_models,
+        repeats=str(cfg.repeats),
+        naming=Naming(_columns(cfg), _splits(cfg)),
+    )
+
+
+def _columns(cfg: DictConfig) -> tuple[tuple[str, str], ...] | str:
+    told = cfg.columns
+    if told == AUTO or told is None:
+        return AUTO if told == AUTO else ()
+    if not isinstance(told, DictConfig):
+        raise ValueError(f"columns={told}: allowed is {AUTO}, or names as in columns={{task: instance_id}}")
+    return tuple((str(ours), str(theirs)) for ours, theirs in told.items())
+
+
+def _splits(cfg: DictConfig) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    told = {} if cfg.split is None else cfg.split
+    if not isinstance(told, dict | DictConfig):
+        raise ValueError(f"split={told}: allowed is as in split={{train: [fit,calibration], test: evaluation}}")
+    return tuple(
+        (str(theirs), (str(ours),) if not isinstance(ours, ListConfig) else tuple(map(str, ours)))
+        for theirs, ours in told.items()
     )
 
 

@@ -23,6 +23,7 @@ def fitted_orchestrator(cfg: DictConfig) -> AdaptiveOrchestrator:
         outcomes=Path(cfg.paths.outcomes),
         tasks=Path(cfg.paths.tasks),
         call=GuardedCall(protection),
+        advice=None if cfg.serve.advice is None else Path(str(cfg.serve.advice)),
     )
     orchestrator.prepare()
     return orchestrator

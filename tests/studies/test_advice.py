@@ -13,6 +13,7 @@ from slm_orchestration.routing.operating_point import Chosen
 from slm_orchestration.routing.references import one_model_each
 from slm_orchestration.routing.replay import Overhead, replay
 from slm_orchestration.studies.advice import AdviceSettings, _preferred, advise, verdict
+from slm_orchestration.studies.advice_text import headline, text
 from tests.routing.tables_by_hand import matrix
 from tests.studies.by_hand import outcomes
 
@@ -29,7 +30,7 @@ def test_routing_pays_where_prompts_tell_and_not_where_they_do_not(tmp_path):
     assert told.estimate("cost_saving", "mixture")["estimate"] < 1.3
     untold = advise(read_imported(outcomes(tmp_path, "untold", informative=False)), TARGET)
     assert verdict(untold) != "better"
-    assert "not shown to beat" in str(untold) or "WORSE" in str(untold) or "undecided" in str(untold)
+    assert headline(untold) == ["No router is needed: large alone, the model of the best quality."]
 
 
 def test_without_prompts_the_mixture_is_what_is_left(tmp_path):
@@ -37,8 +38,8 @@ def test_without_prompts_the_mixture_is_what_is_left(tmp_path):
     pd.read_csv(path).drop(columns="prompt").to_csv(path, index=False)
     advice = advise(read_imported(path), TARGET)
     assert (advice.strategy, verdict(advice)) == ("mixture", "no router")
-    assert "no router can be fitted" in str(advice)
-    assert "they read prompts" in str(advice)
+    assert "no router can be fitted" in text(advice)
+    assert "they read prompts" in text(advice)
 
 
 def test_the_threshold_and_the_words_follow_the_aim(tmp_path):
@@ -51,9 +52,9 @@ def test_the_threshold_and_the_words_follow_the_aim(tmp_path):
     same = advise(imported, replace(TARGET, aim="same_quality"))
     assert same.estimate("retention")["estimate"] >= 1
     assert "cheapest that keeps the most expensive model's quality on calibration tasks, WITHOUT a" in words(same)
-    # Routing pays .5 · 1 + .5 · 10 = 5.5 of 10; with less, only the small model can be paid.
+    # Routing pays .5 · 1 + .5 · 10 = 5.5 of 10; with less, only some of the hard tasks can be sent to the large model.
     spent = advise(imported, replace(TARGET, aim="budget", budget_share=0.4))
-    assert spent.estimate("cost_usd")["estimate"] == pytest.approx(1)
+    assert 1 <= spent.estimate("cost_usd")["estimate"] <= 4.4
     assert "highest quality for at most 0.4 of the most expensive model's cost on calibration tasks" in words(spent)
     enough = advise(imported, replace(TARGET, aim="budget", budget_share=0.7))
     assert enough.estimate("cost_usd")["estimate"] == pytest.approx(5.5, abs=0.5)
@@ -76,7 +77,7 @@ def test_another_aim_takes_the_router_that_its_rule_prefers_and_not_the_largest_
 
 def words(advice):
     """Return the advice without line breaks."""
-    return " ".join(str(advice).split())
+    return " ".join(text(advice).split())
 
 
 def test_an_unknown_aim_is_refused_before_the_file_is_read():
@@ -94,7 +95,7 @@ def test_the_command_prints_the_advice_for_an_aim(tmp_path, capsys):
 
 def test_equal_seeds_give_equal_advice(tmp_path):
     imported = read_imported(outcomes(tmp_path, "told", informative=True, tasks=300))
-    assert str(advise(imported, TARGET)) == str(advise(imported, TARGET))
+    assert text(advise(imported, TARGET)) == text(advise(imported, TARGET))
 
 
 def test_new_data_without_a_model_of_the_pool_or_without_anything_is_refused(tmp_path):

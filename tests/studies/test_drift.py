@@ -24,7 +24,7 @@ def test_drift_is_significant_where_tasks_or_quality_changed_and_not_elsewhere(t
     pd.DataFrame({"task_id": range(200), "prompt": [f"prove the theorem {n}" for n in range(200)]}).to_csv(prompts)
     asked = read_new_tasks(prompts, advice.imported, ImportOptions())
     tests = drift_tests(advice, asked)
-    assert {test.what: test.significant for test in tests}["predicted gain of the most expensive model"]
+    assert {test.what: test.significant for test in tests}["predicted gain of large"]
     assert "CHANGED" in drift_text(tests, len(asked.tasks))
 
 
@@ -32,7 +32,7 @@ def test_quality_is_tested_against_the_share_that_the_aim_wants_and_not_at_all_w
     imported = read_imported(outcomes(tmp_path, "told", informative=True, tasks=300))
     same = read_new_tasks(outcomes(tmp_path, "same", informative=True, tasks=300), imported, ImportOptions())
     kept = drift_tests(advise(imported, replace(TARGET, aim="same_quality")), same)[-1]
-    assert kept.what == "retention" and kept.meaning.startswith("less than 100% of the most expensive")
+    assert kept.what == "retention" and kept.meaning.startswith("less than 100% of large's quality")
     spent = drift_tests(advise(imported, replace(TARGET, aim="budget")), same)
     assert "retention" not in {test.what for test in spent}
 

@@ -87,9 +87,9 @@ class Retention:
 
     def choose(self, replayed: Replayed, calibration: OutcomeMatrix) -> Chosen:
         quality, cost = replayed.quality.mean(axis=1), replayed.cost_usd.mean(axis=1)
-        wanted = self.target * calibration.quality[:, -1].mean()
+        wanted = self.target * calibration.quality[:, calibration.reference].mean()
         kept = np.flatnonzero(quality >= wanted - 1e-12)
-        what = "the most expensive model's quality" if self.target == 1 else f"{self.target:g}"
+        what = f"{calibration.reference_in_words}'s quality" if self.target == 1 else f"{self.target:g}"
         if kept.size == 0:
             return Chosen(int(quality.argmax()), f"highest quality: none keeps {what} on calibration tasks")
         return Chosen(int(kept[cost[kept].argmin()]), f"cheapest that keeps {what} on calibration tasks")
@@ -112,8 +112,10 @@ class Budget:
             raise ValueError(f"operating_point.share is {self.share}; allowed is 0 to 1")
         quality, cost = replayed.quality.mean(axis=1), replayed.cost_usd.mean(axis=1)
         # Costs are fractions of a cent, so the room for rounding is relative.
-        affordable = np.flatnonzero(cost <= self.share * calibration.cost_usd[:, -1].mean() * (1 + 1e-9))
-        budget = f"{self.share:g} of the most expensive model's cost on calibration tasks"
+        affordable = np.flatnonzero(
+            cost <= self.share * calibration.cost_usd[:, calibration.reference].mean() * (1 + 1e-9)
+        )
+        budget = f"{self.share:g} of {calibration.reference_in_words}'s cost on calibration tasks"
         if affordable.size == 0:
             return Chosen(int(cost.argmin()), f"cheapest: none costs at most {budget}")
         return Chosen(_best(quality, cost, affordable), f"highest quality for at most {budget}")
@@ -150,7 +152,7 @@ class GuaranteedRetention:
         return []
 
     def choose(self, replayed: Replayed, calibration: OutcomeMatrix) -> Chosen:
-        loss = self.target * calibration.quality[:, -1] - replayed.quality
+        loss = self.target * calibration.quality[:, calibration.reference] - replayed.quality
         loss = group_means(loss, calibration.tasks["group"], rng=np.random.default_rng(self.seed))
         count = certified(betting_p_values(loss, 0.0, bounds=(-1.0, self.target)), delta=self.delta)
         certainty = f"probability {1 - self.delta:g}"
@@ -181,7 +183,7 @@ class GuaranteedBudget:
         if self.measure == "small_share":
             loss, bounds = self.target - (1 - replayed.escalated), (self.target - 1, self.target)
         elif self.measure == "cost":
-            loss = replayed.cost_usd - self.target * calibration.cost_usd[:, -1]
+            loss = replayed.cost_usd - self.target * calibration.cost_usd[:, calibration.reference]
             largest = max(float(np.abs(loss).max()), 1e-12)
             bounds = (-largest, largest)
         else:

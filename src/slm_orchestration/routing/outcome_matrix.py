@@ -48,7 +48,8 @@ class OutcomeMatrix:
     `answers` has a row per task and model, task by task: model and ANSWER_COLUMNS, which routers see only of called
     models. Where no dollars were recorded, `cost_unit` is "calls" and `cost_usd` is 0 for a small model and 1 for any
     other; tables then leave dollars empty. Seconds that were not recorded are NaN. `side` holds states and samples by
-    the read that names them: state:<model>, samples:<model>:<k>.
+    the read that names them: state:<model>, samples:<model>:<k>. `reference` is the model whose quality and cost
+    operating points compare with; -1 is the most expensive one.
     """
 
     tasks: pd.DataFrame
@@ -61,9 +62,16 @@ class OutcomeMatrix:
     answers: pd.DataFrame
     cost_unit: str = "usd"
     side: Mapping[str, SideTable] = field(default_factory=dict)
+    reference: int = -1
 
     def __len__(self) -> int:
         return len(self.tasks)
+
+    @property
+    def reference_in_words(self) -> str:
+        """The reference by its name, or as the most expensive model where it is that one."""
+        last = self.reference in (-1, len(self.models) - 1)
+        return "the most expensive model" if last else self.models[self.reference]
 
     @property
     def prompts(self) -> pd.Series:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from slm_orchestration.models.model import Completion, Model
+from slm_orchestration.serving.advised import advised_routing, read_advised
 from slm_orchestration.serving.cache.cache import AnswerCache, answer_cached, cached_result, open_cache, pool_identity
 from slm_orchestration.serving.execution import Call, Runtime, answer
 from slm_orchestration.serving.fit import FittedRouting, fit_once, records
@@ -48,7 +49,8 @@ class AdaptiveOrchestrator:
 
     `config` is a mapping or a YAML file with the keys of OrchestratorSettings. `pool` defaults to the packaged models.
     The router is fitted on `outcomes`, a folder of recorded outcomes of the pool, for the tasks in the table `tasks`;
-    both default to the committed ones. `call` is how models are called. The constructor checks the configuration; the
+    both default to the committed ones. `advice` is a file that holds a router instead (see from_advice). `call` is how
+    models are called. The constructor checks the configuration; the
     first task fits the router or reads it from the cache folder, and the first call of a model loads its weights,
     downloading them if needed. Thread-safe.
     """
@@ -61,10 +63,12 @@ class AdaptiveOrchestrator:
         outcomes: Path | None = None,
         tasks: Path | None = None,
         call: Call | None = None,
+        advice: Path | None = None,
     ) -> None:
         self.settings = read_settings(config)
         self.pool = apply_temperatures(packaged_pool() if pool is None else pool, self.settings)
         self._outcomes, self._tasks = outcomes, tasks
+        self._advised = None if advice is None else read_advised(Path(advice))
         self._call = OneAtATime() if call is None else call
         self._fitted: FittedRouting | None = None
         self._models: Sequence[Model] = ()
@@ -75,17 +79,31 @@ class AdaptiveOrchestrator:
         self._threads: ThreadPoolExecutor | None = None
         self._closed = False
 
+    @classmethod
+    def from_advice(cls, advice: Path | str, pool: Pool, config: Config | None = None) -> Self:
+        """Return an orchestrator with the router and threshold that `experiments.advise save=` wrote.
+
+        The models of `pool` are called as in the table that was advised on. The router is fitted on that table at the
+        first task; settings of `config` that choose a router or a threshold are not used.
+        """
+        return cls(config, pool=pool, advice=Path(advice))
+
     def prepare(self) -> FittedRouting:
         """Fit the router, once in this process. Raises ValueError if outcomes or tasks are missing."""
         with self._fitting:
             if self._fitted is None:
-                ready = fit_once(self.pool, records(self._outcomes, self._tasks), self.settings)
+                ready = self._fit()
                 self._models = with_sampling(self.pool.models, ready.sample_settings, self.settings.routing_strategy)
                 if self.settings.cache_enabled:
                     self._identity = pool_identity(self.pool.models, ready, self.settings)
                     self._cache = open_cache(ready, self.settings)
                 self._fitted = ready
             return self._fitted
+
+    def _fit(self) -> FittedRouting:
+        if self._advised is not None:
+            return advised_routing(self._advised, self.pool.names, self.pool.small)
+        return fit_once(self.pool, records(self._outcomes, self._tasks), self.settings)
 
     def process_task(self, task: Request, options: RequestOptions = ROUTED) -> Result:
         """Answer a text, a conversation of chat messages or a Task; failures of models are in the result's `error`.

@@ -74,11 +74,16 @@ def gain_verdicts(comparisons: pd.DataFrame) -> dict[str, GainVerdict]:
 def _gain_word(row: dict) -> str:
     if pd.notna(row["difference"]) and pd.isna(row["detectable"]) and row["difference"] == 0:
         return SAME
-    if pd.isna(row["low"]) or pd.isna(row["high"]) or pd.isna(row["p_adjusted"]):
+    return gain_word(row["low"], row["high"], row["p_adjusted"])
+
+
+def gain_word(low: float, high: float, p_adjusted: float) -> str:
+    """Return BETTER or WORSE where interval and corrected p both say so, NO_INTERVAL without them, else UNDECIDED."""
+    if pd.isna(low) or pd.isna(high) or pd.isna(p_adjusted):
         return NO_INTERVAL
-    if row["p_adjusted"] > ALPHA or row["low"] <= 0 <= row["high"]:
+    if p_adjusted > ALPHA or low <= 0 <= high:
         return UNDECIDED
-    return BETTER if row["low"] > 0 else WORSE
+    return BETTER if low > 0 else WORSE
 
 
 def quality_kept(comparisons: pd.DataFrame, *, margin: float, level: float) -> str:

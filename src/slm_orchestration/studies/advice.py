@@ -1,9 +1,9 @@
 """Does routing pay on my data? Advice from recorded outcomes, with intervals and a guarantee.
 
 A few routers are fitted on fit tasks. On calibration tasks one of them and its threshold are chosen, certified by
-Learn-then-Test to keep the wanted share of the most expensive model's quality; delta is divided by the number of
-routers, so that the guarantee holds for the chosen one. Other aims have no guarantee. Quality and savings are estimated
-on evaluation tasks.
+Learn-then-Test to keep the wanted share of the reference's quality, the best model's unless told otherwise; delta is
+divided by the number of routers, so that the guarantee holds for the chosen one. Other aims have no guarantee. Quality
+and savings are estimated on evaluation tasks.
 """
 
 from __future__ import annotations
@@ -13,44 +13,55 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from slm_orchestration.outcomes.imported.reader import Imported, without_pilot
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.access import missing_inputs
-from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis
-from slm_orchestration.routing.operating_point import Chosen, GuaranteedRetention, OperatingPoint, operating_point_for
+from slm_orchestration.routing.candidates import DOMAIN_TABLE, candidates, thresholds_of
+from slm_orchestration.routing.operating_point import (
+    Budget,
+    Chosen,
+    GuaranteedRetention,
+    OperatingPoint,
+    operating_point_for,
+)
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, imported_matrix
-from slm_orchestration.routing.quality_model import LogisticQuality
-from slm_orchestration.routing.references import Constant, Mixture
+from slm_orchestration.routing.references import Constant, DomainTableGiven, Mixture
 from slm_orchestration.routing.replay import Overhead, Replayed
-from slm_orchestration.routing.router import Router
-from slm_orchestration.routing.routers.confidence import ConfidenceRouter
-from slm_orchestration.routing.routers.domain_table import DomainTableRouter
-from slm_orchestration.routing.routers.knn import NearestTasksRouter
-from slm_orchestration.routing.routers.regression import RegressionRouter
-from slm_orchestration.routing.rules import Cascade, Choices, Rule, Utility
+from slm_orchestration.routing.rules import Choices
 from slm_orchestration.routing.strategy import FittedStrategy, RoutedStrategy
 from slm_orchestration.statistics.bootstrap import resample
-from slm_orchestration.statistics.comparisons import compare
 from slm_orchestration.statistics.curves import upper_hull
 from slm_orchestration.statistics.estimates import summarise
-from slm_orchestration.statistics.intervals import UndefinedStatistic
+from slm_orchestration.statistics.hull_test import Nearest, nearest_mixture
 from slm_orchestration.statistics.metrics import mixture_per_task
-from slm_orchestration.statistics.power import pairs_needed
-from slm_orchestration.statistics.strategy_matrix import MIXTURE, OVERALL, constant, references, strategy_matrix
-from slm_orchestration.statistics.verdicts import BETTER, UNDECIDED, WORSE, GainVerdict, gain_verdicts
-from slm_orchestration.studies.wording import paragraph, percent, signed, with_interval
+from slm_orchestration.statistics.power import detectable_difference
+from slm_orchestration.statistics.strategy_matrix import (
+    MIXTURE,
+    OVERALL,
+    StrategyMatrix,
+    constant,
+    references,
+    strategy_matrix,
+)
+from slm_orchestration.statistics.verdicts import BETTER, UNDECIDED, WORSE, gain_word
+from slm_orchestration.studies.constants import Dominated, dominated_models, reference_model
 
-THRESHOLDS = np.linspace(0, 1, 41)
-WORTHWHILE_GAIN = 0.01  # a gain in quality that is worth detecting, for the number of tasks needed
+NO_ROUTER, ONE_MODEL = "no router", "one model"
+SAME_COST = "same_cost"  # the router of the best quality that costs no more than the reference
+_SHOWN_CONSTANTS = 8  # of more models, only those on the hull, the ends and the reference have intervals
+_MOST_DRAWS = 100_000_000  # resamples × evaluation tasks, with at least 1,000 resamples
+_SHARES = np.linspace(0.5, 1.0, 51)  # of the reference's quality, for which a threshold may be certified
 
 
 @dataclass(frozen=True)
 class AdviceSettings:
     """What the threshold is chosen for, one of operating_point.AIMS, and how to resample intervals.
 
-    The aim retention keeps `retention` of the most expensive model's quality with probability 1 - delta; budget spends
-    at most `budget_share` of its cost.
+    The aim retention keeps `retention` of the reference's quality with probability 1 - delta; budget spends at most
+    `budget_share` of its cost. `reference` is a model, or None for the best one. With `domain_known`, requests carry
+    their domain, so that a table by domain can route them.
     """
 
     retention: float = 0.95
@@ -59,10 +70,12 @@ class AdviceSettings:
     seed: int = 0
     aim: str = "retention"
     budget_share: float = 0.5
+    reference: str | None = None
+    domain_known: bool = False
 
     @property
     def kept(self) -> float | None:
-        """The share of the most expensive model's quality that the aim wants to keep; None where it wants none."""
+        """The share of the reference's quality that the aim wants to keep; None where it wants none."""
         return {"retention": self.retention, "same_quality": 1.0}.get(self.aim)
 
     def rule(self) -> OperatingPoint:
@@ -72,41 +85,53 @@ class AdviceSettings:
 
 @dataclass(frozen=True)
 class ChosenThreshold:
-    """A threshold, whether it is certified to keep the retention, and why it was chosen."""
+    """A threshold of a router, whether it is certified to keep the retention, and why it was chosen.
 
+    `certified_share` is the largest share of the reference's quality that is certified at it, null where none is.
+    """
+
+    router: str
     threshold: float
     guaranteed: bool
     reason: str
+    certified_share: float | None = None
 
 
 @dataclass(frozen=True)
 class Advice:
     """The chosen strategy, its threshold, and what it gives on evaluation tasks.
 
-    `strategy` is the mixture where no router can be fitted. `points` and `estimates` (ESTIMATES, overall) hold the
-    chosen strategy and the mixture. `spread` is the standard deviation over evaluation tasks of the gain over the
-    mixture at equal cost, `gain` the verdict on it.
+    `strategy` is the mixture where no router can be fitted; `one_model` the model that it always calls, if it does.
+    `points` and `estimates` (ESTIMATES, overall) hold the chosen strategy, the mixture and SAME_COST. `served` is the
+    model that serves each evaluation task of `outcomes`, `constants` has a row per model with its mean quality and cost
+    on evaluation tasks and whether it is in the mixture. `nearest` is the mixture that the strategy is least clearly
+    better than. `spread` is the standard deviation over evaluation tasks of the gain over the mixture at equal cost,
+    `detectable` the smallest gain that they show with 80 % power.
     """
 
     imported: Imported
     settings: AdviceSettings
+    outcomes: OutcomeMatrix
+    reference: str
     strategy: str
     fitted: FittedStrategy
     tried: tuple[str, ...]
     skipped: Mapping[str, str]
     points: Mapping[str, ChosenThreshold]
+    thresholds: NDArray[np.float64]
     estimates: pd.DataFrame
+    constants: pd.DataFrame
+    dominated: tuple[Dominated, ...]
+    one_model: str | None
+    served: NDArray[np.intp]
+    nearest: Nearest | None
     spread: float
-    gain: GainVerdict
+    detectable: float
 
     @property
     def threshold(self) -> float:
         """The chosen strategy's threshold."""
         return self.points[self.strategy].threshold
-
-    def __str__(self) -> str:
-        """Return the advice in words."""
-        return text(self)
 
     def estimate(self, metric: str, strategy: str | None = None) -> pd.Series:
         """Return the row of one metric: estimate, low, high, method."""
@@ -115,78 +140,92 @@ class Advice:
 
 
 def advise(imported: Imported, settings: AdviceSettings | None = None) -> Advice:
-    """Return what routing would give on these outcomes; `print(advice)` prints it as text."""
+    """Return what routing would give on these outcomes; studies.advice_text has it in words."""
     settings, imported = settings or AdviceSettings(), without_pilot(imported)
     outcomes = imported_matrix(imported)
-    fit, calibration = outcomes.where("fit"), outcomes.where("calibration")
-    usable, skipped = _usable(candidates(settings.seed), outcomes)
-    fitted: dict[str, FittedStrategy] = {name: router.fit(fit, calibration) for name, router in usable.items()}
-    tried = fitted | {MIXTURE: Mixture(MIXTURE).fit(fit, calibration)}
-    replays = {name: _replayed(name, strategy, calibration, THRESHOLDS) for name, strategy in tried.items()}
+    outcomes = replace(outcomes, reference=reference_model(_known(outcomes), settings.reference))
+    fit, calibration, evaluation = (outcomes.where(name) for name in ("fit", "calibration", "evaluation"))
+    fitted, skipped = _fitted(outcomes, settings)
+    mixture = Mixture(MIXTURE).fit(fit, _without_guess(_known(outcomes)))
+    tried: dict[str, FittedStrategy] = {**fitted, MIXTURE: mixture}
+    grids = {name: thresholds_of(strategy, fit) for name, strategy in tried.items()}
+    replays = {name: _replayed(name, strategy, calibration, grids[name]) for name, strategy in tried.items()}
     chosen = _chosen(replays, calibration, settings)
     name = _preferred({name: replays[name] for name in fitted}, chosen, calibration, settings) if fitted else MIXTURE
-    points = {shown: _threshold(chosen[shown]) for shown in (name, MIXTURE)}
-    estimates, spread, gain = _estimated(outcomes, {shown: tried[shown] for shown in points}, points, settings)
+    rule = GuaranteedRetention(settings.retention, settings.delta / len(tried), settings.seed)
+    points = {shown: _point(replays[shown], chosen[shown], calibration, rule) for shown in (name, MIXTURE)}
+    if fitted:
+        points[SAME_COST] = _at_same_cost({shown: replays[shown] for shown in fitted}, calibration)
+    decided = _decided(points, tried, evaluation)
+    matrix = _matrix(outcomes, decided)
+    # The more groups, the closer a mean is to a normal variable, and the fewer resamples its interval needs.
+    resamples = int(np.clip(_MOST_DRAWS // len(matrix.tasks), 1000, max(settings.resamples, 1000)))
+    drawn = resample(matrix, resamples=min(resamples, settings.resamples), seed=settings.seed, per_domain=False)
+    spread = _spread(matrix, drawn[OVERALL].domain.rows, name)
+    known_choices = decided[name].choices, replays[name].choices
     return Advice(
         imported=imported,
         settings=settings,
+        outcomes=outcomes,
+        reference=outcomes.models[outcomes.reference],
         strategy=name,
         fitted=tried[name],
         tried=tuple(fitted),
         skipped=skipped,
         points=points,
-        estimates=estimates,
+        thresholds=grids[name],
+        estimates=summarise(drawn, level=0.95),
+        constants=_constants(outcomes),
+        dominated=tuple(dominated_models(_known(outcomes), evaluation)),
+        one_model=_one_model(known_choices, chosen[name].position, outcomes.models) if name != MIXTURE else None,
+        served=decided[name].choices.served[0],
+        nearest=_nearest(matrix, evaluation, name) if name != MIXTURE else None,
         spread=spread,
-        gain=gain,
+        detectable=detectable_difference(spread, len(evaluation)) if spread > 0 else 0.0,
     )
 
 
-def candidates(seed: int) -> dict[str, RoutedStrategy]:
-    """Return the routers that are tried: quick to fit, one of each kind."""
-    words = TaskAnalysis(LatentSemantics(32, seed))
-    routers: dict[str, tuple[Router, Rule]] = {
-        "logistic": (RegressionRouter(words, LogisticQuality()), Utility()),
-        "knn": (NearestTasksRouter(LatentSemantics(64, seed), (5, 10, 20, 40, 80, 160)), Utility()),
-        "domain_table_predicted": (DomainTableRouter(words), Utility()),
-        "confidence": (ConfidenceRouter(), Cascade()),
-    }
-    return {name: RoutedStrategy(name, router, rule) for name, (router, rule) in routers.items()}
-
-
 def verdict(advice: Advice) -> str:
-    """Return better, worse or undecided as `statistics.verdicts` decides for every strategy, or "no router"."""
+    """Return BETTER, WORSE or UNDECIDED, NO_ROUTER where none can be fitted, and ONE_MODEL where it always calls one.
+
+    Better needs both: the interval of the gain over the mixture above 0, and a one-sided p of at most 2.5 % against
+    every mixture of constant models at its cost (statistics.hull_test).
+    """
     if advice.strategy == MIXTURE:
-        return "no router"
-    return advice.gain.word if advice.gain.word in (BETTER, WORSE) else UNDECIDED
+        return NO_ROUTER
+    if advice.one_model is not None:
+        return ONE_MODEL
+    gain, nearest = advice.estimate("gain_over_mixture"), advice.nearest
+    assert nearest is not None
+    if gain_word(gain["low"], gain["high"], 2 * nearest.p_value) == BETTER:
+        return BETTER
+    return WORSE if gain_word(gain["low"], gain["high"], 0.0) == WORSE else UNDECIDED
 
 
-def text(advice: Advice) -> str:
-    """Return the advice as text, a paragraph per question."""
-    known = advice.imported
-    counts = known.tasks["split"].value_counts()
-    shares = ", ".join(f"{counts.get(name, 0):,} {name}" for name in ("fit", "calibration", "evaluation"))
-    paragraphs = [
-        (
-            "Data",
-            f"{len(known.tasks):,} tasks ({shares}), {len(known.models)} models; most expensive {known.models[-1]}.",
-        ),
-        *[("", remark[0].upper() + remark[1:] + ".") for remark in known.remarks],
-        ("Routers", _routers(advice)),
-        ("Verdict", _verdict(advice)),
-        *_operating(advice, advice.strategy, "Threshold"),
-    ]
-    if advice.strategy != MIXTURE:
-        paragraphs += _operating(advice, MIXTURE, "Without router")
-    paragraphs.append(("More tasks", _more_tasks(advice)))
-    return "\n".join(paragraph(title, words) for title, words in paragraphs)
+def _fitted(outcomes: OutcomeMatrix, settings: AdviceSettings) -> tuple[dict[str, FittedStrategy], dict[str, str]]:
+    """Return the fitted routers that the columns allow, and why the others are left out."""
+    fit, calibration = outcomes.where("fit"), outcomes.where("calibration")
+    routers: dict[str, RoutedStrategy] = candidates(settings.seed)
+    reasons = {name: missing_inputs(strategy, outcomes) for name, strategy in routers.items()}
+    skipped = {name: reason for name, reason in reasons.items() if reason is not None}
+    fitted: dict[str, FittedStrategy] = {
+        name: router.fit(fit, calibration) for name, router in routers.items() if name not in skipped
+    }
+    domains = outcomes.tasks["domain"].nunique()
+    if settings.domain_known and domains > 1:
+        fitted[DOMAIN_TABLE] = DomainTableGiven().fit(fit, fit)
+    elif settings.domain_known:
+        skipped[DOMAIN_TABLE] = "there is only one domain"
+    return fitted, skipped
 
 
-def _usable(
-    strategies: dict[str, RoutedStrategy], outcomes: OutcomeMatrix
-) -> tuple[dict[str, RoutedStrategy], dict[str, str]]:
-    reasons = {name: missing_inputs(strategy, outcomes) for name, strategy in strategies.items()}
-    usable = {name: strategy for name, strategy in strategies.items() if reasons[name] is None}
-    return usable, {name: reason for name, reason in reasons.items() if reason is not None}
+def _known(outcomes: OutcomeMatrix) -> OutcomeMatrix:
+    """Return the tasks on which constant models are compared before evaluation: fit and calibration."""
+    return outcomes.take(np.flatnonzero(outcomes.tasks["split"].isin(("fit", "calibration")).to_numpy()))
+
+
+def _without_guess(outcomes: OutcomeMatrix) -> OutcomeMatrix:
+    return replace(outcomes, tasks=outcomes.tasks.assign(guess_quality=np.nan))
 
 
 def _chosen(replays: Mapping[str, Replayed], calibration: OutcomeMatrix, settings: AdviceSettings) -> dict[str, Chosen]:
@@ -199,8 +238,31 @@ def _chosen(replays: Mapping[str, Replayed], calibration: OutcomeMatrix, setting
     return chosen | {name: point for name, point in certified.items() if point.certified}
 
 
-def _threshold(point: Chosen) -> ChosenThreshold:
-    return ChosenThreshold(float(THRESHOLDS[point.position]), point.certified, point.reason)
+def _point(replayed: Replayed, point: Chosen, calibration: OutcomeMatrix, rule: GuaranteedRetention) -> ChosenThreshold:
+    """Return a chosen point with the largest share of the reference's quality that is certified at it."""
+    threshold = float(replayed.choices.thresholds[point.position])
+    if not point.certified:
+        return ChosenThreshold(replayed.strategy, threshold, False, point.reason)
+    shares = _SHARES[rule.target < _SHARES]
+
+    def is_certified(share: float) -> bool:
+        found = replace(rule, target=share).choose(replayed, calibration)
+        return found.certified and found.position >= point.position
+
+    low, high = 0, len(shares)  # shares[:low] are certified, shares[high:] are not
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if is_certified(float(shares[middle])) else (low, middle)
+    share = float(shares[low - 1]) if low else rule.target
+    return ChosenThreshold(replayed.strategy, threshold, True, point.reason, share)
+
+
+def _at_same_cost(replays: Mapping[str, Replayed], calibration: OutcomeMatrix) -> ChosenThreshold:
+    """Return the router and threshold of the best calibration quality that cost no more than the reference."""
+    found = {name: Budget(1.0).choose(replayed, calibration) for name, replayed in replays.items()}
+    best = max(found, key=lambda name: _quality_and_cost(replays[name], found[name].position))
+    threshold = float(replays[best].choices.thresholds[found[best].position])
+    return ChosenThreshold(best, threshold, False, found[best].reason)
 
 
 def _preferred(
@@ -208,7 +270,8 @@ def _preferred(
 ) -> str:
     """Return the router to take: for retention the cheapest certified, else that of the largest gain over the mixture.
 
-    For another aim its own rule chooses among the routers' points as it chooses among thresholds.
+    Of certified ones at equal cost, the one of the best calibration quality. For another aim its own rule chooses among
+    the routers' points as it chooses among thresholds.
     """
     names = list(replays)
     if settings.aim == "retention":
@@ -220,9 +283,17 @@ def _preferred(
     return names[settings.rule().choose(points, calibration).position]
 
 
-def _rank(replayed: Replayed, point: Chosen, calibration: OutcomeMatrix) -> tuple[bool, float]:
-    cost = float(replayed.cost_usd[point.position].mean())
-    return point.certified, -cost if point.certified else _gain(replayed, point.position, calibration)
+def _rank(replayed: Replayed, point: Chosen, calibration: OutcomeMatrix) -> tuple[bool, float, float]:
+    quality, negative_cost = _quality_and_cost(replayed, point.position)
+    if point.certified:
+        return True, negative_cost, quality
+    return False, _gain(replayed, point.position, calibration), quality
+
+
+def _quality_and_cost(replayed: Replayed, position: int) -> tuple[float, float]:
+    """Return mean quality and minus the mean cost, to 12 digits, so that rounding breaks no tie."""
+    quality, cost = replayed.quality[position].mean(), replayed.cost_usd[position].mean()
+    return round(float(quality), 12), -float(f"{cost:.12g}")
 
 
 def _gain(replayed: Replayed, position: int, calibration: OutcomeMatrix) -> float:
@@ -232,115 +303,93 @@ def _gain(replayed: Replayed, position: int, calibration: OutcomeMatrix) -> floa
     return float(replayed.quality[position].mean() - mixed)
 
 
-def _estimated(
-    outcomes: OutcomeMatrix,
-    strategies: Mapping[str, FittedStrategy],
-    points: Mapping[str, ChosenThreshold],
-    settings: AdviceSettings,
-) -> tuple[pd.DataFrame, float, GainVerdict]:
-    """Return ESTIMATES on evaluation tasks, and of the first strategy's gain the deviation over them and the verdict.
-
-    The strategy was chosen on calibration tasks, so that its test is the only one of its family.
-    """
-    calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
-    hull = upper_hull(calibration.cost_usd.mean(axis=0), calibration.quality.mean(axis=0))
-    vertices = [outcomes.models[vertex] for vertex in hull]
-    shown = {*(constant(name) for name in vertices), constant(outcomes.models[0]), constant(outcomes.models[-1])}
-    constants = Constant().choose(evaluation, THRESHOLDS)
-    parts = [_decided(name, constants[name], evaluation) for name in sorted(shown)]
-    for name, strategy in strategies.items():
-        choices = strategy.choose(evaluation, np.array([points[name].threshold]))[name]
-        parts.append(_decided(name, choices, evaluation))
-    decisions = pd.concat(parts, ignore_index=True)
-    matrix = strategy_matrix(decisions, evaluation.tasks, references(outcomes.models, vertices, guess=False))
-    matrix = replace(matrix, apart=frozenset(matrix.strategies) - {next(iter(strategies))})
-    drawn = resample(matrix, resamples=settings.resamples, seed=settings.seed, per_domain=False)
-    mixed, name = mixture_per_task(matrix, drawn[OVERALL].domain.rows, "quality"), next(iter(strategies))
-    column = matrix.column(name)
-    differences = matrix.values["quality"] - mixed.expected - mixed.cost_term
-    compared = compare(matrix, drawn, seed=settings.seed, level=0.95, margin=settings.retention)
-    return summarise(drawn, level=0.95), float(differences[:, column].std(ddof=1)), gain_verdicts(compared)[name]
+def _hull(outcomes: OutcomeMatrix) -> list[int]:
+    """Return the models at the mixture's corners, from fit and calibration tasks: few tasks may miss a corner."""
+    known = _known(outcomes)
+    return upper_hull(known.cost_usd.mean(axis=0), known.quality.mean(axis=0))
 
 
-def _decided(name: str, choices: Choices, outcomes: OutcomeMatrix) -> pd.DataFrame:
-    # These routers take milliseconds, which is neglected.
-    return replay.decisions(replay.replay(name, choices, outcomes, overhead=Overhead()), outcomes)
-
-
-def _replayed(name: str, strategy: FittedStrategy, outcomes: OutcomeMatrix, thresholds: np.ndarray) -> Replayed:
-    return replay.replay(name, strategy.choose(outcomes, thresholds)[name], outcomes, overhead=Overhead())
-
-
-def _routers(advice: Advice) -> str:
-    tried = f"tried {', '.join(advice.tried)}; chosen on calibration tasks: {advice.strategy}." if advice.tried else ""
-    reasons: dict[str, list[str]] = {}
-    for name, reason in advice.skipped.items():
-        reasons.setdefault(reason, []).append(name)
-    skipped = [
-        f"{', '.join(names)} skipped: {reason.replace('it reads', 'they read') if len(names) > 1 else reason}."
-        for reason, names in reasons.items()
+def _matrix(outcomes: OutcomeMatrix, decided: Mapping[str, Replayed]) -> StrategyMatrix:
+    """Return the strategies and the constants that have intervals, on evaluation tasks."""
+    evaluation, models = outcomes.where("evaluation"), outcomes.models
+    hull, reference = _hull(outcomes), models[outcomes.reference]
+    shown = {models[index] for index in (*hull, 0, -1, outcomes.reference)}
+    if len(models) <= _SHOWN_CONSTANTS:
+        shown = set(models)
+    constants = Constant().choose(evaluation, np.zeros(1))
+    parts = [
+        replay.decisions(_of(constant(name), constants[constant(name)], evaluation), evaluation)
+        for name in sorted(shown)
     ]
-    return " ".join([tried, *skipped, "A router's own time (milliseconds per task) is not included."]).strip()
+    parts += [replay.decisions(replayed, evaluation) for replayed in decided.values()]
+    known = references(models, [models[vertex] for vertex in hull], guess=False)
+    return strategy_matrix(
+        pd.concat(parts, ignore_index=True), evaluation.tasks, replace(known, most_expensive=constant(reference))
+    )
 
 
-def _verdict(advice: Advice) -> str:
-    found = verdict(advice)
-    if found == "no router":
-        return (
-            "no router can be fitted on these columns; what is left is a random mixture of constant models. Routers "
-            "need a column prompt, or confidence."
-        )
-    gain, tasks = advice.estimate("gain_over_mixture"), int(advice.estimates["tasks"].iloc[0])
-    finding = f"gain over the mixture at equal cost {signed(gain)} quality on {tasks:,} evaluation tasks."
-    if found == "better":
-        return f"routing beats the best mixture of constant models: {finding}"
-    if found == "worse":
-        return f"routing does WORSE than mixing constant models at random: {finding}"
-    return f"undecided, routing is not shown to beat mixing constant models at random: {finding}"
+def _spread(matrix: StrategyMatrix, rows: NDArray[np.bool_], name: str) -> float:
+    """Return the standard deviation over evaluation tasks of a strategy's gain over the mixture."""
+    mixed = mixture_per_task(matrix, rows, "quality")
+    differences = matrix.values["quality"] - mixed.expected - mixed.cost_term
+    return float(differences[:, matrix.column(name)].std(ddof=1))
 
 
-def _operating(advice: Advice, strategy: str, title: str) -> list[tuple[str, str]]:
-    settings, point = advice.settings, advice.points[strategy]
-    keeps = f"{settings.retention:.0%} of {advice.imported.models[-1]}'s quality"
-    what = "mixing models at random, threshold " if strategy == MIXTURE else ""
-    if settings.aim != "retention":
-        effect = f"{point.reason}, WITHOUT a guarantee."
-    elif point.guaranteed:
-        effect = (
-            f"keeps at least {keeps} with probability {1 - settings.delta:.0%} (Learn-then-Test), on similar tasks."
-        )
-    else:
-        effect = f"WITHOUT a guarantee: no threshold could be certified to keep {keeps} ({point.reason})."
-    return [(title, f"{what}{point.threshold:g}: {effect}"), ("", _expect(advice, strategy))]
+def _nearest(matrix: StrategyMatrix, evaluation: OutcomeMatrix, name: str) -> Nearest:
+    place = pd.Index(evaluation.tasks["task_id"]).get_indexer(matrix.tasks["task_id"])
+    constants = evaluation.quality[place], evaluation.cost_usd[place]
+    column = matrix.column(name)
+    return nearest_mixture(
+        matrix.values["quality"][:, column], matrix.values["cost_usd"][:, column], constants, matrix.design()
+    )
 
 
-def _expect(advice: Advice, strategy: str) -> str:
-    parts = [f"expect retention {percent(advice.estimate('retention', strategy))}"]
-    parts.append(f"small models alone {percent(advice.estimate('small_share', strategy))} of the tasks")
-    saving = advice.estimate("cost_saving", strategy)
-    if pd.notna(saving["estimate"]):
-        parts.append(f"cost divided by {with_interval(saving, '{:.2f}')}")
-    faster = advice.estimate("latency_reduction", strategy)
-    if pd.notna(faster["estimate"]):
-        parts.append(f"mean latency divided by {with_interval(faster, '{:.2f}')}")
-    return "; ".join(parts) + "."
+def _constants(outcomes: OutcomeMatrix) -> pd.DataFrame:
+    evaluation, hull = outcomes.where("evaluation"), _hull(outcomes)
+    return pd.DataFrame(
+        {
+            "model": outcomes.models,
+            "quality": evaluation.quality.mean(axis=0),
+            "cost_usd": evaluation.cost_usd.mean(axis=0),
+            "in_mixture": [index in hull for index in range(len(outcomes.models))],
+        }
+    )
 
 
-def _more_tasks(advice: Advice) -> str:
-    tasks = int(advice.estimates["tasks"].iloc[0])
-    share = tasks / len(advice.imported.tasks)
-    if advice.strategy == MIXTURE or not advice.spread > 0:
-        return "not known: there is no gain to measure."
-    gain = abs(float(advice.estimate("gain_over_mixture")["estimate"]))
-    lines = [f"these {tasks:,} evaluation tasks show a gain of {advice.gain.detectable:.3f} or more (80 % power)."]
-    for words, size in ((f"a gain of {WORTHWHILE_GAIN:g}", WORTHWHILE_GAIN), (f"the gain seen, {gain:.4f}", gain)):
-        try:
-            needed = pairs_needed(size, advice.spread)
-        except UndefinedStatistic as reason:
-            lines.append(f"To show {words}: {reason}.")
-            continue
-        more = max(0, int(np.ceil((needed - tasks) / share)))
-        lines.append(
-            f"To show {words}: {needed:,}" + (f", so record {more:,} more tasks in all." if more else ", enough.")
-        )
-    return " ".join(lines)
+def _one_model(choices: tuple[Choices, Choices], position: int, models: tuple[str, ...]) -> str | None:
+    """Return the only model that is called on every evaluation and calibration task, if there is one."""
+    evaluation, calibration = choices
+    called = np.concatenate([evaluation.called[0], calibration.called[position]])
+    used = np.flatnonzero(called.any(axis=0))
+    return models[used[0]] if len(used) == 1 else None
+
+
+def _of(name: str, choices: Choices, outcomes: OutcomeMatrix) -> Replayed:
+    # These routers take milliseconds, which is neglected.
+    return replay.replay(name, choices, outcomes, overhead=Overhead())
+
+
+def _replayed(
+    name: str, strategy: FittedStrategy, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]
+) -> Replayed:
+    return _of(name, strategy.choose(outcomes, thresholds)[name], outcomes)
+
+
+def _decided(
+    points: Mapping[str, ChosenThreshold], tried: Mapping[str, FittedStrategy], evaluation: OutcomeMatrix
+) -> dict[str, Replayed]:
+    """Return each point's replay on evaluation tasks; a router with several points predicts once."""
+    found: dict[str, Replayed] = {}
+    for router in dict.fromkeys(point.router for point in points.values()):
+        at = {name: point.threshold for name, point in points.items() if point.router == router}
+        choices = tried[router].choose(evaluation, np.array(list(at.values())))[router]
+        for place, name in enumerate(at):
+            one = replace(
+                choices,
+                thresholds=choices.thresholds[[place]],
+                called=choices.called[[place]],
+                served=choices.served[[place]],
+                predictions=choices.predictions[[place]],
+            )
+            found[name] = _of(name, one, evaluation)
+    return {name: found[name] for name in points}

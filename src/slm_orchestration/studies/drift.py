@@ -34,9 +34,9 @@ class DriftTest:
 def drift_tests(advice: Advice, new: Imported) -> list[DriftTest]:
     """Return tests of new tasks: of their prompts, and of their quality where it was recorded.
 
-    Prompts: two-sample Kolmogorov-Smirnov tests of length and of the predicted gain of the most expensive model over
-    the cheapest, Holm-corrected, at delta. Quality: the betting test of "the wanted share of the most expensive model's
-    quality is kept" at delta, which is valid after any number of tasks; there is none for an aim that wants no share. A
+    Prompts: two-sample Kolmogorov-Smirnov tests of length and of the predicted gain of the reference over the
+    cheapest, Holm-corrected, at delta. Quality: the betting test of "the wanted share of the reference's quality is
+    kept" at delta, which is valid after any number of tasks; there is none for an aim that wants no share. A
     significant test of prompts says that tasks differ, not that quality fell.
     """
     known = imported_matrix(advice.imported)
@@ -68,8 +68,8 @@ def _prompt_tests(advice: Advice, before: OutcomeMatrix, new: Imported) -> list[
         frame = before.take(np.resize(rows, len(prompted)))
         # The router reads prompts only, so the outcomes may be those of any task.
         frame.tasks["question"] = prompted["question"].to_numpy()
-        name = "predicted gain of the most expensive model"
-        pairs[name] = _gain(advice.fitted, before), _gain(advice.fitted, frame)
+        name = f"predicted gain of {advice.reference}"
+        pairs[name] = _gain(advice, before), _gain(advice, frame)
     p_values = {name: float(stats.ks_2samp(*pair).pvalue) for name, pair in pairs.items()}
     adjusted = dict(zip(p_values, holm(np.array(list(p_values.values()))).tolist(), strict=True))
     meaning = "tasks differ from those that the threshold was chosen on; grade some of them"
@@ -85,7 +85,7 @@ def _quality_test(advice: Advice, target: float, before: OutcomeMatrix, new: Out
     kept, retention = zip(*(_kept(advice, target, outcomes) for outcomes in (before, new)), strict=True)
     means = group_means(kept[1][None], new.tasks["group"], rng=np.random.default_rng(advice.settings.seed))
     p_value = float(betting_p_values(means, 0.0, bounds=(-target, 1.0))[0])
-    meaning = f"less than {target:.0%} of the most expensive model's quality is kept: choose the threshold again"
+    meaning = f"less than {target:.0%} of {advice.reference}'s quality is kept: choose the threshold again"
     significant = p_value <= advice.settings.delta
     return DriftTest("retention", retention[0], retention[1], p_value, significant, meaning)
 
@@ -94,14 +94,15 @@ def _kept(advice: Advice, target: float, outcomes: OutcomeMatrix) -> tuple[NDArr
     """Return each task's quality above `target` of the most expensive model's, and the mean retention."""
     choices = advice.fitted.choose(outcomes, np.array([advice.threshold]))[advice.strategy]
     quality = replay(advice.strategy, choices, outcomes, overhead=Overhead()).quality[0]
-    reference = outcomes.quality[:, -1]
+    reference = outcomes.quality[:, outcomes.models.index(advice.reference)]
     retention = float(quality.mean() / reference.mean()) if reference.mean() > 0 else float("nan")
     return quality - target * reference, retention
 
 
-def _gain(strategy: FittedRoutedStrategy, outcomes: OutcomeMatrix) -> NDArray[np.float64]:
-    predicted = strategy.predict(outcomes)(())
-    return predicted[:, -1] - predicted[:, 0]
+def _gain(advice: Advice, outcomes: OutcomeMatrix) -> NDArray[np.float64]:
+    assert isinstance(advice.fitted, FittedRoutedStrategy)
+    predicted = advice.fitted.predict(outcomes)(())
+    return predicted[:, outcomes.models.index(advice.reference)] - predicted[:, 0]
 
 
 def _length(prompts: pd.Series) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,8 +104,11 @@ def _shingles(text: str) -> NDArray[np.uint64]:
     words = re.findall(r"\w+", text.casefold())
     if len(words) < _FEWEST_WORDS:
         return np.empty(0, dtype=np.uint64)
-    spans = (" ".join(words[start : start + _SHINGLE_WORDS]) for start in range(len(words) - _SHINGLE_WORDS + 1))
-    return np.unique(np.array([zlib.crc32(span.encode()) & 0x7FFFFFFF for span in spans], dtype=np.uint64))
+    joined = " ".join(words).encode()
+    ends = list(accumulate(len(word) + 1 for word in joined.split(b" ")))  # one after each word and its blank
+    starts = [0, *ends]
+    spans = (joined[start : end - 1] for start, end in zip(starts, ends[_SHINGLE_WORDS - 1 :], strict=False))
+    return np.unique(np.array([zlib.crc32(span) & 0x7FFFFFFF for span in spans], dtype=np.uint64))
 
 
 def _canonical(task: Task, text: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from slm_orchestration.outcomes.imported.enrichment import add_costs, order_by_cost, tasks_table
+from slm_orchestration.outcomes.imported.enrichment import order_by_cost, priced_from_tokens, tasks_table
 from slm_orchestration.outcomes.imported.reader import ImportedError, ImportOptions, read_imported
 from slm_orchestration.outcomes.imported.rows import check_rows
 from slm_orchestration.tasks.suite import split_of
@@ -31,7 +31,7 @@ def test_costs_that_some_answers_lack_are_not_used_and_counted(tmp_path):
     frame.loc[frame.groupby("model").head(3).index, "cost_usd"] = None
     imported = read_imported(written(tmp_path, frame))
     assert imported.cost_unit == "calls"
-    assert f"costs not used: 6 of {len(frame)} answers have none" in imported.remarks
+    assert f"costs not used: 6 of {len(frame)} answers have none; unanswered=drop" in " ".join(imported.remarks)
 
 
 def test_costs_follow_from_tokens_where_prices_are_given(tmp_path):
@@ -72,7 +72,7 @@ def test_a_recorded_cost_is_kept_where_prices_would_give_another(tmp_path):
     table = _checked(rows(2, prompt_tokens=1_000_000, completion_tokens=0).assign(cost_usd=[5.0, None, 5.0, None]))
     prices = pd.DataFrame({"model": ["a", "b"], "usd_per_million_prompt_tokens": [1.0, 2.0]})
     path = written(tmp_path, prices.assign(usd_per_million_completion_tokens=0.0), "prices.csv")
-    priced, remarks = add_costs(table, path)
+    priced, remarks = priced_from_tokens(table, path)
     assert priced["cost_usd"].tolist() == [5.0, 1.0, 5.0, 1.0]
     assert remarks == [f"2 costs derived from tokens and {path}"]
 
@@ -81,8 +81,8 @@ def test_a_recorded_cost_is_kept_where_prices_would_give_another(tmp_path):
     ("change", "said"),
     [
         (lambda f: f.drop(columns="model"), "column 'model' is missing"),
-        (lambda f: pd.concat([f, f]), "one row per model"),
-        (lambda f: f.assign(usd_per_million_prompt_tokens=-1.0), "prices of 0 or more"),
+        (lambda f: pd.concat([f, f]), "names a model twice"),
+        (lambda f: f.assign(usd_per_million_prompt_tokens=-1.0), "must lie within 0 and infinity"),
         (lambda f: f[f["model"] == "a"], "has no price of 'b'"),
     ],
 )
@@ -91,7 +91,7 @@ def test_a_price_list_that_cannot_be_used_is_refused(tmp_path, change, said):
         {"model": ["a", "b"], "usd_per_million_prompt_tokens": 1.0, "usd_per_million_completion_tokens": 1.0}
     )
     with pytest.raises(ImportedError, match=said):
-        add_costs(_checked(rows(2)), written(tmp_path, change(prices), "prices.csv"))
+        priced_from_tokens(_checked(rows(2)), written(tmp_path, change(prices), "prices.csv"))
 
 
 def test_without_dollars_models_stand_as_asked_small_ones_first_and_calls_are_counted():

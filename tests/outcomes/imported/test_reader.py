@@ -53,7 +53,7 @@ def test_agreement_with_a_model_is_quality_and_is_called_a_proxy(tmp_path):
         ({"datasets": ("mmlu",)}, ["no 'mmlu'", "not given"]),
         ({"unanswered": "skip"}, ["refuse or drop"]),
         ({"quality": "agreement"}, ["agreement_with:<model>"]),
-        ({"quality": "agreement_with:c"}, ["is not a model of the file", "b, a"]),
+        ({"quality": "agreement_with:c"}, ["is not a model of the file", "a, b"]),
         ({"quality": "agreement_with:a"}, ["column output"]),
         ({"token_prices": Path("none.csv")}, ["none.csv", "no such file"]),
     ],

@@ -5,8 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from slm_orchestration.outcomes.imported.columns import COLUMNS
+from slm_orchestration.outcomes.imported.files import ImportedError, read_file
 from slm_orchestration.outcomes.imported.reader import ImportOptions, read_imported
-from slm_orchestration.outcomes.imported.rows import COLUMNS, ImportedError, check_rows, check_tasks, read_file
+from slm_orchestration.outcomes.imported.rows import check_rows, check_tasks
 from tests.outcomes.imported.by_hand import refusal, rows, written
 
 MINE = Path("my.csv")
@@ -40,14 +42,14 @@ def test_semicolons_decimal_commas_and_a_byte_order_mark_are_read(tmp_path):
     [
         (lambda f: f.drop(columns="model"), ["column 'model' is missing", "task_id, model, quality"]),
         (lambda f: f.pivot(index="task_id", columns="model", values="quality").reset_index(), ["models=[a,b]"]),
-        (lambda f: f.assign(signals="{'p_true': 1}"), ["row 1: signals must be JSON", "p_true"]),
-        (lambda f: f.assign(repeat=1), ["column repeat", "no row has it"]),
+        (lambda f: f.assign(signals="{'p_true': 1}"), ["row 1 (row 2 in a spreadsheet): signals must", "p_true"]),
+        (lambda f: pd.concat([f, f]).assign(repeat=1), ["row 121", "repeats the task, model and trial"]),
         (lambda f: f.rename(columns={"quality": "score"}), ["column 'quality' is missing", "The file has", "score"]),
         (lambda f: f.iloc[:0], ["holds no rows"]),
-        (lambda f: f.assign(quality=f["quality"] * 100), ["row 1:", "quality must lie within 0 and 1", "percentages"]),
+        (lambda f: f.assign(quality=f["quality"] * 100), ["row 1", "quality must lie within 0 and 1", "percentages"]),
         (
             lambda f: f.assign(quality=f["quality"].where(f.index != 6)),
-            ["row 7: quality is missing", "unanswered=drop"],
+            ["row 7", "quality is missing", "unanswered=drop"],
         ),
         (lambda f: f.assign(quality=f["quality"].astype(str).where(f.index != 6, "good")), ["row 7", "not a number"]),
         (lambda f: pd.concat([f, f.iloc[[4]]]), ["row 121", "repeats the task and model"]),
@@ -55,8 +57,8 @@ def test_semicolons_decimal_commas_and_a_byte_order_mark_are_read(tmp_path):
         (lambda f: f.assign(model=f["model"].replace("a", "guess")), ["is called 'guess'", "rename it"]),
         (lambda f: f[f["model"] == "a"], ["at least 2 models", "found a"]),
         (lambda f: f.assign(cost_usd=-1.0), ["row 1", "cost_usd must lie within 0"]),
-        (lambda f: f.assign(task_id=f["task_id"].where(f.index != 2, "")), ["row 3: task_id is missing"]),
-        (lambda f: f.assign(dataset=["x", "y"] * 60), ["row 2", "another dataset"]),
+        (lambda f: f.assign(task_id=f["task_id"].where(f.index != 2, "")), ["row 3", "task_id is missing"]),
+        (lambda f: f.assign(dataset=["x", "y"] * 60), ["models answered different tasks"]),
         (lambda f: f.iloc[:20], ["10 tasks in 10 groups", "at least 5 are needed"]),
         (lambda f: f.assign(split=["fit"] * 60 + ["evaluation"] * 60, group="g"), ["into 2 splits", "keep near"]),
     ],
@@ -80,7 +82,7 @@ def test_files_that_are_no_outcomes_are_refused_in_one_line(tmp_path):
     (tmp_path / "tabs.csv").write_text(rows().to_csv(index=False, sep="\t"))
     assert read_imported(tmp_path / "tabs.csv").models == ("a", "b")
     (tmp_path / "my.xlsx").write_bytes(b"")
-    assert ".csv, .csv.gz, .tsv, .parquet, .jsonl" in refusal(tmp_path / "my.xlsx")
+    assert ".csv, .tsv, .parquet, .jsonl" in refusal(tmp_path / "my.xlsx")
 
 
 def test_tasks_that_a_model_did_not_answer_are_dropped_only_on_request(tmp_path):
@@ -118,17 +120,12 @@ def test_checked_rows_have_exactly_the_columns_and_other_columns_are_named():
     assert set(checked["output"]) == {" yes "} and set(checked["dataset"]) == {"d"}
 
 
-def test_of_repeated_answers_the_first_is_read():
-    twice = pd.concat([rows(2, repeat=0), rows(2, repeat=1).assign(quality=0.0)])
-    assert check_rows(twice, MINE)[0]["quality"].tolist() == rows(2)["quality"].tolist()
-
-
 def test_signals_that_are_a_dictionary_become_json_and_splits_of_others_are_left_out():
     checked, remarks = check_rows(rows(1, split="train").assign(signals=[{"p_true": 0.5}, None]), MINE)
     assert checked["signals"].isna().tolist() == [False, True]
     assert checked["signals"][0] == '{"p_true": 0.5}'
     assert checked["split"].isna().all()
-    assert remarks == ["column split not used: it does not hold this project's splits"]
+    assert remarks[0].startswith("column split not used: it does not hold this project's splits but train; map them")
 
 
 def test_prompts_that_differ_between_models_are_counted():

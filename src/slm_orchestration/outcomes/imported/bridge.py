@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from slm_orchestration.outcomes.imported.enrichment import CALLS
+from slm_orchestration.outcomes.imported.files import ImportedError
 from slm_orchestration.outcomes.imported.reader import Imported
-from slm_orchestration.outcomes.imported.rows import ImportedError
 from slm_orchestration.tasks.guess import guess_quality
 from slm_orchestration.tasks.task import from_table
 

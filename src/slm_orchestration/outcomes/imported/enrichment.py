@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from slm_orchestration.outcomes.imported.rows import ImportedError
+from slm_orchestration.outcomes.imported.files import ImportedError, read_file
+from slm_orchestration.outcomes.imported.rows import numbers, refuse, texts
 from slm_orchestration.tasks.duplicates import group_texts
-from slm_orchestration.tasks.suite import split_of
+from slm_orchestration.tasks.suite import SHARES, split_of
 
 USD, CALLS = "usd", "calls"
 _PRICES = ["model", "usd_per_million_prompt_tokens", "usd_per_million_completion_tokens"]
 _MEASURES = {"cost_usd": "costs", "latency_s": "latencies"}
+_DROP = {"cost_usd": "; unanswered=drop leaves out tasks without them", "latency_s": ""}
 # A group of near duplicates that holds more than this share of the tasks, and more than so many, is a template with
 # numbers filled in, not one task.
 _TEMPLATE_SHARE, _TEMPLATE_TASKS = 0.02, 20
 
 
-def add_costs(rows: pd.DataFrame, token_prices: Path | None) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows with missing costs derived from tokens, if a price list is given, and remarks.
+def priced_from_tokens(rows: pd.DataFrame, token_prices: Path | None) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows with missing costs derived from tokens, if a price list is given, and a remark."""
+    if token_prices is None:
+        return rows, []
+    prices = _read_prices(token_prices, list(rows["model"].unique()))
+    prompt, completion = (prices[name].reindex(rows["model"]).to_numpy(float) / 1e6 for name in _PRICES[1:])
+    derived = rows["prompt_tokens"] * prompt + rows["completion_tokens"] * completion
+    filled = int((rows["cost_usd"].isna() & derived.notna()).sum())
+    rows = rows.assign(cost_usd=rows["cost_usd"].fillna(derived))
+    return rows, [f"{filled} costs derived from tokens and {token_prices}"]
+
+
+def add_costs(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows with costs and latencies that all answers have, null otherwise, and remarks.
 
     If some answers lack a cost (or latency), it is null for all: means over different tasks cannot be compared.
     """
     remarks = []
-    if token_prices is not None:
-        prices = _read_prices(token_prices, list(rows["model"].unique()))
-        prompt, completion = (prices[name].reindex(rows["model"]).to_numpy(float) / 1e6 for name in _PRICES[1:])
-        derived = rows["prompt_tokens"] * prompt + rows["completion_tokens"] * completion
-        filled = int((rows["cost_usd"].isna() & derived.notna()).sum())
-        rows = rows.assign(cost_usd=rows["cost_usd"].fillna(derived))
-        remarks.append(f"{filled} costs derived from tokens and {token_prices}")
     for name, plural in _MEASURES.items():
         known = rows.groupby("model", sort=False)[name].apply(lambda values: bool(values.notna().all()))
         if known.all():
@@ -41,10 +49,11 @@ def add_costs(rows: pd.DataFrame, token_prices: Path | None) -> tuple[pd.DataFra
             lacking = [str(model) for model, complete in known.items() if not complete]
             remarks.append(
                 f"{plural} not used: {len(lacking)} of {len(known)} models lack some, such as {lacking[0]!r}; "
-                "models=[...] chooses models that have them"
+                "models=[...] chooses models that have them" + _DROP[name]
             )
         elif rows[name].notna().any():
-            remarks.append(f"{plural} not used: {int(rows[name].isna().sum())} of {len(rows)} answers have none")
+            lacking_rows = int(rows[name].isna().sum())
+            remarks.append(f"{plural} not used: {lacking_rows} of {len(rows)} answers have none{_DROP[name]}")
         rows = rows.assign(**{name: np.nan})
     return rows, remarks
 
@@ -108,9 +117,12 @@ def tasks_table(rows: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]
                 "same prompt are kept in one split"
             )
     missing = int(first_rows["prompt"].isna().sum())
-    if missing:
+    if missing == len(first_rows):
+        remarks.append("no prompt")
+    elif missing:
         remarks.append(
-            f"{'no' if missing == len(first_rows) else f'{missing} of {len(first_rows)} tasks lack their'} prompt"
+            f"{missing} of {len(first_rows)} tasks lack their prompt, so that no router can read prompts; "
+            f"unanswered=drop leaves these tasks out"
         )
     tasks = pd.DataFrame(
         {
@@ -129,11 +141,15 @@ def tasks_table(rows: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]
 def _read_prices(path: Path, models: Sequence[str]) -> pd.DataFrame:
     if not path.exists():
         raise ImportedError(f"token_prices={path}: no such file; its columns are {', '.join(_PRICES)}")
-    prices = pd.read_csv(path)
-    if missing := [name for name in _PRICES if name not in prices]:
+    rows = read_file(path)
+    rows = rows.set_axis([str(name).strip().casefold() for name in rows], axis=1)
+    if missing := [name for name in _PRICES if name not in rows]:
         raise ImportedError(f"{path}: column {missing[0]!r} is missing; needed are {', '.join(_PRICES)}")
-    if prices["model"].duplicated().any() or not (prices[_PRICES[1:]] >= 0).all(axis=None):
-        raise ImportedError(f"{path}: needs one row per model, with prices of 0 or more")
+    prices = pd.DataFrame({"model": texts(rows["model"], "model")})
+    for name in _PRICES[1:]:
+        prices[name] = numbers(rows[name], name, path)
+        refuse(prices[name].isna(), path, f"{name} is missing; a model that costs nothing has the price 0")
+    refuse(prices["model"].duplicated(), path, "names a model twice, and one row per model is needed", prices["model"])
     if lacking := [name for name in models if name not in set(prices["model"])]:
         raise ImportedError(f"{path}: has no price of {lacking[0]!r}")
     return prices.set_index("model")
@@ -141,7 +157,7 @@ def _read_prices(path: Path, models: Sequence[str]) -> pd.DataFrame:
 
 def _groups(task_ids: Sequence[str], prompts: Sequence[str | None]) -> tuple[list[str], int]:
     """Return a group per task, and how many tasks follow templates."""
-    with_prompt = [index for index, prompt in enumerate(prompts) if prompt is not None]
+    with_prompt = [index for index, prompt in enumerate(prompts) if isinstance(prompt, str)]
     texts = [str(prompts[index]) for index in with_prompt]
     first = np.array(group_texts(texts), dtype=int)
     sizes = np.bincount(first, minlength=len(texts)) if len(texts) else np.zeros(0, dtype=int)
@@ -165,7 +181,19 @@ def _split(tasks: pd.DataFrame, path: Path, remarks: list[str]) -> tuple[pd.Data
                 f"{path}: column split puts the group of task {spread.idxmax()!r} into {spread.max()} splits; keep "
                 "near duplicates together, or leave the column out"
             )
-        return tasks, remarks
+        divided = [_one_of(str(split), str(group)) for split, group in zip(tasks["split"], tasks["group"], strict=True)]
+        return tasks.assign(split=divided), remarks
     if tasks["split"].notna().any():
         remarks.append("column split not used: some tasks have none")
     return tasks.assign(split=[split_of(str(group)) for group in tasks["group"]]), remarks
+
+
+def _one_of(splits: str, group: str) -> str:
+    """Return one of the splits that `splits` joins by "+", by a hash of the group, as likely as in every suite."""
+    among = splits.split("+")
+    if len(among) == 1:
+        return splits
+    draw = int.from_bytes(hashlib.sha256(f"divided|{group}".encode()).digest()[:8], "big") / 2**64
+    shares = [SHARES.get(name, 0.05) for name in among]
+    reached = np.cumsum(shares) / sum(shares)
+    return among[min(int(np.searchsorted(reached, draw, side="right")), len(among) - 1)]

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from slm_orchestration.outcomes.imported.rows import ImportedError, read_file
+from slm_orchestration.outcomes.imported.columns import meaning
+from slm_orchestration.outcomes.imported.files import ImportedError, read_file
 
 _MAX_JUDGE_SCORE = 10.0
+_SEPARATORS = "._|:/- "
 
 
 def routellm_folder(path: Path) -> Path | None:
@@ -72,13 +74,47 @@ def read_routerbench(rows: pd.DataFrame) -> pd.DataFrame:
 
 def is_wide(rows: pd.DataFrame, models: Sequence[str] | None) -> bool:
     """Return whether a table has a row per task and a column of quality for each of `models`."""
-    return bool(models) and "model" not in rows and set(models or ()) <= set(map(str, rows))
+    if not models or {"model"} & {meaning(str(name)) for name in rows}:
+        return False
+    return set(models) <= {model for model, what in _model_columns(rows, models).values() if what == "quality"}
 
 
 def read_wide(rows: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Return a table with a column of quality per model in long form; its other columns describe the task."""
-    about = rows.drop(columns=list(models))
-    return pd.concat([about.assign(model=model, quality=rows[model]) for model in models])
+    """Return a table with columns per model in long form; its other columns describe the task.
+
+    The column of a model's name, or of its name and one for quality, holds its quality; a model's name and that of
+    another column (gpt_cost, gpt.latency, output_gpt) holds that of the model. Rows without an id are named by their
+    number.
+    """
+    of_models = _model_columns(rows, models)
+    about = rows.drop(columns=list(of_models))
+    if not {"task_id"} & {meaning(str(name)) for name in about}:
+        about = about.assign(task_id=[f"row {row + 1}" for row in rows.index])
+    parts = []
+    for model in models:
+        own = {what: rows[name] for name, (owner, what) in of_models.items() if owner == model}
+        parts.append(about.assign(model=model, **own))
+    return pd.concat(parts)
+
+
+def _model_columns(rows: pd.DataFrame, models: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return, by the name of each column that belongs to a model, the model and the name of COLUMNS that it holds."""
+    found = {}
+    for name in map(str, rows):
+        for model in sorted(models, key=len, reverse=True):  # gpt_4_cost is of gpt_4, not of gpt
+            what = "quality" if name == model else _part(name, model)
+            if what is not None:
+                found[name] = (model, what)
+                break
+    return found
+
+
+def _part(name: str, model: str) -> str | None:
+    if name.startswith(model) and name[len(model)] in _SEPARATORS:
+        return meaning(name[len(model) + 1 :])
+    if name.endswith(model) and name[-len(model) - 1] in _SEPARATORS:
+        return meaning(name[: -len(model) - 1])
+    return None
 
 
 def _prompt(value: object) -> object:

@@ -7,19 +7,29 @@ the file has both.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
 from slm_orchestration import tables
-from slm_orchestration.outcomes.imported import layouts
-from slm_orchestration.outcomes.imported.enrichment import add_costs, order_by_cost, tasks_table
-from slm_orchestration.outcomes.imported.rows import ImportedError, answered_by_all, check_rows, check_tasks, read_file
+from slm_orchestration.outcomes.imported.columns import Naming
+from slm_orchestration.outcomes.imported.coverage import answered_by_all, with_costs, with_prompts
+from slm_orchestration.outcomes.imported.enrichment import (
+    USD,
+    add_costs,
+    order_by_cost,
+    priced_from_tokens,
+    tasks_table,
+)
+from slm_orchestration.outcomes.imported.files import ImportedError
+from slm_orchestration.outcomes.imported.keys import average_trials, check_repeats, unique_ids
+from slm_orchestration.outcomes.imported.parts import Part, parts_of
+from slm_orchestration.outcomes.imported.rows import check_cells, check_tasks, texts
 from slm_orchestration.statistics.strategy_matrix import GUESS
 
 RECORDED, AGREEMENT = "recorded", "agreement_with:"
-REFUSE, DROP = "refuse", "drop"
+REFUSE, DROP, AVERAGE = "refuse", "drop", "average"
 MIN_TASKS_PER_SPLIT = 5  # in each of fit, calibration and evaluation
 
 
@@ -27,9 +37,11 @@ MIN_TASKS_PER_SPLIT = 5  # in each of fit, calibration and evaluation
 class ImportOptions:
     """Which part of a file is used, and how it is read.
 
-    `models` and `datasets` None: all. `small` None: all models but the most expensive. `unanswered`: refuse or drop
-    tasks that some model did not answer. `quality`: recorded, or agreement_with:<model>, a proxy. `token_prices`: a CSV
-    of USD per million tokens, used where the file has tokens and no costs. `min_models`: fewer raise ImportedError.
+    `models` and `datasets` None: all. `small` None: all models but the most expensive. `unanswered`: refuse tasks that
+    some model did not answer, or drop these and tasks without a cost or prompt that others have. `repeats`: refuse or
+    average rows of one task and model that no column repeat tells apart. `quality`: recorded, or
+    agreement_with:<model>, a proxy. `token_prices`: a table of USD per million tokens, used where the file has tokens
+    and no costs. `naming`: which columns hold what. `min_models`: fewer raise ImportedError.
     """
 
     models: tuple[str, ...] | None = None
@@ -39,6 +51,8 @@ class ImportOptions:
     quality: str = RECORDED
     token_prices: Path | None = None
     min_models: int = 2
+    repeats: str = REFUSE
+    naming: Naming = field(default_factory=Naming)
 
 
 @dataclass(frozen=True)
@@ -64,21 +78,24 @@ def read_imported(path: Path, options: ImportOptions | None = None) -> Imported:
     """
     options = options or ImportOptions()
     rows, remarks = read_rows(path, options)
-    rows = _selected(rows, path, options)
-    remarks += check_tasks(rows, path)
-    rows = rows.sort_values(["task_id", "model"], ignore_index=True)  # so that the order of a file's rows has no effect
     models = list(rows["model"].unique())
     if len(models) < options.min_models:
         raise ImportedError(f"{path}: routing needs at least {options.min_models} models, found {', '.join(models)}")
     if GUESS in models:
         raise ImportedError(f"{path}: a model is called {GUESS!r}, the name of the answer without a model; rename it")
-    rows, dropped = answered_by_all(rows, models, path, drop=_drop_unanswered(options))
+    drop = _drop_unanswered(options)
+    rows, dropped = answered_by_all(rows, models, path, drop=drop)
+    rows, pricing = priced_from_tokens(rows, options.token_prices)
+    if drop:
+        for keep in (with_costs, with_prompts):
+            rows, said = keep(rows)
+            dropped += said
     tasks, derived = tasks_table(rows, path)
     _check_splits(tasks, path)
     if options.quality != RECORDED:
         proxy = f"quality is agreement with {options.quality.removeprefix(AGREEMENT)}, a proxy"
         remarks.append(f"{proxy}: that model counts as always right, and a better answer than its own as wrong")
-    rows, pricing = add_costs(rows, options.token_prices)
+    rows, measured = add_costs(rows)
     models, small, cost_unit, ordering = order_by_cost(rows, tasks, options.models, options.small)
     return Imported(
         tasks=tasks,
@@ -86,26 +103,31 @@ def read_imported(path: Path, options: ImportOptions | None = None) -> Imported:
         models=tuple(models),
         small=tuple(small),
         cost_unit=cost_unit,
-        remarks=tuple([*remarks, *dropped, *derived, *pricing, *ordering]),
+        remarks=tuple([*remarks, *dropped, *derived, *pricing, *measured, *ordering]),
     )
 
 
 def read_new_tasks(path: Path, known: Imported, options: ImportOptions) -> Imported:
-    """Return further tasks for the pool of `known`, with outcomes, or none if the file has only prompts.
+    """Return further tasks for the pool of `known`, read as its own were, with outcomes, or none without quality.
 
-    Raises ImportedError if it has neither prompts nor outcomes, or lacks a model of the pool.
+    Raises ImportedError if the file has neither prompts nor outcomes, or lacks a model of the pool.
     """
-    if path.is_file() and not _has_outcomes(columns := set(map(str, read_file(path))), options):
-        if "task_id" not in columns or not columns & {"prompt", "question"}:
+    parts, _ = parts_of(path, options.naming, options.models)
+    columns = {str(name) for part in parts for name in part.rows}
+    if "quality" not in columns and options.quality == RECORDED:
+        if not {"task_id", "prompt"} <= columns:
             raise ImportedError(f"{path}: new data needs task_id and prompt, or task_id, model and quality")
-        asked = read_file(path).drop_duplicates("task_id")
-        rows, _ = check_rows(asked.assign(model="none", quality=0.0), path)
-        return replace(known, tasks=tasks_table(rows, path)[0], outcomes=known.outcomes.iloc[:0], remarks=())
-    rows, _ = read_rows(path, options)
+        asked = pd.concat([check_cells(part.rows, part.path, ("task_id", "prompt")) for part in parts])
+        tasks, _ = tasks_table(unique_ids(asked)[0], path)
+        return replace(known, tasks=tasks, outcomes=known.outcomes.iloc[:0], remarks=())
+    rows, _ = read_rows(path, replace(options, models=None))
     if missing := [name for name in known.models if name not in set(rows["model"])]:
         raise ImportedError(f"{path}: has no outcomes of {missing[0]!r}, a model of the pool")
     rows = rows[rows["model"].isin(known.models)].reset_index(drop=True)
     rows, remarks = answered_by_all(rows, known.models, path, drop=options.unanswered == DROP)
+    rows, _ = add_costs(priced_from_tokens(rows, options.token_prices)[0])
+    if known.cost_unit == USD and rows["cost_usd"].isna().any():
+        raise ImportedError(f"{path}: some answers have no cost, and the known outcomes have")
     tasks, _ = tasks_table(rows, path)
     return replace(known, tasks=tasks, outcomes=as_outcomes(rows, tasks), remarks=tuple(remarks))
 
@@ -124,26 +146,31 @@ def without_pilot(imported: Imported) -> Imported:
 
 
 def read_rows(path: Path, options: ImportOptions) -> tuple[pd.DataFrame, list[str]]:
-    """Return the checked rows of a file, a folder or a clone of RouteLLM, and remarks. Raises ImportedError."""
-    if not path.exists():
-        raise ImportedError(f"{path}: no such file or folder")
-    if path.is_file():
-        return _cleaned(read_file(path), path, options)
-    if evals := layouts.routellm_folder(path):
-        raw, remarks = layouts.read_routellm(evals)
-        rows, _ = _cleaned(raw, evals, options)
-        return rows, remarks
-    files = sorted(file for kind in ("*.parquet", "*.csv", "*.csv.gz", "*.tsv", "*.jsonl") for file in path.glob(kind))
-    if not files:
-        raise ImportedError(
-            f"{path}: holds neither RouteLLM's evaluation files nor .parquet, .csv, .tsv or .jsonl files"
-        )
-    parts = [_cleaned(read_file(file), file, options) for file in files]
-    rows = pd.concat([part for part, _ in parts], ignore_index=True)
-    if (repeated := rows.duplicated(["task_id", "model"])).any():
+    """Return one checked row per task and model, sorted by both, and remarks.
+
+    A task has one id and one prompt in all its rows. Raises ImportedError with file, row and reason.
+    """
+    parts, remarks = parts_of(path, options.naming, options.models)
+    parts = _graded(parts, options)
+    for part in parts:
+        part.check_columns()
+    parts = _selected(parts, path, options)
+    checked = [check_cells(part.rows, part.path) for part in parts]
+    for part, rows in zip(parts, checked, strict=True):
+        check_repeats(rows, part.path, average=_average_repeats(options))
+    rows = checked[0] if len(checked) == 1 else pd.concat(checked, ignore_index=True)
+    if not _average_repeats(options) and (repeated := rows.duplicated(["dataset", "task_id", "model", "repeat"])).any():
         twice = rows[repeated].iloc[0]
         raise ImportedError(f"{path}: two of its files answer task {twice['task_id']!r} with {twice['model']!r}")
-    return rows, sorted({remark for _, remarks in parts for remark in remarks})
+    rows, averaged = average_trials(rows)
+    rows, renamed = unique_ids(rows)
+    reworded = check_tasks(rows, parts[0].path if len(parts) == 1 else path)
+    # Sorted, so that the order of a file's rows has no effect.
+    rows = rows.drop(columns="repeat").sort_values(["task_id", "model"], ignore_index=True)
+    rows = rows.assign(prompt=rows.groupby("task_id", sort=False)["prompt"].transform("first"))
+    if options.quality != RECORDED:
+        rows = rows.assign(quality=_agreement(rows, path, options.quality.removeprefix(AGREEMENT)))
+    return rows, [*remarks, *averaged, *renamed, *reworded]
 
 
 def as_outcomes(rows: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
@@ -165,17 +192,32 @@ def as_outcomes(rows: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
     return tables.conform(frame, tables.OUTCOMES)
 
 
-def _cleaned(raw: pd.DataFrame, path: Path, options: ImportOptions) -> tuple[pd.DataFrame, list[str]]:
-    if layouts.is_routerbench(raw):
-        raw = layouts.read_routerbench(raw)
-    elif layouts.is_wide(raw, options.models):
-        raw = layouts.read_wide(raw, options.models or ())
+def _selected(parts: list[Part], path: Path, options: ImportOptions) -> list[Part]:
+    """Return the rows of the selected models and datasets, before their other cells are checked."""
+    for name, wanted in (("model", options.models), ("dataset", options.datasets)):
+        if wanted is None:
+            continue
+        if len(set(wanted)) < len(wanted):
+            raise ImportedError(f"{name}s=[{', '.join(wanted)}] names one twice")
+        cells = [texts(part.rows[name], name) if name in part.rows else pd.Series(dtype=object) for part in parts]
+        known = list(dict.fromkeys(value for column in cells for value in column.dropna()))
+        if unknown := [value for value in wanted if value not in known]:
+            raise ImportedError(f"{path}: {name}s has no {unknown[0]!r}; they are {_listed(known) or 'not given'}")
+        parts = [
+            replace(part, rows=part.rows[column.isin(wanted).to_numpy()])
+            for part, column in zip(parts, cells, strict=True)
+            if name in part.rows
+        ]
+    return [part for part in parts if len(part.rows)]
+
+
+def _graded(parts: list[Part], options: ImportOptions) -> list[Part]:
+    """Return the parts with a quality of 0 where agreement with a model will take its place."""
     if options.quality == RECORDED:
-        return check_rows(raw, path)
+        return parts
     if not options.quality.startswith(AGREEMENT):
         raise ImportedError(f"quality={options.quality}: allowed is {RECORDED} or {AGREEMENT}<model>")
-    rows, remarks = check_rows(raw.assign(quality=0.0), path)
-    return rows.assign(quality=_agreement(rows, path, options.quality.removeprefix(AGREEMENT))), remarks
+    return [replace(part, rows=part.rows.assign(quality=0.0)) for part in parts]
 
 
 def _agreement(rows: pd.DataFrame, path: Path, model: str) -> pd.Series:
@@ -190,26 +232,19 @@ def _agreement(rows: pd.DataFrame, path: Path, model: str) -> pd.Series:
     lacking = ~rows["task_id"].isin(reference.index)
     if lacking.any():
         raise ImportedError(f"{path}: {model!r} did not answer task {rows.loc[lacking, 'task_id'].iloc[0]!r}")
-    return (answers.to_numpy() == reference.reindex(rows["task_id"]).to_numpy()).astype(float)
-
-
-def _selected(rows: pd.DataFrame, path: Path, options: ImportOptions) -> pd.DataFrame:
-    for name, wanted in (("model", options.models), ("dataset", options.datasets)):
-        if wanted is None:
-            continue
-        known = list(rows[name].dropna().unique())
-        if unknown := [value for value in wanted if value not in known]:
-            raise ImportedError(f"{path}: {name}s has no {unknown[0]!r}; they are {_listed(known) or 'not given'}")
-        if len(set(wanted)) < len(wanted):
-            raise ImportedError(f"{name}s=[{', '.join(wanted)}] names one twice")
-        rows = rows[rows[name].isin(wanted)]
-    return rows.reset_index(drop=True)
+    return pd.Series(answers.to_numpy() == reference.reindex(rows["task_id"]).to_numpy(), rows.index).astype(float)
 
 
 def _drop_unanswered(options: ImportOptions) -> bool:
     if options.unanswered not in (REFUSE, DROP):
         raise ImportedError(f"unanswered={options.unanswered}: allowed is {REFUSE} or {DROP}")
     return options.unanswered == DROP
+
+
+def _average_repeats(options: ImportOptions) -> bool:
+    if options.repeats not in (REFUSE, AVERAGE):
+        raise ImportedError(f"repeats={options.repeats}: allowed is {REFUSE} or {AVERAGE}")
+    return options.repeats == AVERAGE
 
 
 def _check_splits(tasks: pd.DataFrame, path: Path) -> None:
@@ -225,8 +260,3 @@ def _check_splits(tasks: pd.DataFrame, path: Path) -> None:
 def _listed(names: Iterable[object]) -> str:
     shown = [str(name) for name in names]
     return ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "")
-
-
-def _has_outcomes(columns: set[str], options: ImportOptions) -> bool:
-    graded = "quality" in columns or options.quality != RECORDED
-    return ("model" in columns and graded) or "sample_id" in columns

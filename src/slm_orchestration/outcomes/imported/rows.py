@@ -1,212 +1,165 @@
-"""Rows of imported outcomes, one per task and model: read from a file and checked.
+"""Rows of imported outcomes, one per task, model and trial: each cell checked, and null where the file has none.
 
-Errors name the file, the row (row 1 follows the header) and the reason. Until they are checked, rows are indexed by
-their position in the file.
+Errors name the file, the row and the reason. Until they are checked, rows are indexed by their position in the file.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
-from collections.abc import Sequence
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from slm_orchestration.tasks.task import SPLITS
+from slm_orchestration.outcomes.imported.columns import (
+    COLUMNS,
+    REQUIRED,
+    SHARES,
+    TASK_COLUMNS,
+    TEXTS,
+    Naming,
+    check_named,
+    named,
+)
+from slm_orchestration.outcomes.imported.files import ImportedError, place
 
-REQUIRED = ("task_id", "model", "quality")
-TASK_COLUMNS = ("dataset", "domain", "group", "split", "prompt")
-TEXTS = ("task_id", "model", *TASK_COLUMNS, "output", "signals", "finish_reason")
-SHARES = ("quality", "confidence", "guess_quality")
-AMOUNTS = ("prompt_tokens", "completion_tokens", "cost_usd", "latency_s")
-COLUMNS = (*TEXTS, *SHARES, *AMOUNTS)
 _VERBATIM = ("prompt", "output", "signals")  # other texts are stripped of white space
-_ALIASES = {"answer": "output", "response": "output", "question": "prompt", "correct": "quality"}
 _TRUE_FALSE = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 _NULLS = ("nan", "null", "none", "na", "<na>")
+_TOKENS, _MOST_TOKENS = ("prompt_tokens", "completion_tokens"), 1e9
 _GRADED = "quality is graded from 0 to 1, or true and false: divide percentages by 100"
 _FAILED = "grade a wrong answer 0; for a call that failed, leave the row out and set unanswered=drop"
-_READABLE = ".csv, .csv.gz, .tsv, .parquet, .jsonl"
 
 
-class ImportedError(ValueError):
-    """Recorded outcomes that cannot be used; the message names the file, the row and what to do."""
+def check_rows(rows: pd.DataFrame, path: Path, naming: Naming | None = None) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of a file with exactly COLUMNS, null where it has no value, and remarks on what is not used.
 
-
-def read_file(path: Path) -> pd.DataFrame:
-    """Return the rows of a file unchecked, as text where the format has no types. Raises ImportedError."""
-    name = path.name.lower()
-    try:
-        if name.endswith(".parquet"):
-            return pq.read_table(path).to_pandas()
-        if name.endswith((".csv", ".csv.gz", ".tsv")):
-            return _separated(path, "\t" if name.endswith(".tsv") else ",")
-        if name.endswith(".jsonl"):
-            return pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
-    except pd.errors.EmptyDataError as error:
-        raise ImportedError(f"{path}: is empty") from error
-    except UnicodeDecodeError as error:
-        raise ImportedError(
-            f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
-        ) from error
-    except (pa.ArrowInvalid, pd.errors.ParserError, ValueError) as error:
-        raise ImportedError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
-    if name.endswith((".pkl", ".pickle")):
-        raise ImportedError(
-            f"{path}: opening a pickle runs code from it; if you trust it, convert it: "
-            "pandas.read_pickle(...).to_parquet(...)"
-        )
-    raise ImportedError(f"{path}: unknown kind of file; readable are {_READABLE}, and a folder of them")
-
-
-def _separated(path: Path, separator: str) -> pd.DataFrame:
-    first = pd.read_csv(path, sep=separator, nrows=0, encoding="utf-8-sig").columns
-    semicolons = len(first) == 1 and ";" in first[0]
-    separator = "\t" if len(first) == 1 and "\t" in first[0] else separator
-    # Read as text, so that the id 007 stays 007 and a model may be called NA.
-    rows = pd.read_csv(
-        path, sep=";" if semicolons else separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-    )
-    if semicolons:  # then a comma may be the decimal separator
-        measured = [name for name in rows if name in (*SHARES, *AMOUNTS)]
-        rows[measured] = rows[measured].apply(lambda column: column.str.replace(",", "."))
-    return rows
-
-
-def check_rows(rows: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows with exactly COLUMNS, null where the file has no value, and remarks on what is not used.
-
-    Raises ImportedError on a missing column, an empty file, a value of the wrong type or out of its range, and on two
-    rows of one task and model.
+    Raises ImportedError on a missing column, an empty file, and a value of the wrong type or out of its range.
     """
-    rows, remarks = _named(rows, path)
     if rows.empty:
         raise ImportedError(f"{path}: holds no rows")
+    found, remarks = named(rows, path, naming)
+    check_named(found, rows, path)
+    return check_cells(found, path), remarks
+
+
+def check_cells(rows: pd.DataFrame, path: Path, needed: tuple[str, ...] = REQUIRED) -> pd.DataFrame:
+    """Return named rows with exactly COLUMNS; `needed` may hold no nulls. Raises ImportedError with file and row."""
     cleaned = pd.DataFrame(index=rows.index)
     for name in COLUMNS:
-        values = rows[name] if name in rows else pd.Series(None, rows.index, dtype=object)
-        cleaned[name] = _texts(values, name) if name in TEXTS else _numbers(values, name, path)
-    for name in REQUIRED:
-        _refuse(cleaned[name].isna(), path, f"{name} is missing" + (f"; {_FAILED}" if name == "quality" else ""))
-    wrong = ~cleaned["signals"].map(_is_signals).astype(bool)
-    _refuse(wrong, path, "signals must be JSON, names with numbers", cleaned["signals"])
-    repeated = cleaned.duplicated(["task_id", "model"])
-    _refuse(repeated, path, "repeats the task and model of an earlier row; keep one, or number them in a column repeat")
-    return cleaned.reset_index(drop=True), remarks
+        if name not in rows:
+            empty, kind = (None, object) if name in TEXTS else (np.nan, float)
+            cleaned[name] = pd.Series(empty, rows.index, dtype=kind)
+        else:
+            cleaned[name] = texts(rows[name], name) if name in TEXTS else numbers(rows[name], name, path)
+    for name in needed:
+        refuse(cleaned[name].isna(), path, f"{name} is missing" + (f"; {_FAILED}" if name == "quality" else ""))
+    wrong = cleaned["signals"].map(_is_signals, na_action="ignore") == False  # noqa: E712 (a missing cell is not wrong)
+    refuse(wrong, path, "signals must be JSON, names with numbers", cleaned["signals"])
+    return cleaned
 
 
 def check_tasks(rows: pd.DataFrame, path: Path) -> list[str]:
     """Return a remark on tasks whose prompt differs between models; the first prompt is used.
 
-    Raises ImportedError if two rows of one task differ in dataset, domain, group, split or guess_quality.
+    Raises ImportedError if two rows of one task differ in domain, group, split or guess_quality.
     """
     first = rows.drop_duplicates("task_id").set_index("task_id")
     reworded = 0
+    place_of_first = first.index.get_indexer(pd.Index(rows["task_id"]))
     for name in (*TASK_COLUMNS, "guess_quality"):
-        expected = first[name].reindex(rows["task_id"]).to_numpy()
-        differs = (rows[name].to_numpy() != expected) & ~(rows[name].isna().to_numpy() & pd.isna(expected))
-        if name == "prompt":
-            reworded = int(rows.loc[differs, "task_id"].nunique())
+        if rows[name].isna().all():
             continue
-        _refuse(pd.Series(differs, rows.index), path, f"gives another {name} than an earlier row of the same task")
+        expected = first[name].to_numpy()[place_of_first]
+        known = ~(rows[name].isna().to_numpy() | pd.isna(expected))
+        if name == "prompt":  # a prompt that some rows lack is that of the others
+            reworded = int(rows.loc[(rows[name].to_numpy() != expected) & known, "task_id"].nunique())
+            continue
+        differs = (rows[name].to_numpy() != expected) & ~(rows[name].isna().to_numpy() & pd.isna(expected))
+        refuse(pd.Series(differs, rows.index), path, f"gives another {name} than an earlier row of the same task")
     return [f"{reworded} tasks have prompts that differ between models: routers read the first"] if reworded else []
 
 
-def answered_by_all(
-    rows: pd.DataFrame, models: Sequence[str], path: Path, *, drop: bool
-) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows of tasks that every model answered, and remarks. Raises ImportedError if `drop` is False and
-    some task lacks an answer."""
-    answered = rows.groupby("task_id", sort=False)["model"].transform("size") == len(models)
-    if answered.all():
-        return rows, []
-    kept, tasks = rows.loc[answered, "task_id"].nunique(), rows["task_id"].nunique()
-    counts = rows.groupby("model")["task_id"].nunique()
-    fewest = str(counts.idxmin())
-    lacking = sorted(set(rows["task_id"]) - set(rows.loc[rows["model"] == fewest, "task_id"]))
-    missing = f"{fewest!r} has no row for {len(lacking)} of {tasks} tasks, first {lacking[0]!r}"
-    if not drop:
-        raise ImportedError(
-            f"{path}: models answered different tasks: {missing}; add the rows, choose models=[...], or set "
-            f"unanswered=drop to use only the {kept} tasks that all {len(models)} models answered"
-        )
-    if not kept:
-        raise ImportedError(f"{path}: no task was answered by all {len(models)} models; choose models=[...]")
-    return rows[answered], [f"{tasks - kept} of {tasks} tasks dropped, as not every model answered them ({missing})"]
+def texts(values: pd.Series, name: str) -> pd.Series:
+    """Return cells as text, null where there is none."""
+    cells = values.astype(object)
+    known: dict[object, str | None] = {}  # equal cells become one text
+    return cells.map(lambda cell: _text(cell, name, known)).astype(object)
 
 
-def _named(rows: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
-    rows = rows.set_axis([str(name).strip() for name in rows], axis=1)
-    present, known = set(rows), {*COLUMNS, *_ALIASES, "repeat"}
-    rows = rows.set_axis([low if (low := str(name).lower()) in known - present else name for name in rows], axis=1)
-    rows = rows.rename(columns={old: new for old, new in _ALIASES.items() if old in rows and new not in rows})
-    foreign = "split" in rows and not rows["split"].dropna().isin(SPLITS).all()
-    remarks = ["column split not used: it does not hold this project's splits"] if foreign else []
-    rows = rows.drop(columns="split") if foreign else rows
-    if rows.columns.duplicated().any():
-        raise ImportedError(f"{path}: column {rows.columns[rows.columns.duplicated()][0]!r} occurs twice")
-    if missing := [name for name in REQUIRED if name not in rows]:
-        raise ImportedError(
-            f"{path}: column {missing[0]!r} is missing; needed are {', '.join(REQUIRED)}, a row per task and model. "
-            f"The file has {', '.join(map(str, rows.columns[:12])) or 'no columns'}{_wide_hint(rows)}"
-        )
-    if "repeat" in rows:
-        rows = rows[pd.to_numeric(rows["repeat"], errors="coerce") == 0]
-        if rows.empty:
-            raise ImportedError(
-                f"{path}: column repeat numbers answers from 0, and only repeat 0 is read: no row has it"
-            )
-    unused = [str(name) for name in rows if name not in (*COLUMNS, "repeat")]
-    return rows, [*remarks, f"columns not used: {', '.join(unused)}"] if unused else remarks
-
-
-def _wide_hint(rows: pd.DataFrame) -> str:
-    if "task_id" in rows and not {"model", "quality"} & set(rows):
-        return "; if each model has a column of its own with its quality, name them: models=[a,b]"
-    return ""
-
-
-def _texts(values: pd.Series, name: str) -> pd.Series:
-    text = values.astype(object).where(values.notna(), None)
-    text = text.map(
-        lambda value: value if value is None else json.dumps(value) if isinstance(value, dict) else str(value)
-    )
-    if name not in _VERBATIM:
-        text = text.str.strip()
-    return text.where(text != "", None)
-
-
-def _is_signals(value: object) -> bool:
-    try:
-        signals = json.loads(value) if isinstance(value, str) else {}
-    except json.JSONDecodeError:
-        return False
-    return isinstance(signals, dict) and all(isinstance(number, int | float) for number in signals.values())
-
-
-def _numbers(values: pd.Series, name: str, path: Path) -> pd.Series:
-    if values.dtype == bool or pd.api.types.is_bool_dtype(values):
-        return values.astype(float)
-    present = values.notna() & (values.astype(str).str.strip() != "")
-    words = values.astype(str).str.strip().str.lower().map(_TRUE_FALSE)
-    numbers = pd.to_numeric(values.where(present), errors="coerce").astype(float)
-    numbers = numbers.where(numbers.notna(), words)
-    is_null = values.astype(str).str.strip().str.lower().isin(_NULLS)
+def numbers(values: pd.Series, name: str, path: Path) -> pd.Series:
+    """Return cells as numbers, nan where there is none. Raises ImportedError on what is no such number."""
+    if pd.api.types.is_timedelta64_dtype(values) and name == "latency_s":
+        values = values.dt.total_seconds()
     hint = f"; {_GRADED}" if name == "quality" else ""
-    _refuse(present & numbers.isna() & ~is_null, path, f"{name} is not a number{hint}", values)
-    high = 1.0 if name in SHARES else np.inf
-    outside = numbers.notna() & ~((numbers >= 0) & (numbers <= high) & np.isfinite(numbers))
-    _refuse(outside, path, f"{name} must lie within 0 and {'1' if high == 1 else 'infinity'}{hint}", values)
-    return numbers
+    if pd.api.types.is_numeric_dtype(values) and (name in SHARES or not pd.api.types.is_bool_dtype(values)):
+        found = values.astype(float)
+    else:
+        in_words = values.astype(object).where(values.notna(), None).map(_word)
+        is_null = in_words.isin(("", *_NULLS))
+        found = pd.to_numeric(in_words.mask(is_null), errors="coerce").astype(float)
+        found = found.fillna(in_words.map(_TRUE_FALSE)) if name in SHARES else found
+        refuse(found.isna() & ~is_null, path, f"{name} is not a number{hint}", values)
+    high = 1.0 if name in SHARES else _MOST_TOKENS if name in _TOKENS else np.inf
+    outside = found.notna() & ~((found >= 0) & (found <= high) & np.isfinite(found))
+    refuse(outside, path, f"{name} must lie within 0 and {'infinity' if np.isinf(high) else f'{high:g}'}{hint}", values)
+    return found
 
 
-def _refuse(wrong: pd.Series, path: Path, reason: str, values: pd.Series | None = None) -> None:
+def refuse(wrong: pd.Series, path: Path, reason: str, values: pd.Series | None = None) -> None:
+    """Raise ImportedError with file, row and value of the first row that is `wrong`, if any is."""
     if not wrong.any():
         return
-    place = int(np.flatnonzero(wrong.to_numpy())[0])
-    found = "" if values is None else f" ({values.iloc[place]!r})"
+    first = int(np.flatnonzero(wrong.to_numpy())[0])
+    found = "" if values is None else f" ({str(values.iloc[first])[:60]!r})"
     more = f"; {int(wrong.sum()) - 1} more rows have the same fault" if wrong.sum() > 1 else ""
-    raise ImportedError(f"{path}, row {wrong.index[place] + 1}: {reason}{found}{more}")
+    raise ImportedError(f"{place(path, int(wrong.index[first]))}: {reason}{found}{more}")
+
+
+def _text(cell: object, name: str, known: dict[object, str | None]) -> str | None:
+    if isinstance(cell, str):
+        text = cell
+    elif cell is None or (isinstance(cell, float) and math.isnan(cell)) or cell is pd.NaT or cell is pd.NA:
+        return None
+    elif isinstance(cell, dict | list):
+        text = _messages(cell) if name == "prompt" else json.dumps(cell)
+    elif isinstance(cell, float) and cell.is_integer():  # a column of whole numbers of which some are missing
+        text = str(int(cell))
+    else:
+        text = str(cell)
+    if text not in known:
+        known[text] = (text if name in _VERBATIM else text.strip()) or None
+    return known[text]
+
+
+def _messages(cell: object) -> str:
+    """Return a prompt that is a list: of one text, or of chat messages, whose contents follow each other."""
+    parts = cell if isinstance(cell, list) else [cell]
+    texts = [part for part in parts if isinstance(part, str)]
+    if len(texts) == len(parts):
+        return "\n\n".join(texts)
+    contents = [part.get("content") if isinstance(part, dict) else None for part in parts]
+    known = [content for content in contents if isinstance(content, str)]
+    return "\n\n".join(known) if len(known) == len(parts) else json.dumps(cell)
+
+
+def _is_signals(value: str) -> bool:
+    try:
+        signals = json.loads(value)
+    except (json.JSONDecodeError, RecursionError):
+        return False
+    return isinstance(signals, dict) and all(
+        isinstance(number, int | float) and math.isfinite(number) for number in signals.values()
+    )
+
+
+def _word(cell: object) -> str:
+    if isinstance(cell, str):
+        return cell.strip().lower()
+    if isinstance(cell, bool | np.bool_):
+        return str(bool(cell)).lower()
+    if cell is None or isinstance(cell, datetime.date | datetime.time | datetime.timedelta | list | dict):
+        return "" if cell is None else "not a number"
+    return str(cell)
