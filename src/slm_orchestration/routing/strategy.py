@@ -115,7 +115,7 @@ def declared(strategy: Strategy) -> frozenset[str]:
     """Return what the strategy's class declares that it reads beyond the request; of a router with a rule, nothing."""
     if type(strategy) is RoutedStrategy:
         return frozenset()
-    reads = getattr(type(strategy), "reads", frozenset())
+    reads: object = getattr(type(strategy), "reads", frozenset())
     if not isinstance(reads, frozenset):
         raise ValueError(f"{type(strategy).__name__}: its class must declare `reads` as a frozenset")
     return reads

@@ -89,8 +89,9 @@ def corrected_levels(rows: pd.DataFrame, *, level: float) -> pd.Series:
     for p in _families(rows, overall=True):
         alpha[p.index] *= holm_share(p.to_numpy(), alpha[p.index].to_numpy())
     for p in _families(rows, overall=False):
-        rejected = stats.false_discovery_control(p, method="bh") <= alpha[p.index]
-        alpha[p.index] *= np.minimum(rejected.sum() + ~rejected, p.size) / p.size
+        rejected = stats.false_discovery_control(p, method="bh") <= alpha[p.index].to_numpy()
+        reached = np.where(rejected, np.count_nonzero(rejected), np.count_nonzero(rejected) + 1)
+        alpha[p.index] *= np.minimum(reached, p.size) / p.size
     return alpha
 
 

@@ -155,7 +155,7 @@ class FittedBandit:
         """
         products, target = arms
         dimensions = points.shape[-1]
-        kept = self.settings.memory ** points.shape[1]
+        kept: float = self.settings.memory ** points.shape[1]
         products *= kept
         products += (1 - kept) * self.router.ridge * np.eye(dimensions)
         target *= kept
