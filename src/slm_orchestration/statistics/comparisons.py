@@ -91,7 +91,7 @@ def corrected_levels(rows: pd.DataFrame, *, level: float) -> pd.Series:
     for p in _families(rows, overall=False):
         rejected = stats.false_discovery_control(p, method="bh") <= alpha[p.index].to_numpy()
         reached = np.where(rejected, np.count_nonzero(rejected), np.count_nonzero(rejected) + 1)
-        alpha[p.index] *= np.minimum(reached, p.size) / p.size
+        alpha[p.index] *= np.minimum(reached, len(p)) / len(p)
     return alpha
 
 
