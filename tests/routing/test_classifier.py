@@ -7,6 +7,7 @@ from slm_orchestration.routing.outcome_matrix import NotRecorded
 from slm_orchestration.routing.predictors import Forest, PerModel
 from slm_orchestration.routing.quality_model import LogisticQuality
 from slm_orchestration.routing.replay import Overhead, replay
+from slm_orchestration.routing.strategy import PRIVILEGES, declared, shown
 from tests.routing.routers.by_hand import IS_HARD, QUESTIONS
 from tests.routing.tables_by_hand import matrix
 
@@ -41,6 +42,16 @@ def test_it_reads_the_references_of_fit_tasks_only():
     before = classifier().fit(fit, evaluation).answers(evaluation)
     evaluation.tasks["reference"] = "B"
     assert classifier().fit(fit, evaluation).answers(evaluation).equals(before)
+
+
+def test_it_chooses_without_seeing_the_references_of_the_tasks_that_it_answers():
+    table = outcomes()
+    strategy = classifier()
+    fitted = strategy.fit(table, table)
+    hidden = shown(fitted, declared(strategy), table)
+    assert "reference" not in hidden.tasks and not declared(strategy) & PRIVILEGES
+    answered = fitted.choose(hidden, np.array([0.5]))["classifier"].own_answers
+    assert answered[: COUNT - 2].tolist() == fitted.answers(table)[: COUNT - 2].tolist()
 
 
 def test_without_choices_and_references_it_says_so():

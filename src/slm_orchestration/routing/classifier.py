@@ -34,7 +34,7 @@ class Classifier:
 
     vectors: Vectors
     predictors: Mapping[str, Predictor]
-    reads: ClassVar[frozenset[str]] = frozenset({"prompt", "reference", "guess"})
+    reads: ClassVar[frozenset[str]] = frozenset({"prompt", "choices", "guess"})
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedClassifier:
         """Learn from the references of fit tasks. Raises NotRecorded where no choices and references are known."""
@@ -57,7 +57,7 @@ class FittedClassifier:
 
     def answers(self, outcomes: OutcomeMatrix) -> pd.Series:
         """Return the label chosen for each choice task, by its row."""
-        tasks = _choice_tasks(outcomes)
+        tasks = outcomes.tasks[outcomes.tasks["choices"].notna()]
         points = self.vectors.transform(outcomes.prompts[tasks.index])
         likely = on_grid(np.mean([part.predict(points) for part in self.fitted], axis=0))
         known = {label: place for place, label in enumerate(self.labels)}
@@ -69,11 +69,9 @@ class FittedClassifier:
 
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
         """Return the one choice, without a threshold: no model is called."""
-        quality = outcomes.tasks["guess_quality"].to_numpy(float).copy()
-        answers = self.answers(outcomes)
-        quality[answers.index] = (answers == outcomes.tasks.loc[answers.index, "reference"]).astype(float)
+        answers = self.answers(outcomes).reindex(outcomes.tasks.index)
         choices = one_model_each(np.full((1, len(outcomes)), GUESS), len(outcomes.models), np.array([np.nan]))
-        return {CLASSIFIER: replace(choices, own_quality=quality)}
+        return {CLASSIFIER: replace(choices, own_answers=answers.to_numpy())}
 
 
 def _choice_tasks(outcomes: OutcomeMatrix) -> pd.DataFrame:
