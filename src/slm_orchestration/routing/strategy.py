@@ -27,7 +27,8 @@ _DESCRIBING = ("request", "system", "earlier", "question", "prompt")
 class Strategy(Protocol):
     """Chooses models for tasks. References, which may look at more than a router, have the same form.
 
-    A class declares in `reads` what it looks at: prompt, choices, guess, feedback, or one of PRIVILEGES. `shown` hides the rest.
+    A class declares in `reads` what it looks at: prompt, choices, guess, feedback, or one of PRIVILEGES.
+    `shown` hides the rest.
     """
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedStrategy:
