@@ -74,9 +74,9 @@ def main(cfg: DictConfig) -> None:
 
 
 def show_power(cfg: DictConfig) -> None:
-    """Print the tasks needed to show a retention, and the smallest difference that each suite can show.
+    """Print the tasks needed to show a retention or a gain, and the smallest difference that each suite can show.
 
-    Both follow from the variance of the recorded outcomes at each strategy's operating point.
+    All follow from the variance of the recorded outcomes at each strategy's operating point.
     """
     matrix = assemble(cfg)[1]
     asked, level = cfg.statistics.power, cfg.statistics.level
@@ -103,6 +103,15 @@ def show_power(cfg: DictConfig) -> None:
     print("\nSmallest difference in mean quality from the most expensive model that a suite shows with 80 % power:")
     suites = [f"{name} ({size} tasks)" for name, size in sizes.items()]
     print(pd.DataFrame(shown, columns=["strategy", *suites]).to_string(index=False, float_format="{:.3f}".format))
+    gains = power.gains_table(matrix, list(asked.gains), level=level)
+    path = Path(cfg.paths.results) / "power.csv"
+    artifacts.write_text(path, gains.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+    print(
+        "\nTasks needed to show a gain over the mixture of this size, or that there is none of this size (80 % power):"
+    )
+    wide = gains.pivot(index=["strategy", "tested"], columns="gain", values=["tasks_to_show", "tasks_for_equivalence"])
+    print(wide.to_string())
+    print(f"table: {path}")
 
 
 def bands(results: Path, matrix: StrategyMatrix, draws: Draws, *, level: float) -> pd.DataFrame:

@@ -179,6 +179,13 @@ def models_and_tasks(cfg: DictConfig) -> tuple[list[str], pd.DataFrame]:
     return models, read_outcomes(Path(cfg.paths.outcomes), models[:1])
 
 
+def seconds_are_modelled(cfg: DictConfig) -> bool:
+    """Return whether seconds and dollars of the pool follow from the latency profile, at least for some calls."""
+    models = [str(model["name"]) for model in cfg.pool.models]
+    outcomes = read_outcomes(Path(cfg.paths.outcomes), models)
+    return not bool((outcomes["latency_source"] == "measured").all())
+
+
 def with_side_tables(cfg: DictConfig, strategy: Strategy, outcomes: OutcomeMatrix) -> OutcomeMatrix:
     """Return the outcomes with the hidden states and sampled answers that the router reads. Raises NotRecorded."""
     if not isinstance(strategy, RoutedStrategy):

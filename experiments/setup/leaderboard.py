@@ -6,19 +6,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from experiments.setup.imported import is_asked
-from experiments.setup.inputs import check_made_from_present_inputs, models_and_tasks
+from experiments.setup.inputs import check_made_from_present_inputs, models_and_tasks, seconds_are_modelled
 from experiments.setup.results import read_hull, run_folders
 from slm_orchestration import tables
 from slm_orchestration.figures import naming
+from slm_orchestration.outcomes.latency import read_profile
 from slm_orchestration.routing import replay
 from slm_orchestration.statistics import verdicts
 from slm_orchestration.statistics.bootstrap import ResampledMeans, resample
 from slm_orchestration.statistics.comparisons import compare
 from slm_orchestration.statistics.estimates import constants_in_disguise, summarise
+from slm_orchestration.statistics.modelled import profile_error, with_profile_error
 from slm_orchestration.statistics.strategy_matrix import (
     GUESS,
     MACRO,
@@ -91,7 +95,12 @@ def all_estimates(cfg: DictConfig, matrix: StrategyMatrix, parts: Mapping[str, R
     """Return ESTIMATES of operating points and, as the runs wrote them, of whole curves and of online strategies."""
     level = cfg.statistics.level
     frames = [summarise(dict(parts), level=level), constants_in_disguise(matrix, level=level)]
-    return pd.concat([*frames, read_curve_metrics(Path(cfg.paths.results))], ignore_index=True)
+    estimates = pd.concat([*frames, read_curve_metrics(Path(cfg.paths.results))], ignore_index=True)
+    if is_asked(cfg) or not seconds_are_modelled(cfg):
+        return estimates
+    models = tuple(str(model["name"]) for model in cfg.pool.models)
+    error = profile_error(read_profile(Path(cfg.paths.profile)), models)
+    return with_profile_error(estimates, matrix, _called(Path(cfg.paths.results), matrix, models), error)
 
 
 def show_leaderboard(cfg: DictConfig) -> None:
@@ -152,6 +161,17 @@ def print_leaderboard(cfg: DictConfig, estimates: pd.DataFrame, comparisons: pd.
     print(f"\nleaderboard: {tasks} evaluation tasks, each strategy at its operating point, {level:.0%} intervals")
     print(board.to_string(index=False))
     print(_NOTES)
+
+
+def _called(results: Path, matrix: StrategyMatrix, models: tuple[str, ...]) -> dict[str, NDArray[np.bool_]]:
+    """Return which models each strategy called, tasks × models; of those that draw a model at random, nothing."""
+    decisions = operating_decisions(results)
+    found = {}
+    for strategy, rows in decisions[decisions["model"] != replay.MIXED].groupby("strategy"):
+        if strategy in matrix.strategies:
+            lists = rows.set_index("task_id")["models_called"].loc[matrix.tasks["task_id"]]
+            found[str(strategy)] = np.array([[model in set(names) for model in models] for names in lists])
+    return found
 
 
 def _at(decisions: pd.DataFrame, strategy: str, threshold: float, folder: Path) -> pd.DataFrame:

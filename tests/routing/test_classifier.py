@@ -7,6 +7,7 @@ from slm_orchestration.routing.outcome_matrix import NotRecorded
 from slm_orchestration.routing.predictors import Forest, PerModel
 from slm_orchestration.routing.quality_model import LogisticQuality
 from slm_orchestration.routing.replay import Overhead, replay
+from slm_orchestration.routing.strategy import PRIVILEGES, declared, shown
 from tests.routing.routers.by_hand import IS_HARD, QUESTIONS
 from tests.routing.tables_by_hand import matrix
 
@@ -58,6 +59,16 @@ def test_as_a_model_of_the_pool_it_is_the_cheapest_and_answers_fit_tasks_that_it
     row = int(np.flatnonzero(table.tasks["split"] == "fit")[0])
     table.tasks.loc[row, "reference"] = {"A": "B", "B": "A"}[table.tasks.loc[row, "reference"]]
     assert with_classifier(table, classifier(), overhead=PAID).quality[row, 0] == 0
+
+
+def test_it_chooses_without_seeing_the_references_of_the_tasks_that_it_answers():
+    table = outcomes()
+    strategy = classifier()
+    fitted = strategy.fit(table, table)
+    hidden = shown(fitted, declared(strategy), table)
+    assert "reference" not in hidden.tasks and not declared(strategy) & PRIVILEGES
+    answered = fitted.choose(hidden, np.array([0.5]))["classifier"].own_answers
+    assert answered[: COUNT - 2].tolist() == fitted.answers(table)["answer"][: COUNT - 2].tolist()
 
 
 def test_without_choices_and_references_it_says_so():

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,11 @@ from scipy import special, stats
 
 from slm_orchestration.statistics import power
 from slm_orchestration.statistics.intervals import UndefinedStatistic
+from slm_orchestration.statistics.metrics import mixture_per_task
 from slm_orchestration.statistics.power import PairedQualities
 from slm_orchestration.statistics.resampling import Design
+from slm_orchestration.statistics.strategy_matrix import strategy_matrix
+from tests.statistics.examples import make_decisions, make_tasks, pool
 
 
 def tasks_for_retention(retention: float, within: float, *, most_expensive_quality: float, disagreement: float) -> int:
@@ -155,3 +159,27 @@ def test_the_detectable_difference_of_single_tasks_is_that_of_the_paired_t_test(
     found = power.detectable(differences, one_task_per_group(250), alpha=0.05)
     assert found[0] == pytest.approx(oracles["detectable_250_pairs_sd_05"][0], rel=1e-5)
     assert np.isnan(power.detectable(np.ones((5, 1)), one_task_per_group(5), alpha=0.05)[0])
+
+
+def test_equivalence_needs_the_pairs_at_which_two_one_sided_tests_find_it():
+    # Simulated: of tests with that many pairs of mean 0, about 80 % find equivalence within the margin.
+    margin, spread = 0.2, 1.0
+    pairs = power.pairs_for_equivalence(margin, spread)
+    values = np.random.default_rng(0).normal(0, spread, (4000, pairs))
+    half = stats.t.ppf(0.95, pairs - 1) * values.std(axis=1, ddof=1) / np.sqrt(pairs)
+    mean = values.mean(axis=1)
+    assert ((mean - half > -margin) & (mean + half < margin)).mean() == pytest.approx(0.8, abs=0.02)
+    assert power.pairs_for_equivalence(margin / 2, spread) == pytest.approx(4 * pairs, rel=0.02)
+
+
+def test_the_table_of_gains_says_the_tasks_alone_and_in_the_family():
+    tasks = make_tasks(400)
+    table = replace(strategy_matrix(make_decisions(tasks), tasks, pool()), apart=frozenset({"guess"}))
+    found = power.gains_table(table, [0.02, 0.01], level=0.95).set_index(["strategy", "gain", "tested"])
+    mixed = mixture_per_task(table, np.ones(400, dtype=bool), "quality")
+    differences = table.values["quality"] - mixed.expected - mixed.cost_term
+    spread = differences[:, table.column("clever")].std(ddof=1)
+    alone, family = (found.loc[("clever", 0.02, tested)] for tested in ("alone", "family of 5"))
+    assert alone["tasks_to_show"] == power.pairs_needed(0.02, spread)
+    assert family["tasks_to_show"] == power.pairs_needed(0.02, spread, alpha=0.01)
+    assert found.loc[("clever", 0.01, "alone"), "tasks_to_show"] > 3.9 * alone["tasks_to_show"]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,3 +70,16 @@ def test_a_pool_of_one_model_has_nothing_to_route():
 def test_a_vertex_outside_the_pool_is_refused():
     with pytest.raises(ValueError, match="vertex 'huge' is not a model of the pool"):
         references(["tiny", "big"], ["tiny", "huge"])
+
+
+def test_a_strategy_that_calls_one_model_on_every_task_equals_that_constant_though_its_router_is_paid():
+    tasks = make_tasks(60)
+    table = strategy_matrix(make_decisions(tasks), tasks, pool())
+    assert table.equal_to_constants() == {}
+    table = replace(table, values={name: values.copy() for name, values in table.values.items()})
+    column, mid = table.column("clever"), table.column("always_mid")
+    for measure, paid in (("quality", 0.0), ("cost_usd", 0.01), ("latency_s", 0.002)):
+        table.values[measure][:, column] = table.values[measure][:, mid] + paid
+    assert table.equal_to_constants() == {"clever": "always_mid"}
+    table.values["cost_usd"][0, column] += 0.5
+    assert table.equal_to_constants() == {}

@@ -51,8 +51,8 @@ def test_a_pair_whose_metrics_a_reader_can_add_up():
     assert found.loc["routing_auc", "estimate"] == pytest.approx((4.5 + 4.5 * 0.75) / 9)
     # no loss from half of the calls on: 5.5 of 10
     assert found.loc["qnc", "estimate"] == pytest.approx(0.55)
-    # hull (1, .5), (5.5, 1) and flat to 10: (4.5·.75 + 4.5·1) / 10
-    assert found.loc["aiq", "estimate"] == pytest.approx((4.5 * 0.75 + 4.5) / 10)
+    # hull (1, .5), (5.5, 1) and flat to 11, what both models cost together: (4.5·.75 + 5.5·1) / 11
+    assert found.loc["aiq", "estimate"] == pytest.approx((4.5 * 0.75 + 5.5) / 11)
     assert "undefined" in found.loc["arena_score", "method"]  # 4,000 dollars per 1,000 tasks
 
 

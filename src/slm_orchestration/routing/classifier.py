@@ -38,7 +38,7 @@ class Classifier:
 
     vectors: Vectors
     predictors: Mapping[str, Predictor]
-    reads: ClassVar[frozenset[str]] = frozenset({"prompt", "reference", "guess"})
+    reads: ClassVar[frozenset[str]] = frozenset({"prompt", "choices", "guess"})
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedClassifier:
         """Learn from the references of fit tasks. Raises NotRecorded where no choices and references are known."""
@@ -61,7 +61,7 @@ class FittedClassifier:
 
     def answers(self, outcomes: OutcomeMatrix) -> pd.DataFrame:
         """Return, for each choice task by its row, the label chosen and its predicted probability (answer, share)."""
-        tasks = _choice_tasks(outcomes)
+        tasks = outcomes.tasks[outcomes.tasks["choices"].notna()]
         likely = self.likely(outcomes.prompts[tasks.index])
         chosen = [self.choice(row, choices) for row, choices in zip(likely, tasks["choices"], strict=True)]
         return pd.DataFrame(chosen, index=tasks.index, columns=["answer", "share"])
@@ -80,11 +80,9 @@ class FittedClassifier:
 
     def choose(self, outcomes: OutcomeMatrix, thresholds: NDArray[np.float64]) -> dict[str, Choices]:
         """Return the one choice, without a threshold: no model is called."""
-        quality = outcomes.tasks["guess_quality"].to_numpy(float).copy()
-        answers = self.answers(outcomes)["answer"]
-        quality[answers.index] = (answers == outcomes.tasks.loc[answers.index, "reference"]).astype(float)
+        answers = self.answers(outcomes)["answer"].reindex(outcomes.tasks.index)
         choices = one_model_each(np.full((1, len(outcomes)), GUESS), len(outcomes.models), np.array([np.nan]))
-        return {CLASSIFIER: replace(choices, own_quality=quality)}
+        return {CLASSIFIER: replace(choices, own_answers=answers.to_numpy())}
 
 
 def measure_classifier(fitted: FittedClassifier, outcomes: OutcomeMatrix, *, most: int = 200) -> dict[str, float | int]:

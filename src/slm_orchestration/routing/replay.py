@@ -74,7 +74,10 @@ def replay(strategy: str, choices: Choices, outcomes: OutcomeMatrix, *, overhead
             f"choices are for {choices.called.shape[1:]} tasks × models, outcomes for {outcomes.quality.shape}"
         )
     rows = np.arange(len(outcomes))
-    guessed = outcomes.tasks["guess_quality"].to_numpy(float) if choices.own_quality is None else choices.own_quality
+    guessed = outcomes.tasks["guess_quality"].to_numpy(float)
+    if choices.own_answers is not None:
+        right = choices.own_answers == outcomes.tasks["reference"].to_numpy()
+        guessed = np.where(pd.isna(choices.own_answers), guessed, right)
     served = outcomes.quality[rows, np.maximum(choices.served, 0)]
     quality = np.where(choices.served == GUESS, guessed, served)
     if choices.shares is not None:

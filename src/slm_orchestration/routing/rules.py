@@ -23,7 +23,8 @@ class Choices:
 
     `called` is thresholds × tasks × models; `served` is the model whose answer counts, or GUESS; `predictions` is how
     often the router predicted, each of which is paid; both are thresholds × tasks. `read_costs` is paid in addition.
-    `own_quality` (tasks) is that of an answer without a model other than the guess; only the classifier has one.
+    `own_answers` (tasks) are answers given without a model, which replay grades, or None for the guess; only the
+    classifier has some.
     `shares` (thresholds × tasks × models) is the probability of each model, where one is drawn at random: replay then
     takes expectations, `called` holds the models that may be drawn, and `served` is the likeliest. `by_stream` (streams
     × thresholds × tasks) is the model that an online strategy serves in each shuffled stream; its shares are over them.
@@ -34,7 +35,7 @@ class Choices:
     served: NDArray[np.intp]
     predictions: NDArray[np.intp]
     read_costs: ReadCosts | None = None
-    own_quality: Floats | None = None
+    own_answers: NDArray | None = None
     shares: Floats | None = None
     by_stream: NDArray[np.uint8] | None = None
 

@@ -27,7 +27,8 @@ _DESCRIBING = ("request", "system", "earlier", "question", "prompt")
 class Strategy(Protocol):
     """Chooses models for tasks. References, which may look at more than a router, have the same form.
 
-    A class declares in `reads` what it looks at: prompt, guess, feedback, or one of PRIVILEGES. `shown` hides the rest.
+    A class declares in `reads` what it looks at: prompt, choices, guess, feedback, or one of PRIVILEGES.
+    `shown` hides the rest.
     """
 
     def fit(self, fit: OutcomeMatrix, calibration: OutcomeMatrix) -> FittedStrategy:
@@ -115,7 +116,7 @@ def declared(strategy: Strategy) -> frozenset[str]:
     """Return what the strategy's class declares that it reads beyond the request; of a router with a rule, nothing."""
     if type(strategy) is RoutedStrategy:
         return frozenset()
-    reads = getattr(type(strategy), "reads", frozenset())
+    reads: object = getattr(type(strategy), "reads", frozenset())
     if not isinstance(reads, frozenset):
         raise ValueError(f"{type(strategy).__name__}: its class must declare `reads` as a frozenset")
     return reads
@@ -132,7 +133,7 @@ def shown(fitted: FittedStrategy, reads: frozenset[str], outcomes: OutcomeMatrix
     hidden = without_outcomes(outcomes)
     kept = {*_DESCRIBING, "task_id"} | ({"domain", "dataset"} if "domain" in reads else set())
     kept |= {"guess_quality"} if "guess" in reads else set()
-    kept |= {"choices", "reference"} if "reference" in reads else set()
+    kept |= {name for name in ("choices", "reference") if name in reads}
     hidden = replace(hidden, tasks=outcomes.tasks[[name for name in outcomes.tasks if name in kept]])
     if FEEDBACK in reads:
         hidden = replace(hidden, quality=outcomes.quality)

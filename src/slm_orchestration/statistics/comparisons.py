@@ -89,8 +89,9 @@ def corrected_levels(rows: pd.DataFrame, *, level: float) -> pd.Series:
     for p in _families(rows, overall=True):
         alpha[p.index] *= holm_share(p.to_numpy(), alpha[p.index].to_numpy())
     for p in _families(rows, overall=False):
-        rejected = stats.false_discovery_control(p, method="bh") <= alpha[p.index]
-        alpha[p.index] *= np.minimum(rejected.sum() + ~rejected, p.size) / p.size
+        rejected = stats.false_discovery_control(p, method="bh") <= alpha[p.index].to_numpy()
+        reached = np.where(rejected, np.count_nonzero(rejected), np.count_nonzero(rejected) + 1)
+        alpha[p.index] *= np.clip(reached, None, len(p)) / len(p)
     return alpha
 
 
@@ -98,7 +99,8 @@ def holm_share(p: Floats, alpha: Floats) -> Floats:
     """Return the share of `alpha` at which Holm's procedure tests each hypothesis, given what it rejected before."""
     rank = np.empty(p.size, dtype=int)
     rank[np.argsort(p, kind="stable")] = np.arange(p.size)
-    return 1 / (p.size - np.minimum(rank, min(np.count_nonzero(holm(p) <= alpha), p.size - 1)))
+    rejected = int(np.count_nonzero(holm(p) <= alpha))
+    return 1 / (p.size - np.minimum(rank, min(rejected, p.size - 1)))
 
 
 def _families(rows: pd.DataFrame, *, overall: bool) -> list[pd.Series]:

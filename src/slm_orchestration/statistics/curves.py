@@ -122,7 +122,7 @@ def aiq(cost: Floats, quality: Floats, *, largest_cost: float) -> float:
     """Return the average improvement in quality (Hu et al. 2024, RouterBench): the hull's area over the largest cost.
 
     As in the published code (evaluation/AIQ.py), the area begins at the hull's cheapest vertex, ends flat at the
-    largest cost of all routers compared, and is divided by that cost, not by the range. Vertices are chosen on
+    largest cost, one for all routers compared, and is divided by that cost, not by the range. Vertices are chosen on
     calibration: the hull over every threshold of the reported tasks is biased upwards.
     """
     hull = upper_hull(cost, quality)

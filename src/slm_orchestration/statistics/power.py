@@ -1,4 +1,4 @@
-"""Power of the paired t-test, exactly: smallest detectable differences, and how many tasks show a retention.
+"""Power of the paired t-test, exactly: smallest detectable differences, and how many tasks show a retention or gain.
 
 The number of tasks follows from the variance of recorded outcomes.
 """
@@ -6,16 +6,20 @@ The number of tasks follows from the variance of recorded outcomes.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
 from slm_orchestration.statistics.intervals import UndefinedStatistic
+from slm_orchestration.statistics.metrics import mixture_per_task
 from slm_orchestration.statistics.paired_tests import standard_error
 from slm_orchestration.statistics.resampling import Design
+from slm_orchestration.statistics.strategy_matrix import StrategyMatrix
 
 Floats = NDArray[np.float64]
 
@@ -66,6 +70,49 @@ def pairs_needed(difference: float, spread: float, *, chance: float = 0.8, alpha
         found = power(difference, spread, middle, alpha=alpha, sides=sides) >= chance
         low, high = (low, middle) if found else (middle, high)
     return high if power(difference, spread, low, alpha=alpha, sides=sides) < chance else low
+
+
+def pairs_for_equivalence(margin: float, spread: float, *, chance: float = 0.8, alpha: float = 0.05) -> int:
+    """Return how many pairs show by two one-sided tests, with power `chance`, that a mean lies within ± `margin`.
+
+    For a true mean of 0: the margin must be t(1 - alpha) + t((1 + chance) / 2) standard errors wide (Schuirmann 1987).
+    """
+    if not margin > 0 or not spread > 0:
+        raise UndefinedStatistic("equivalence needs a margin and a spread above 0")
+    low, high = 1, 2
+    while _equivalence_width(high, chance, alpha) * spread > margin:
+        low, high = high, 2 * high
+        if high > MOST_PAIRS:
+            raise UndefinedStatistic(f"more than {MOST_PAIRS} pairs are needed to show equivalence within {margin:g}")
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _equivalence_width(middle, chance, alpha) * spread <= margin else (middle, high)
+    return high
+
+
+def gains_table(matrix: StrategyMatrix, sizes: Sequence[float], *, level: float) -> pd.DataFrame:
+    """Return the tasks that show a gain over the mixture of each size, and equivalence within it; a row per strategy.
+
+    From the spread of the recorded gains, with a power of 80 %, for a test alone and for the first step of Holm's
+    procedure over all strategies that compete (`family`), which every one of them must pass if the others fail.
+    """
+    family, design = [name for name in matrix.strategies if name not in matrix.apart], matrix.design()
+    mixed = mixture_per_task(matrix, np.ones(len(matrix.tasks), dtype=bool), "quality")
+    differences = matrix.values["quality"] - mixed.expected - mixed.cost_term
+    error, groups = standard_error(differences, design)
+    rows = []
+    for name in family:
+        spread = float(error[matrix.column(name)]) * math.sqrt(groups)
+        if not spread > 0:
+            continue
+        for size in sizes:
+            for tested, alpha in (("alone", 1 - level), (f"family of {len(family)}", (1 - level) / len(family))):
+                needed = pairs_needed(size, spread, alpha=alpha), pairs_for_equivalence(size, spread, alpha=alpha)
+                per_group = len(matrix.tasks) / groups
+                rows.append((name, spread, size, tested, *(math.ceil(pairs * per_group) for pairs in needed)))
+    return pd.DataFrame(
+        rows, columns=["strategy", "spread", "gain", "tested", "tasks_to_show", "tasks_for_equivalence"]
+    )
 
 
 def detectable(differences: Floats, design: Design, *, alpha: float, sides: int = 2) -> Floats:
@@ -125,6 +172,12 @@ def detectable_in_standard_errors(groups: int, alpha: float, sides: int = 2) -> 
     """Return the smallest mean that a paired t-test over `groups` finds with a power of 80 %, in standard errors."""
     # In this unit it depends on the number of groups alone; cached, because brentq is slow.
     return detectable_difference(math.sqrt(groups), groups, alpha=alpha, sides=sides)
+
+
+def _equivalence_width(pairs: int, chance: float, alpha: float) -> float:
+    if pairs < 2:
+        return math.inf
+    return float(special.stdtrit(pairs - 1, [1 - alpha, (1 + chance) / 2]).sum()) / math.sqrt(pairs)
 
 
 def _most_expensive_quality(recorded: PairedQualities) -> float:

@@ -140,7 +140,11 @@ class MetricOfMeans:
 
 
 def aiq(swept: SweptStrategy) -> MetricOfMeans:
-    """Return RouterBench's AIQ, with the vertices of the hull on calibration tasks."""
+    """Return RouterBench's AIQ, with the vertices of the hull on calibration tasks.
+
+    The denominator is the same for every strategy: the mean cost of calling every model of the pool on each task, the
+    most that calls can cost. What samples and predictions cost beyond it is cut off.
+    """
     tuned = sweep.curve(swept.on_calibration)
     cost = tuned["cost_usd"][curves.upper_hull(tuned["cost_usd"], tuned["quality"])]
     vertices = np.unique([tuned.threshold[np.flatnonzero(tuned["cost_usd"] == vertex)[0]] for vertex in cost])
@@ -148,9 +152,9 @@ def aiq(swept: SweptStrategy) -> MetricOfMeans:
 
     def metric(means: Floats) -> float:
         quality, paid = means[:-1].reshape(2, -1)
-        return curves.aiq(paid, quality, largest_cost=max(float(means[-1]), float(paid.max())))
+        return curves.aiq(np.minimum(paid, means[-1]), quality, largest_cost=float(means[-1]))
 
-    return MetricOfMeans(np.column_stack([at.reshape(len(at), -1), swept.evaluation.cost_usd[:, -1]]), metric)
+    return MetricOfMeans(np.column_stack([at.reshape(len(at), -1), swept.evaluation.cost_usd.sum(axis=1)]), metric)
 
 
 def qnc(swept: SweptStrategy) -> MetricOfMeans:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from slm_orchestration.routing.operating_point import GuaranteedRetention, OperatingPoint, Retention
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.routing.references import one_model_each
+from slm_orchestration.routing.references import most_expensive_always, one_model_each
 from slm_orchestration.routing.replay import Overhead, Replayed, replay
+from slm_orchestration.routing.strategy import Strategy, declared, shown
 from slm_orchestration.statistics.intervals import wilson
 
 IGNORING_GROUPS = "ignoring groups"
@@ -61,6 +63,46 @@ def simulate(draws: Draws, *, target: float, delta: float, seed: int) -> pd.Data
         low, high = wilson(rate, draws.repetitions, level=0.95)
         rows.append((name, rate, low, high, small_share[positions].mean(), small_share[keeps].max()))
     return pd.DataFrame(rows, columns=["rule", "violations", "low", "high", "small_share", "best_small_share"])
+
+
+def certified_points(
+    outcomes: OutcomeMatrix,
+    strategy: Strategy,
+    thresholds: NDArray[np.float64],
+    *,
+    target: float,
+    delta: float,
+    seed: int,
+) -> list[dict[str, object]]:
+    """Return what a strategy's certified threshold gives on evaluation tasks; no row for strategies without thresholds.
+
+    Keys: strategy, target, threshold (nan: the most expensive model always), certified, retention, small_share,
+    cost_saving. A router's own cost is not included.
+    """
+    calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
+    fitted, reads = strategy.fit(outcomes.where("fit"), calibration), declared(strategy)
+    rule, rows = GuaranteedRetention(target, delta, seed), []
+    tuned = fitted.choose(shown(fitted, reads, calibration), thresholds)
+    for name, choices in fitted.choose(shown(fitted, reads, evaluation), thresholds).items():
+        if np.isnan(choices.thresholds).all():
+            continue
+        point = rule.choose(replay(name, tuned[name], calibration, overhead=Overhead()), calibration)
+        replayed, at = replay(name, choices, evaluation, overhead=Overhead()), point.position
+        if point.most_expensive_always:
+            replayed, at = most_expensive_always(name, evaluation), 0
+        quality, cost = replayed.quality[at].mean(), replayed.cost_usd[at].mean()
+        rows.append(
+            {
+                "strategy": name,
+                "target": target,
+                "threshold": np.nan if point.most_expensive_always else float(choices.thresholds[at]),
+                "certified": point.certified,
+                "retention": quality / evaluation.quality[:, -1].mean(),
+                "small_share": 1 - replayed.escalated[at].mean(),
+                "cost_saving": evaluation.cost_usd[:, -1].mean() / cost if cost > 0 else np.nan,
+            }
+        )
+    return rows
 
 
 def _drawn(tasks: int, per_group: int, rng: np.random.Generator) -> tuple[Replayed, OutcomeMatrix]:

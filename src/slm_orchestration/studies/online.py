@@ -41,7 +41,8 @@ def measures_by_stream(
     small = np.array([model in evaluation.small for model in evaluation.models])
     last = {name: getattr(evaluation, name)[:, -1].mean() for name in means}
     gain = means["quality"] - _mixture(means["cost_usd"], calibration, evaluation)
-    targets = np.linspace(*calibration.cost_usd.mean(axis=0)[[0, -1]], COST_TARGETS)
+    cost = calibration.cost_usd.mean(axis=0)
+    targets = np.linspace(cost[0], cost[-1], COST_TARGETS)
     nearest = np.abs(costs[:, None] - targets).argmin(axis=0)
     return means | {
         "small_share": small[called].mean(axis=2),

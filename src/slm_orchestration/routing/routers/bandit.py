@@ -126,7 +126,7 @@ class FittedBandit:
             task = orders[:, first : first + self.settings.batch]
             draw = np.ones((*task.shape, len(outcomes.models)))
             if self.settings.kind == THOMPSON:
-                draw = rng.standard_normal(draw.shape)
+                draw = np.asarray(rng.standard_normal(draw.shape))
             quality = self._optimistic_quality(arms, points[task], draw * self.settings.exploration)
             weight = thresholds[:, None, None]
             called = ((1 - weight) * quality - weight * self.relative_cost).argmax(axis=3)

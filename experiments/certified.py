@@ -1,0 +1,66 @@
+"""What can be promised: each strategy's thresholds that are certified to keep a share of the largest model's quality.
+
+    python -m experiments.certified routing=adaptive
+    python -m experiments.certified -m 'routing=glob(*)'        all strategies with thresholds; ends with a table
+
+Learn-then-Test on the calibration tasks, betting on groups, at each retention of `retentions` and level 1 - `delta`;
+what the certified threshold gives is measured on evaluation tasks. Each strategy is certified by itself. Where nothing
+is certified, the most expensive model is called on every task. Writes certified.csv beside the strategy's run.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from experiments.setup import imported, inputs
+from experiments.setup.config import entry
+from slm_orchestration.artifacts import write_text
+from slm_orchestration.routing.outcome_matrix import NotRecorded
+from slm_orchestration.studies.guarantee import certified_points
+
+
+def main(cfg: DictConfig) -> None:
+    """Print and write a row per retention."""
+    if reason := imported.reason_to_skip(cfg):
+        print(f"{cfg.routing.name}: skipped, as {reason}")
+        return
+    configured = instantiate(cfg.routing.strategy, _convert_="all")
+    try:
+        outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
+        find = partial(certified_points, outcomes, configured, np.array(list(cfg.thresholds)))
+        rows = [row for share in cfg.retentions for row in find(target=share, delta=cfg.delta, seed=cfg.seed)]
+    except NotRecorded as error:
+        print(f"{cfg.routing.name}: skipped, {error}")
+        return
+    frame = pd.DataFrame(rows)
+    if frame.empty:
+        print(f"{cfg.routing.name}: it has no thresholds")
+        return
+    path = Path(cfg.paths.results) / cfg.routing.name / "certified.csv"
+    write_text(path, frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+    print(_text(frame))
+    print(f"table: {path}")
+
+
+def show_table(cfg: DictConfig) -> None:
+    """Print the rows of every strategy, the largest certified cost saving first."""
+    paths = sorted(Path(cfg.paths.results).glob("*/certified.csv"))
+    if paths:
+        frame = pd.concat([pd.read_csv(path) for path in paths])
+        print(f"\ncertified with probability {1 - cfg.delta:g} on suite {cfg.suite.name}")
+        print(_text(frame.sort_values(["target", "cost_saving"], ascending=[True, False])))
+
+
+def _text(frame: pd.DataFrame) -> str:
+    shown = frame.assign(threshold=frame["threshold"].map(lambda t: "always-L" if pd.isna(t) else f"{t:g}"))
+    return shown.to_string(index=False, float_format="{:.3f}".format)
+
+
+if __name__ == "__main__":
+    entry(main, "experiments.certified", config="certified", after_sweep=show_table)
