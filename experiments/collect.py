@@ -20,10 +20,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.setup import inputs
+from experiments.setup.build import build
 from experiments.setup.config import entry
 from slm_orchestration.models.model import Model, WhiteBox
 from slm_orchestration.outcomes import store
@@ -59,7 +59,7 @@ def main(cfg: DictConfig) -> None:
     if cfg.shard is not None:
         tasks, folder = parse_shard(cfg.shard).select(tasks), parse_shard(cfg.shard).folder(folder)
     for node in inputs.chosen_models(cfg):
-        model = instantiate(node)
+        model = build(node)
         answered = collect(model, tasks, folder, grade=score, settings=settings, other_suites=others)
         if node.name not in set(read_profile(profile)["model"]):
             time_model(cfg, model, tasks)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.setup import inputs
+from experiments.setup.build import build
 from experiments.setup.config import entry
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.statistics.intervals import UndefinedStatistic
@@ -33,9 +33,9 @@ def main(cfg: DictConfig) -> None:
     """Write what each fold gave, and print its mean and interval."""
     if cfg.folds < 2 or cfg.repeats < 1:
         raise ValueError(f"folds={cfg.folds} repeats={cfg.repeats}: allowed are at least 2 folds and 1 repeat")
-    configured = instantiate(cfg.routing.strategy, _convert_="all")
+    configured = build(cfg.routing.strategy)
     outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
-    rule, rows = instantiate(cfg.operating_point, _convert_="all"), []
+    rule, rows = build(cfg.operating_point), []
     for repeat in range(cfg.repeats):
         splits = fold_splits(outcomes, cfg.folds, np.random.default_rng([cfg.seed, repeat]))
         for fold, split in enumerate(splits):

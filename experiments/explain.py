@@ -13,10 +13,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.setup import inputs
+from experiments.setup.build import build
 from experiments.setup.config import entry
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.routing import replay
@@ -28,13 +28,13 @@ _SHOWN = 40
 
 def main(cfg: DictConfig) -> None:
     """Print and write the kinds of the configured strategy."""
-    configured = instantiate(cfg.routing.strategy, _convert_="all")
+    configured = build(cfg.routing.strategy)
     if not isinstance(configured, RoutedStrategy):
         raise ValueError(f"routing={cfg.routing.name}: a reference has learned nothing to explain")
     outcomes = inputs.load_outcomes(cfg)
     fit, calibration = outcomes.where("fit"), outcomes.where("calibration")
     strategy = configured.fit(fit, calibration)
-    rule, thresholds = instantiate(cfg.operating_point, _convert_="all"), np.array(cfg.thresholds)
+    rule, thresholds = build(cfg.operating_point), np.array(cfg.thresholds)
     (choices,) = strategy.choose(calibration, thresholds).values()
     replayed = replay.replay(strategy.name, choices, calibration, overhead=replay.Overhead())
     chosen = rule.choose(replayed, calibration)

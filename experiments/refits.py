@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.setup import inputs
+from experiments.setup.build import build
 from experiments.setup.config import entry
 from slm_orchestration import artifacts
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
@@ -29,7 +29,7 @@ from slm_orchestration.studies.refits import METRICS, SHARES, refit, resplit
 
 def main(cfg: DictConfig) -> None:
     """Print and write what each refit gave, and the interval over them."""
-    configured = instantiate(cfg.routing.strategy, _convert_="all")
+    configured = build(cfg.routing.strategy)
     outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     rows = [
         row | {"refit": number}
@@ -48,8 +48,8 @@ def main(cfg: DictConfig) -> None:
 
 def refit_configured(cfg: DictConfig, outcomes: OutcomeMatrix) -> list[dict[str, object]]:
     """Fit the configured strategy on these outcomes; return a row of metrics per strategy."""
-    strategy = instantiate(cfg.routing.strategy, _convert_="all")
-    operating_point = instantiate(cfg.operating_point, _convert_="all")
+    strategy = build(cfg.routing.strategy)
+    operating_point = build(cfg.operating_point)
     return refit(outcomes, strategy, operating_point, list(cfg.thresholds), partial(inputs.overhead_of, cfg))
 
 

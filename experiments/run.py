@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup import imported, inputs
+from experiments.setup.build import build
 from experiments.setup.config import entry
 from experiments.setup.leaderboard import show_leaderboard
 from experiments.setup.tracking import log_sweep
@@ -76,7 +76,7 @@ def main(cfg: DictConfig) -> int:
 
 
 def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
-    configured = instantiate(cfg.routing.strategy, _convert_="all")
+    configured = build(cfg.routing.strategy)
     outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     calibration = outcomes.where("calibration")
     strategy = configured.fit(outcomes.where("fit"), calibration)
@@ -95,7 +95,7 @@ def _replayed(
     cfg: DictConfig, strategy: FittedStrategy, outcomes: OutcomeMatrix, overhead: Overhead
 ) -> dict[str, pd.DataFrame]:
     calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
-    rule = instantiate(cfg.operating_point, _convert_="all")
+    rule = build(cfg.operating_point)
     thresholds = np.unique([*cfg.thresholds, *rule.extra_thresholds()])
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     tuned = strategy.choose(calibration, thresholds)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.setup.build import build
 from slm_orchestration import artifacts, tables
 from slm_orchestration.outcomes.imported.bridge import bridge
 from slm_orchestration.outcomes.imported.reader import Imported, ImportOptions, read_imported, without_pilot
@@ -47,7 +48,7 @@ def of_file(cfg: DictConfig, path: Path) -> tuple[OutcomeMatrix, str]:
 
 def reason_to_skip(cfg: DictConfig) -> str | None:
     """Return why the configured strategy cannot run on imported outcomes, or None."""
-    return missing_inputs(instantiate(cfg.routing.strategy, _convert_="all"), load(cfg)) if is_asked(cfg) else None
+    return missing_inputs(build(cfg.routing.strategy), load(cfg)) if is_asked(cfg) else None
 
 
 def imported_outcomes(cfg: DictConfig) -> Imported:
@@ -80,7 +81,7 @@ def _path(cfg: DictConfig) -> Path:
 
 def selection(cfg: DictConfig) -> ImportOptions:
     """Return which part of the outcomes the configuration selects."""
-    listed = {name: _names(cfg, name) for name in ("models", "datasets", "small")}
+    listed = {"models": _names(cfg.models), "datasets": _names(cfg.datasets), "small": _names(cfg.small)}
     prices = None if cfg.token_prices is None else Path(str(cfg.token_prices))
     min_models = 1 if cfg.pool.name == BRIDGE else 2  # a bridge adds models of its own
     return ImportOptions(
@@ -88,13 +89,8 @@ def selection(cfg: DictConfig) -> ImportOptions:
     )
 
 
-def _names(cfg: DictConfig, key: str) -> tuple[str, ...] | None:
-    value = OmegaConf.to_container(cfg)[key]  # type: ignore[index, call-overload]
-    if value is None:
-        return None
-    if not isinstance(value, list) or not value:
-        raise ValueError(f"{key}={value}: allowed is a list of names, as in {key}=[a,b], or null")
-    return tuple(str(name) for name in value)
+def _names(listed: Sequence[object] | None) -> tuple[str, ...] | None:
+    return None if listed is None else tuple(map(str, listed))
 
 
 def _checksum(cfg: DictConfig) -> str:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.setup.build import build
 from slm_orchestration import tables
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.statistics.strategy_matrix import OVERALL
@@ -50,7 +50,7 @@ def log_sweep(cfg: DictConfig, curves: pd.DataFrame, files: Mapping[str, Path], 
     """Log each strategy of `curves` to where `cfg.tracking` says. Raises OSError where that cannot be reached."""
     places = {"suite": cfg.suite.name, "pool": cfg.pool.name, "inference": cfg.inference.name}
     resolved = OmegaConf.to_yaml(cfg, resolve=True)
-    instantiate(cfg.tracking)(Sweep(curves, _params(cfg), files, {**places, **_git_commit(), **tags}, resolved))
+    build(cfg.tracking)(Sweep(curves, _params(cfg), files, {**places, **_git_commit(), **tags}, resolved))
 
 
 def nowhere(sweep: Sweep) -> None:
