@@ -23,7 +23,7 @@ from experiments.setup import imported, inputs
 from experiments.setup.build import build
 from experiments.setup.config import entry
 from experiments.setup.leaderboard import show_leaderboard
-from experiments.setup.tracking import log_sweep
+from experiments.setup.tracking import SUMMARY, log_sweep
 from slm_orchestration import artifacts, tables
 from slm_orchestration.routing import replay, sweep
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
@@ -38,6 +38,7 @@ from slm_orchestration.studies.curve_metrics import (
     curve_metrics,
     pair_score,
 )
+from slm_orchestration.studies.run_summary import at_operating_point, mixture_points
 
 TABLES = {
     "decisions": tables.DECISIONS,
@@ -58,7 +59,8 @@ def main(cfg: DictConfig) -> int:
     if reason := imported.reason_to_skip(cfg):
         print(f"\n{cfg.routing.name}: skipped, as {reason}")
         return 0
-    complete = inputs.is_complete(folder, [path.name for path in paths.values()], inputs.fingerprint(cfg))
+    made = [*(path.name for path in paths.values()), SUMMARY]
+    complete = inputs.is_complete(folder, made, inputs.fingerprint(cfg))
     if not complete:
         try:
             _run(cfg, folder, paths)
@@ -69,7 +71,7 @@ def main(cfg: DictConfig) -> int:
             return 0
     curves = tables.read(paths["curves"], tables.CURVES)
     points = tables.read(paths["operating_points"], tables.OPERATING_POINTS)
-    log_sweep(cfg, curves, {**paths, "config": folder / "config.yaml"}, _tags(folder))
+    log_sweep(cfg, folder, _inputs(folder), _tags(folder))
     _print_curves(curves, points)
     print(f"tables: {folder}")
     return 0 if complete else int((curves["domain"] == OVERALL).sum() + curves["strategy"].nunique())
@@ -82,23 +84,26 @@ def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
     strategy = configured.fit(outcomes.where("fit"), calibration)
     overhead = inputs.overhead_of(cfg, strategy, calibration)
     asked = inputs.fingerprint(cfg)  # after the overhead, as a first run adds a row to that table
-    results = _replayed(cfg, strategy, outcomes, overhead)
+    results, summary = _replayed(cfg, strategy, outcomes, overhead)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").unlink(missing_ok=True)  # without it the folder counts as incomplete
     for name, frame in results.items():
         tables.write(frame, TABLES[name], paths[name], metadata=inputs.metadata(cfg, asked))
+    artifacts.write_text(folder / SUMMARY, json.dumps(summary, indent=1) + "\n")
     _write_hull(Path(cfg.paths.results) / "hull.json", calibration)
     artifacts.write_text(folder / "config.yaml", asked)
 
 
 def _replayed(
     cfg: DictConfig, strategy: FittedStrategy, outcomes: OutcomeMatrix, overhead: Overhead
-) -> dict[str, pd.DataFrame]:
+) -> tuple[dict[str, pd.DataFrame], dict[str, object]]:
+    """Return the tables of the run, and its numbers at the operating points, for the log of runs."""
     calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
     rule = build(cfg.operating_point)
     thresholds = np.unique([*cfg.thresholds, *rule.extra_thresholds()])
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
-    tuned = strategy.choose(calibration, thresholds)
+    tuned, summaries = strategy.choose(calibration, thresholds), {}
+    vertices = mixture_points(calibration, evaluation)
     for name, choices in strategy.choose(evaluation, thresholds).items():
         before = replay.replay(name, tuned[name], calibration, overhead=overhead)
         point = rule.choose(before, calibration)
@@ -106,6 +111,7 @@ def _replayed(
         parts["decisions"].append(replay.decisions(replayed, evaluation))
         parts["curves"].append(replay.curves(replayed, evaluation))
         threshold = choices.thresholds[point.position]
+        summaries[name] = at_operating_point(replayed, point.position, evaluation, vertices)
         parts["operating_points"].append(_point(name, threshold, point.reason, len(calibration)))
         if np.isnan(threshold):
             continue  # without thresholds there is no curve
@@ -120,7 +126,8 @@ def _replayed(
         )
         parts["curve_metrics"].append(curve_metrics(swept, _resampling(cfg)))
     nothing = {name: pd.DataFrame(columns=schema.names) for name, schema in TABLES.items()}
-    return {name: pd.concat(frames, ignore_index=True) if frames else nothing[name] for name, frames in parts.items()}
+    made = {name: pd.concat(frames, ignore_index=True) if frames else nothing[name] for name, frames in parts.items()}
+    return made, {"strategies": summaries, "mixture": vertices.to_dict("records")}
 
 
 def _changes(
@@ -175,11 +182,14 @@ def _in_a_sweep() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
+def _inputs(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file that the run read."""
+    read = OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "inputs")
+    return {str(path): str(value) for path, value in read.items() if value is not None}
+
+
 def _tags(folder: Path) -> dict[str, str]:
-    made_by = (folder / "config.yaml").read_text(encoding="utf-8")
-    read = OmegaConf.select(OmegaConf.create(made_by), "inputs")
-    checksums = {f"sha256.{Path(str(path)).name}": value for path, value in read.items()}
-    return {"configuration": inputs.configuration_hash(made_by), **checksums}
+    return {"configuration": inputs.configuration_hash((folder / "config.yaml").read_text(encoding="utf-8"))}
 
 
 if __name__ == "__main__":
