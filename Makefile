@@ -33,11 +33,11 @@ define timed
 endef
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries mlflow-ui watch notebooks validate-statistics lock clean
+.PHONY: record help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries mlflow-ui watch notebooks validate-statistics lock clean
 
 help:  ## this list
 	@echo "make TARGET [SUITE=quick|medium|standard|wide] [INFERENCE=recorded|live] [ARGS='key=value ...']"
-	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/  \1:\2/p' Makefile | awk -F: '{printf "%-22s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  %-20s %s\n", $$1, $$2}'
 
 # Every stage runs, also where the results differ or the audit fails; then the exit code says so.
 reproduce: start-clock prepare $(if $(filter live,$(INFERENCE)),collect) sweep analyze paper  ## everything, from the recorded outcomes to paper/paper.pdf, checked (INFERENCE=live asks the models again)
@@ -82,6 +82,9 @@ verify: $(INSTALLED)  ## compare the results with the committed reference: "repr
 	@echo "== verify: are these the committed results?"
 	$(call timed,verify,$(RUN) experiments.verify $(CONFIG))
 
+record: $(INSTALLED)  ## measure again what is committed and replace it: make record STAGE=faults, or load, grade, pilot
+	@$(RUN) experiments.$(STAGE) record=true $(CONFIG)
+
 expected: $(INSTALLED)  ## make the present results the reference that verify compares with
 	@$(RUN) experiments.verify accept $(CONFIG)
 	@[ $(SUITE) != standard ] || { $(RUN) experiments.claims $(CONFIG) && cp figures/cost_quality.png figures/readme/; }
@@ -110,9 +113,10 @@ notebooks: $(INSTALLED) prepare  ## run every notebook on the recorded outcomes,
 	@PYTHONPATH="$(CURDIR)" .venv/bin/jupyter-execute --inplace build/notebooks/*.ipynb
 
 validate-statistics: $(INSTALLED)  ## simulate the coverage of intervals and the level of tests (long)
-	@$(RUN) experiments.validate_statistics $(CONFIG)
+	@$(RUN) experiments.validate_statistics statistics.validation=build/validation.csv $(CONFIG)
 
 mlflow-ui: $(INSTALLED)  ## browse the logged runs
+	@echo "== open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
 	@MLFLOW_DISABLE_TELEMETRY=true $(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 # One version of a package for every Python, so that results compare. graphene: without the bound an older one is chosen,

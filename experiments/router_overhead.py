@@ -1,9 +1,10 @@
-"""Measure the seconds of each router's own predictions, and write them into the committed table that replay reads.
+"""Measure the seconds of each router's own predictions, and write them into the table that replay reads.
 
     python -m experiments.router_overhead routing=adaptive
     python -m experiments.router_overhead -m 'routing=glob(*)'
 
-Run it while nothing else runs. A router without a row is measured by its first run.
+Run it while nothing else runs. A router without a row is measured by its first run. The table is in data/live; with
+record=true it is the committed one, whose rows come first.
 """
 
 from __future__ import annotations

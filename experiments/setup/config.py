@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.setup.command_line import arranged, readable
+from experiments.setup.committed import output_folder
 from experiments.setup.help import help_text
 from experiments.setup.paths import CONF, ROOT, groups
 from experiments.setup.schema import check
@@ -166,6 +167,7 @@ def _run_jobs(
 
 def _register_resolvers() -> None:
     """Register the functions that the configuration's interpolations call."""
+    OmegaConf.register_new_resolver("output", output_folder, replace=True)
     OmegaConf.register_new_resolver("stem", lambda path: Path(str(path)).name.split(".")[0], replace=True)
 
 

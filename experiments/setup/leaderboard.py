@@ -10,10 +10,9 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from experiments.setup.imported import is_asked
-from experiments.setup.inputs import check_made_from_present_inputs, models_and_tasks
+from experiments.setup.inputs import check_made_from_present_inputs, models_and_tasks, read_overheads
 from slm_orchestration import tables
 from slm_orchestration.figures import naming
-from slm_orchestration.routing import replay
 from slm_orchestration.statistics import verdicts
 from slm_orchestration.statistics.bootstrap import resample
 from slm_orchestration.statistics.comparisons import compare
@@ -139,7 +138,7 @@ def leaderboard(estimates: pd.DataFrame, comparisons: pd.DataFrame, overhead: Ma
 
 def print_leaderboard(cfg: DictConfig, estimates: pd.DataFrame, comparisons: pd.DataFrame) -> None:
     """Print the leaderboard and what its words mean."""
-    profile = replay.read_overhead(Path(cfg.paths.overhead))
+    profile = read_overheads(cfg)
     overhead_s = dict(zip(profile.index, profile["single_p50_s"].astype(float), strict=True))
     board, tasks = leaderboard(estimates, comparisons, overhead_s), int(estimates["tasks"].max())
     level = cfg.statistics.level

@@ -144,6 +144,7 @@ _AIM = Choice(("retention", "same_quality", "budget", "best_quality"))
 
 # Every key of every command, without what a `_target_` builds. A key that the chosen files lack is not checked.
 ALLOWED: dict[str, Allowed] = {
+    "record": _YES_OR_NO,
     "seed": Number(0, 2**32 - 1, whole=True),
     "n": _COUNT,
     "model": replace(_MODEL, null=True),
@@ -208,6 +209,7 @@ ALLOWED: dict[str, Allowed] = {
     "paths.profile": _PATH,
     "paths.overhead": _PATH,
     "paths.results": _PATH,
+    "paths.output": _PATH,
     "paths.figures": _PATH,
     "paths.paper": _PATH,
     "paths.page": _PATH,
@@ -297,7 +299,17 @@ ALLOWED: dict[str, Allowed] = {
         for mode, levels in (("open", Number(1e-3, 10**6)), ("closed", Number(1, 1000, whole=True)))
     },
 }
-_REQUIRED = ("seed", "n", "thresholds", "suite.name", "pool.name", "pool.prices", "routing.name", "routing.strategy")
+_REQUIRED = (
+    "record",
+    "seed",
+    "n",
+    "thresholds",
+    "suite.name",
+    "pool.name",
+    "pool.prices",
+    "routing.name",
+    "routing.strategy",
+)
 _REQUIRED_TO_ASK = ("pool.small", "pool.models")  # outcomes recorded elsewhere come with their models
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
 METRICS = ["small_share", "quality", "retention", "cost_usd", "latency_s", "tasks"]
-SWEEP, BY_DOMAIN = "sweep", "quality_by_domain"
+SWEEP, BY_DOMAIN = "over_threshold", "quality_by_domain"
 Point = tuple[str, float, int]
 _LONGEST = 200
 # Of the whole curve's metrics, those that a list of runs is sorted by; all are in the tables.
@@ -56,7 +56,7 @@ def plain_metrics(
 
 
 def series(curve: pd.DataFrame) -> list[Point]:
-    """Return the overall curve as series sweep/<metric>, over the step 1000 × threshold; none without thresholds."""
+    """Return the overall curve as series over_threshold/<metric>, with 1000 × threshold as the step."""
     overall = naming.overall(curve).dropna(subset="threshold").drop(columns="tasks")
     return [(f"{SWEEP}/{name}", value, step) for name, value, step in values(overall, step=_thousandths)]
 

@@ -1,4 +1,4 @@
-"""Log sweeps and measurements in MLflow, and keep the committed tables of what was measured live.
+"""Log sweeps and measurements in MLflow, and keep the tables of what was measured live.
 
 A sweep has a parent run per strategy and a child run per threshold. Figures and papers read tables, never MLflow. Runs
 are named by their configuration's hash, so that logging the same sweep again adds what is missing and repeats nothing.
@@ -24,6 +24,7 @@ import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup.build import build
+from experiments.setup.committed import written_to
 from experiments.setup.tracked_run import (
     Point,
     allowed_name,
@@ -108,11 +109,11 @@ def log_measurement(cfg: DictConfig, name: str, table: pd.DataFrame, files: Sequ
 def update_table(
     cfg: DictConfig, rows: pd.DataFrame, schema: pa.Schema, name: str, *, key_columns: int = 2
 ) -> pd.DataFrame:
-    """Replace the rows with the same first `key_columns` key columns in a committed CSV; return the whole table.
+    """Replace the rows with the same first `key_columns` key columns in a CSV of measurements; return the whole table.
 
-    The CSV is beside the recorded outcomes; a parquet copy is in data/results.
+    The CSV is in data/live, or with record=true beside the recorded outcomes; a parquet copy is in data/results.
     """
-    path = Path(cfg.inference.folder) / f"{name}.csv"
+    path = written_to(cfg, Path(cfg.inference.folder) / f"{name}.csv")
     columns = schema.metadata[b"key"].decode().split(",")[:key_columns]
     fresh = tables.conform(rows, schema)
     if path.exists():

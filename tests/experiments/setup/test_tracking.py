@@ -139,7 +139,7 @@ def test_a_parent_shows_its_operating_point_and_keeps_the_sweep_as_series(cfg: D
     }
     assert parent.data.metrics["quality_by_domain/logic"] == 0.375
     assert all(len(client.get_metric_history(parent.info.run_id, name)) == 1 for name in plain)
-    steps = client.get_metric_history(parent.info.run_id, "sweep/quality")
+    steps = client.get_metric_history(parent.info.run_id, "over_threshold/quality")
     assert [(point.step, point.value) for point in steps] == [(0, 1.0), (250, 0.75), (1000, 0.0)]
     children = runs(cfg).query("parent == @parent.info.run_id")
     at_point = [name for name in children.index if "(operating point)" in name]
@@ -190,7 +190,7 @@ def test_logging_the_same_sweep_again_adds_nothing(cfg: DictConfig) -> None:
         tracking.log_sweep(cfg, folder(cfg, curves("heuristic", [0.0, 1.0])), READ, TAGS)
     assert len(runs(cfg)) == 3
     history = MlflowClient(cfg.tracking.uri).get_metric_history(
-        runs(cfg).loc["heuristic-abc123", "run"], "sweep/quality"
+        runs(cfg).loc["heuristic-abc123", "run"], "over_threshold/quality"
     )
     assert [point.value for point in history] == [1.0, 0.0]
 
