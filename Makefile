@@ -33,7 +33,7 @@ define timed
 endef
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: record help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries mlflow-ui watch notebooks validate-statistics lock clean
+.PHONY: record lab help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries mlflow-ui watch notebooks validate-statistics lock clean
 
 help:  ## this list
 	@echo "make TARGET [SUITE=quick|medium|standard|wide] [INFERENCE=recorded|live] [ARGS='key=value ...']"
@@ -108,9 +108,13 @@ watch: $(INSTALLED)  ## repeat one stage whenever a file of src, experiments or 
 	  if [ -z "$$last" ] || [ -n "$$now" ]; then mkdir -p build; touch build/watched; last=1; \
 	    $(MAKE) --no-print-directory $(STAGE); fi; sleep 1; done
 
-notebooks: $(INSTALLED) prepare  ## run every notebook on the recorded outcomes, into build/notebooks
-	@mkdir -p build/notebooks && cp notebooks/*.ipynb build/notebooks
-	@PYTHONPATH="$(CURDIR)" .venv/bin/jupyter-execute --inplace build/notebooks/*.ipynb
+notebooks: $(INSTALLED) prepare  ## run every notebook on the recorded outcomes, and keep its outputs in it
+	@PYTHONPATH="$(CURDIR)" .venv/bin/jupyter-execute --inplace notebooks/*.ipynb
+	@$(PYTHON) -c "import glob, nbformat as n; [(p := n.read(f, 4), [c.metadata.clear() for c in p.cells], n.write(p, f)) for f in glob.glob('notebooks/*.ipynb')]"  # no times
+
+lab: $(INSTALLED)  ## open the notebooks (installs JupyterLab into .venv)
+	@[ -x .venv/bin/jupyter-lab ] || $(INSTALL) jupyterlab
+	@PYTHONPATH="$(CURDIR)" .venv/bin/jupyter-lab notebooks/tour.ipynb
 
 validate-statistics: $(INSTALLED)  ## simulate the coverage of intervals and the level of tests (long)
 	@$(RUN) experiments.validate_statistics statistics.validation=build/validation.csv $(CONFIG)

@@ -58,6 +58,7 @@ function traces() {
     x: [...vertices.map((entry) => entry.cost[0]), mostExpensive], y: [...vertices.map((entry) => entry.quality[0]), last.quality[0]],
   };
   const marks = data.plane.points.filter((entry) => entry.strategy !== "mixture").map((entry) => {
+    const tone = entry.kind === "strategy" ? entry.colour : colourOf("--soft");  // models and references stay visible in the dark
     const [right, left] = arms(entry.cost), [up, down] = arms(entry.quality);
     const bar = { type: "data", symmetric: false, thickness: 1, width: 0, color: entry.colour, visible: entry.strategy === at("strategy").value };
     return {
@@ -66,7 +67,7 @@ function traces() {
       textposition: entry.cost[0] > 0.7 * mostExpensive ? "bottom left" : "bottom right",
       x: [entry.cost[0]], y: [entry.quality[0]],
       error_x: { ...bar, array: [right], arrayminus: [left] }, error_y: { ...bar, array: [up], arrayminus: [down] },
-      marker: { color: entry.colour, size: 9, symbol: entry.symbol, line: { width: 1, color: entry.kind === "strategy" ? colourOf("--paper") : entry.colour } },
+      marker: { color: tone, size: 9, symbol: entry.symbol, line: { width: 1, color: entry.kind === "strategy" ? colourOf("--paper") : tone } },
       hovertemplate: "%{y:.3f} quality<br>%{x:.3s} USD per million tasks<extra>" + plain(entry.label) + "</extra>",
     };
   });
