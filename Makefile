@@ -33,7 +33,7 @@ define timed
 endef
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: record lab help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries mlflow-ui watch notebooks validate-statistics lock clean
+.PHONY: demo record lab help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries mlflow-ui watch notebooks validate-statistics lock clean
 
 help:  ## this list
 	@echo "make TARGET [SUITE=quick|medium|standard|wide] [INFERENCE=recorded|live] [ARGS='key=value ...']"
@@ -46,6 +46,11 @@ reproduce: start-clock prepare $(if $(filter live,$(INFERENCE)),collect) sweep a
 
 start-clock:
 	@mkdir -p build && rm -f build/seconds
+
+demo: $(INSTALLED)  ## a first look in about a minute: the quick suite, six strategies, the leaderboard
+	@$(RUN) experiments.prepare suite=quick > /dev/null
+	@$(RUN) experiments.run -m routing=guess,constant,mixture,length,confidence,adaptive suite=quick statistics=quick \
+	  tracking=off paths.results=build/demo | sed -n '/^leaderboard/,$$p'
 
 test: $(INSTALLED)  ## the whole test suite, on all cores
 	@OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --maxprocesses 8 --dist loadfile
