@@ -33,11 +33,11 @@ define timed
 endef
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries stress mlflow-ui watch notebooks validate-statistics lock clean
+.PHONY: demo record lab help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries stress mlflow-ui watch notebooks validate-statistics lock clean
 
 help:  ## this list
 	@echo "make TARGET [SUITE=quick|medium|standard|wide] [INFERENCE=recorded|live] [ARGS='key=value ...']"
-	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/  \1:\2/p' Makefile | awk -F: '{printf "%-22s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  %-20s %s\n", $$1, $$2}'
 
 # Every stage runs, also where the results differ or the audit fails; then the exit code says so.
 reproduce: start-clock prepare $(if $(filter live,$(INFERENCE)),collect) sweep analyze paper  ## everything, from the recorded outcomes to paper/paper.pdf, checked (INFERENCE=live asks the models again)
@@ -46,6 +46,11 @@ reproduce: start-clock prepare $(if $(filter live,$(INFERENCE)),collect) sweep a
 
 start-clock:
 	@mkdir -p build && rm -f build/seconds
+
+demo: $(INSTALLED)  ## a first look in about a minute: the quick suite, six strategies, the leaderboard
+	@$(RUN) experiments.prepare suite=quick > /dev/null
+	@$(RUN) experiments.run -m routing=guess,constant,mixture,length,confidence,adaptive suite=quick statistics=quick \
+	  tracking=off paths.results=build/demo | sed -n '/^leaderboard/,$$p'
 
 test: $(INSTALLED)  ## the whole test suite, on all cores
 	@OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --maxprocesses 8 --dist loadfile
@@ -82,6 +87,9 @@ verify: $(INSTALLED)  ## compare the results with the committed reference: "repr
 	@echo "== verify: are these the committed results?"
 	$(call timed,verify,$(RUN) experiments.verify $(CONFIG))
 
+record: $(INSTALLED)  ## measure again what is committed and replace it: make record STAGE=faults, or load, grade, pilot
+	@$(RUN) experiments.$(STAGE) record=true $(CONFIG)
+
 expected: $(INSTALLED)  ## make the present results the reference that verify compares with
 	@$(RUN) experiments.verify accept $(CONFIG)
 	@[ $(SUITE) != standard ] || { $(RUN) experiments.claims $(CONFIG) && cp figures/cost_quality.png figures/readme/; }
@@ -108,14 +116,19 @@ watch: $(INSTALLED)  ## repeat one stage whenever a file of src, experiments or 
 	  if [ -z "$$last" ] || [ -n "$$now" ]; then mkdir -p build; touch build/watched; last=1; \
 	    $(MAKE) --no-print-directory $(STAGE); fi; sleep 1; done
 
-notebooks: $(INSTALLED) prepare  ## run every notebook on the recorded outcomes, into build/notebooks
-	@mkdir -p build/notebooks && cp notebooks/*.ipynb build/notebooks
-	@PYTHONPATH="$(CURDIR)" .venv/bin/jupyter-execute --inplace build/notebooks/*.ipynb
+notebooks: $(INSTALLED) prepare  ## run every notebook on the recorded outcomes, and keep its outputs in it
+	@PYTHONPATH="$(CURDIR)" .venv/bin/jupyter-execute --inplace notebooks/*.ipynb
+	@$(PYTHON) -c "import glob, nbformat as n; [(p := n.read(f, 4), [c.metadata.clear() for c in p.cells], n.write(p, f)) for f in glob.glob('notebooks/*.ipynb')]"  # no times
+
+lab: $(INSTALLED)  ## open the notebooks (installs JupyterLab into .venv)
+	@[ -x .venv/bin/jupyter-lab ] || $(INSTALL) jupyterlab
+	@PYTHONPATH="$(CURDIR)" .venv/bin/jupyter-lab notebooks/tour.ipynb
 
 validate-statistics: $(INSTALLED)  ## simulate the coverage of intervals and the level of tests (long)
-	@$(RUN) experiments.validate_statistics $(CONFIG)
+	@$(RUN) experiments.validate_statistics statistics.validation=build/validation.csv $(CONFIG)
 
 mlflow-ui: $(INSTALLED)  ## browse the logged runs
+	@echo "== open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
 	@MLFLOW_DISABLE_TELEMETRY=true $(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 # One version of a package for every Python, so that results compare. graphene: without the bound an older one is chosen,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.setup.committed import require_writable
 from experiments.setup.config import CONF, entry
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.outcomes.audit import agreement_of_recordings
@@ -26,6 +27,7 @@ COMMAND = "python -m experiments.agreement"
 
 def main(cfg: DictConfig) -> None:
     """Print and write the agreement of the two recordings."""
+    require_writable(cfg, Path(cfg.inference.folder), "inference=live has your own")
     models = [str(model["name"]) for model in cfg.pool.models]
     first, second = Path(cfg.paths.outcomes), other_folder(cfg)
     found = agreement_of_recordings(read_outcomes(first, models), read_outcomes(second, models))

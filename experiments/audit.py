@@ -15,9 +15,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from experiments.setup.build import build
 from experiments.setup.config import entry
 from experiments.setup.inputs import chosen_models, load_tasks, random_sample, require_sandbox
 from slm_orchestration.artifacts import ArtifactError
@@ -60,7 +60,7 @@ def _audit(cfg: DictConfig, node: DictConfig, tasks: list[Task]) -> Agreement:
         token_budget=cfg.inference.token_budget, attempts=cfg.inference.attempts, seed=cfg.seed
     )
     with tempfile.TemporaryDirectory() as folder:
-        collect(instantiate(node), tasks, Path(folder), grade=score, settings=settings)
+        collect(build(node), tasks, Path(folder), grade=score, settings=settings)
         again = read_outcomes(Path(folder), [node.name])
     same_tasks = recorded.set_index("task_id").loc[[task.task_id for task in tasks]].reset_index()
     for task_id in tasks_with_changed_quality(same_tasks, again):

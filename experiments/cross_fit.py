@@ -7,10 +7,11 @@
 
 One frozen split hides how much a result depends on it. Here groups (or whole datasets or domains) are dealt into
 `folds` folds; for each, the strategy is fitted, answers are calibrated and the threshold is chosen on other tasks (30
-and 20 % of all), and reported on the fold. That is repeated `repeats` times with other folds. Intervals are corrected
-for overlapping fits (Nadeau and Bengio). cost_share_95 and cost_share_100 are the share of the most expensive model's
-cost at which that much of its quality is reached. Writes cross_fit.csv and cross_fit_curves.csv beside the run, and
-cross_fit.parquet of all strategies that were evaluated this way into the folder of results.
+and 20 % of all), and reported on the fold. That is repeated `repetitions` times with other folds. Intervals are
+corrected for overlapping fits (Nadeau and Bengio). cost_share_95 and cost_share_100 are the share of the most
+expensive model's cost at which that much of its quality is reached. Writes cross_fit.csv and
+cross_fit_curves.csv beside the run, and cross_fit.parquet of all strategies that were evaluated this way into the
+folder of results.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup import inputs
+from experiments.setup.build import build
 from experiments.setup.config import entry, in_a_sweep
 from slm_orchestration import tables
 from slm_orchestration.artifacts import write_text
@@ -45,12 +46,8 @@ _SHOWN = [
 
 def main(cfg: DictConfig) -> None:
     """Write what each fold gave, and print its mean and interval."""
-    if cfg.folds < 2 or cfg.repeats < 1:
-        raise ValueError(f"folds={cfg.folds} repeats={cfg.repeats}: allowed are at least 2 folds and 1 repeat")
-    if cfg.by not in ("group", "dataset", "domain"):
-        raise ValueError(f"by={cfg.by}: allowed is group, dataset or domain")
-    configured = instantiate(cfg.routing.strategy, _convert_="all")
-    rule, found = instantiate(cfg.operating_point, _convert_="all"), []
+    configured = build(cfg.routing.strategy)
+    rule, found = build(cfg.operating_point), []
     try:
         for repeat, fold, split in _splits(cfg):
             outcomes = inputs.with_side_tables(cfg, configured, split)
@@ -82,7 +79,7 @@ def write_estimates(cfg: DictConfig) -> Path:
         for kind in ("", "_curves")
     )
     estimates = fold_estimates(points, curves, folds=cfg.folds, level=cfg.statistics.level)
-    metadata = {key: str(cfg[key]) for key in ("folds", "repeats", "by", "seed")}
+    metadata = {key: str(cfg[key]) for key in ("folds", "repetitions", "by", "seed")}
     metadata["fitted"] = f"{points['fit_tasks'].median():.0f}"
     tables.write(estimates, tables.ESTIMATES, results / f"{name}.parquet", metadata=metadata)
     return results / f"{name}.parquet"
@@ -91,7 +88,7 @@ def write_estimates(cfg: DictConfig) -> Path:
 def show_table(cfg: DictConfig) -> None:
     """Print the table of every strategy that was evaluated this way."""
     estimates = tables.read(write_estimates(cfg), tables.ESTIMATES)
-    print(f"\n{cfg.repeats} x {cfg.folds} folds by {cfg.by} of suite {cfg.suite.name}")
+    print(f"\n{cfg.repetitions} x {cfg.folds} folds by {cfg.by} of suite {cfg.suite.name}")
     print(_text(estimates).to_string(index=False))
 
 
@@ -125,7 +122,7 @@ def _made(asked: str) -> list[tuple[int, int, OutcomeMatrix]]:
     cfg = OmegaConf.create(asked)
     assert isinstance(cfg, DictConfig)
     outcomes, found = inputs.recorded_outcomes(cfg), []
-    for repeat in range(cfg.repeats):
+    for repeat in range(cfg.repetitions):
         rng = np.random.default_rng([cfg.seed, repeat])
         splits = fold_splits(outcomes, cfg.folds, rng, by=cfg.by, fit_tasks=cfg.fit_tasks)
         found += [(repeat, fold, inputs.answered(cfg, split)) for fold, split in enumerate(splits)]

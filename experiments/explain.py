@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.setup import inputs
+from experiments.setup.build import build
 from experiments.setup.config import entry
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.routing import replay
@@ -41,14 +41,14 @@ _SHOWN = 40
 
 def main(cfg: DictConfig) -> None:
     """Print and write what the configured strategy has learned."""
-    configured = instantiate(cfg.routing.strategy, _convert_="all")
+    configured = build(cfg.routing.strategy)
     if not isinstance(configured, RoutedStrategy):
         raise ValueError(f"routing={cfg.routing.name}: a reference has learned nothing to explain")
     outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     fit, calibration, evaluation = (outcomes.where(split) for split in ("fit", "calibration", "evaluation"))
     strategy = configured.fit(fit, calibration)
     overhead = inputs.overhead_of(cfg, strategy, calibration)
-    rule, thresholds = instantiate(cfg.operating_point, _convert_="all"), np.array(cfg.thresholds)
+    rule, thresholds = build(cfg.operating_point), np.array(cfg.thresholds)
     (choices,) = strategy.choose(calibration, thresholds).values()
     chosen = rule.choose(replay.replay(strategy.name, choices, calibration, overhead=overhead), calibration)
     threshold = thresholds[[chosen.position]]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
+from experiments.setup.committed import written_to
 from experiments.setup.config import entry
 from experiments.setup.tracking import log_measurement, update_table
 from slm_orchestration import tables
@@ -45,7 +46,7 @@ def main(cfg: DictConfig) -> None:
     files = style.save(faults_figure(table), Path(cfg.paths.figures) / "faults")
     log_measurement(cfg, "faults", table, files)
     print(f"lost requests: {int(table['lost'].sum())} of {int(table['requests'].sum())}")
-    print(f"table {Path(cfg.inference.folder) / 'faults.csv'}, figure {files[0]}")
+    print(f"table {written_to(cfg, Path(cfg.inference.folder) / 'faults.csv')}, figure {files[0]}")
 
 
 def _measure(

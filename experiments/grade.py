@@ -12,6 +12,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from experiments.setup import inputs
+from experiments.setup.committed import require_writable
 from experiments.setup.config import entry
 from slm_orchestration import tables
 from slm_orchestration.outcomes import store
@@ -25,6 +26,7 @@ SAMPLES = "samples"
 
 def main(cfg: DictConfig) -> None:
     """Grade and price the answers of every chosen model."""
+    require_writable(cfg, Path(cfg.paths.outcomes), "inference=live has your own")
     tasks = inputs.load_tasks(cfg)
     inputs.require_sandbox(tasks)
     folder = Path(cfg.paths.outcomes)

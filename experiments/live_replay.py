@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.setup import inputs
+from experiments.setup.build import build
 from experiments.setup.config import entry
 from slm_orchestration import artifacts, tables
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
@@ -59,7 +59,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def _pool(cfg: DictConfig) -> Pool:
-    models = [instantiate(model) for model in cfg.pool.models[: cfg.live.models]]
+    models = [build(model) for model in cfg.pool.models[: cfg.live.models]]
     return Pool(tuple(models), frozenset(cfg.pool.small) & {model.name for model in models})
 
 

@@ -8,7 +8,8 @@ Ctrl+C (SIGINT) ends a level early: its measurements so far are kept, and later 
 routing and cache: the orchestrator in this process. gateway_cache: the gateway on loopback, answers from the cache.
 gateway_model: the gateway with the smallest real model (its weights are downloaded if need be). All but the last use
 models that answer at once (conf/pool/instant.yaml), so that the system itself is measured. Run it while nothing else
-runs. Paths that are not run keep their rows in the committed tables.
+runs. Paths that are not run keep their rows in the tables, which
+are in data/live, or with record=true beside the recorded outcomes.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import pandas as pd
 import psutil
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from experiments.setup.committed import written_to
 from experiments.setup.config import CONF, entry
 from experiments.setup.orchestrator import fitted_orchestrator
 from experiments.setup.tracking import log_measurement, update_table
@@ -68,7 +70,7 @@ def main(cfg: DictConfig) -> None:
     shown = ["path", "mode", "level", "achieved_rps", "p50_s", "p99_s", "refused", "failed", "lost", "server_cores"]
     print(table[[*shown, "client_cores"]].to_string(index=False, float_format="{:.4g}".format))
     log_measurement(cfg, "load", table, files)
-    print(f"table {Path(cfg.inference.folder) / 'load.csv'}, figure {files[0]}")
+    print(f"table {written_to(cfg, Path(cfg.inference.folder) / 'load.csv')}, figure {files[0]}")
 
 
 async def _measure_path(cfg: DictConfig, path: str) -> tuple[pd.DataFrame, pd.DataFrame]:

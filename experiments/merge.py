@@ -10,12 +10,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from experiments.setup.committed import require_writable
 from experiments.setup.config import entry
 from experiments.setup.inputs import chosen_models, load_tasks
 from slm_orchestration.outcomes.store import merge_shards, parse_shard
 
 
 def main(cfg: DictConfig) -> None:
+    require_writable(cfg, Path(cfg.paths.outcomes), "inference=live has your own")
     if cfg.shard is None:
         raise ValueError("shard=null: say how many parts there are, as in shard=4/4")
     count = parse_shard(cfg.shard).count

@@ -18,10 +18,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from experiments.setup.build import build
 from experiments.setup.config import entry
 from slm_orchestration import tables, tasks
 from slm_orchestration.artifacts import write_text
@@ -79,7 +79,7 @@ def configured(cfg: DictConfig) -> dict[tuple[str, str], Dataset]:
     for domain, node in cfg.domain.items():
         for name, dataset in node.datasets.items():
             if dataset is not None:
-                found[str(domain), str(name)] = instantiate(dataset, _convert_="all")
+                found[str(domain), str(name)] = build(dataset)
     return found
 
 

@@ -213,12 +213,14 @@ def write_page(
     by_name = {table.name: table for table in shown}
     order = naming.in_print_order(results.estimates, results.curves["strategy"].unique())
     curves = page.curves(results.curves, results.operating_points)
+    leader = named["leader.strategy"].text
     data = {
         "about": f"Suite {cfg.suite.name}, pool {cfg.pool.name} ({named['model.list'].text}), "
         f"{named['count.tasks'].text} evaluation tasks of {named['count.domains'].text} domains. "
         f"Configuration {results.configuration}.",
         "finding": f"Against the mixture: {named['words.against_mixture'].text}.",
-        "leader": named["leader.strategy"].text,
+        "leader": leader,
+        "tiles": page.tiles(named, leader),
         "measures": list(page.MEASURES.values()),
         "board": page.table(by_name["summary"]),
         "claims": page.table(by_name["claims"]),
@@ -227,8 +229,15 @@ def write_page(
         "tasks": page.tasks(outcomes, results.decisions, _wording(Path(cfg.paths.tasks))),
     }
     path = Path(cfg.paths.page)
-    artifacts.write_text(path, page.render(data, f"Routing over {cfg.pool.name}, suite {cfg.suite.name}"))
+    artifacts.write_text(path, page.render(data, _title(cfg, named, leader)))
     return path
+
+
+def _title(cfg: DictConfig, named: Mapping[str, Number], leader: str) -> str:
+    """Return the finding in a line, for the pool and the suite that it is about."""
+    gain, ends = (named[f"{leader}.gain_over_mixture{end}"].text for end in ("", ".interval"))
+    about = f"pool {cfg.pool.name}, suite {cfg.suite.name}"
+    return f"{naming.label(leader)}: {gain} {ends} in quality over random mixing ({about})"
 
 
 def print_trace(cfg: DictConfig, name: str) -> None:
@@ -322,11 +331,18 @@ def _design(cfg: DictConfig, results: Results) -> dict[str, object]:
 
 
 def _wording(path: Path) -> dict[str, dict[str, str]]:
-    """Return question and reference of the tasks that were prepared here; none are part of the repository."""
+    """Return the whole request, instruction included, and the reference of the tasks that were prepared here.
+
+    None are part of the repository.
+    """
     if not path.exists():
         return {}
-    rows = tables.read(path, tables.TASKS).set_index("task_id")[["question", "reference"]]
-    return {str(task_id): {str(key): str(text) for key, text in row.items()} for task_id, row in rows.iterrows()}
+    rows = tables.read(path, tables.TASKS)
+    asked = ["\n\n".join(message["content"] for message in messages) for messages in rows["messages"]]
+    return {
+        str(task_id): {"question": question, "reference": str(reference)}
+        for task_id, question, reference in zip(rows["task_id"], asked, rows["reference"], strict=True)
+    }
 
 
 def _printed(name: str, named: Mapping[str, Number], path: Path) -> Number:

@@ -1,23 +1,24 @@
-"""Measure the seconds of each router's own predictions, and write them into the committed table that replay reads.
+"""Measure the seconds of each router's own predictions, and write them into the table that replay reads.
 
     python -m experiments.router_overhead routing=adaptive
     python -m experiments.router_overhead -m 'routing=glob(*)'
 
-Run it while nothing else runs. A router without a row is measured by its first run.
+Run it while nothing else runs. A router without a row is measured by its first run. The table is in data/live; with
+record=true it is the committed one, whose rows come first.
 """
 
 from __future__ import annotations
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.setup import inputs
+from experiments.setup.build import build
 from experiments.setup.config import entry
 
 
 def main(cfg: DictConfig) -> None:
     """Measure the configured router again and replace its row."""
-    configured = instantiate(cfg.routing.strategy, _convert_="all")
+    configured = build(cfg.routing.strategy)
     outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     strategy = configured.fit(outcomes.where("fit"), outcomes.where("calibration"))
     if not isinstance(strategy, inputs.WITH_ROUTER):

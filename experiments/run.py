@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup import imported, inputs
+from experiments.setup.build import build
 from experiments.setup.config import entry, in_a_sweep
 from experiments.setup.leaderboard import show_leaderboard
 from experiments.setup.manifest import RUN, write_manifest
 from experiments.setup.results import HULL
-from experiments.setup.tracking import log_sweep
+from experiments.setup.tracking import SUMMARY, log_sweep
 from slm_orchestration import artifacts, tables
 from slm_orchestration.routing import replay, sweep
 from slm_orchestration.routing.isolated import IsolatedRouter
@@ -49,6 +49,7 @@ from slm_orchestration.studies.curve_metrics import (
     pair_score,
 )
 from slm_orchestration.studies.online import measures_by_stream, summary
+from slm_orchestration.studies.run_summary import at_operating_point, mixture_points
 
 TABLES = {
     "decisions": tables.DECISIONS,
@@ -84,7 +85,7 @@ def main(cfg: DictConfig) -> int:
                 return 0
     curves = tables.read(paths["curves"], tables.CURVES)
     points = tables.read(paths["operating_points"], tables.OPERATING_POINTS)
-    log_sweep(cfg, curves, {**paths, "config": folder / "config.yaml"}, _tags(folder))
+    log_sweep(cfg, folder, _inputs(folder), _tags(folder))
     _print_curves(curves, points)
     print(f"tables: {folder}")
     return 0 if complete else int((curves["domain"] == OVERALL).sum() + curves["strategy"].nunique())
@@ -97,12 +98,13 @@ def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
     strategy = configured.fit(outcomes.where("fit"), calibration)
     overhead = inputs.overhead_of(cfg, strategy, calibration)
     asked = inputs.fingerprint(cfg)  # after the overhead, as a first run adds a row to that table
-    results = _replayed(cfg, strategy, declared(configured), outcomes, overhead)
+    results, summary = _replayed(cfg, strategy, declared(configured), outcomes, overhead)
     (folder / "config.yaml").unlink(missing_ok=True)  # without it the folder counts as incomplete
     for name, frame in results.items():
         tables.write(frame, TABLES[name], paths[name], metadata=inputs.metadata(cfg, asked))
+    artifacts.write_text(folder / SUMMARY, json.dumps(summary, indent=1) + "\n")
     _write_hull(Path(cfg.paths.results) / HULL, calibration)
-    write_manifest(folder / RUN, [*(path.name for path in paths.values()), f"../{HULL}"])
+    write_manifest(folder / RUN, [*(path.name for path in paths.values()), SUMMARY, f"../{HULL}"])
     artifacts.write_text(folder / "config.yaml", asked)
 
 
@@ -110,25 +112,27 @@ def _configured(cfg: DictConfig) -> Strategy:
     """Return the configured strategy; with isolated=true its router is built in a confined process, and only there."""
     node = cfg.routing.strategy
     if not cfg.isolated:
-        return instantiate(node, _convert_="all")
+        return build(node)
     if "router" not in node or node["_target_"] != _WITH_ROUTER:
         raise ValueError(f"isolated=true: {cfg.routing.name} has no router with a rule, and nothing else is isolated")
     router = json.dumps(OmegaConf.to_container(node.router, resolve=True))
     elsewhere = {"_target_": f"{IsolatedRouter.__module__}.{IsolatedRouter.__name__}", "configured": router}
-    return instantiate(
-        OmegaConf.merge(OmegaConf.masked_copy(node, [key for key in node if key != "router"]), {"router": elsewhere}),
-        _convert_="all",
-    )
+    others = OmegaConf.masked_copy(node, [str(key) for key in node if key != "router"])
+    merged = OmegaConf.merge(others, {"router": elsewhere})
+    assert isinstance(merged, DictConfig)
+    return build(merged)
 
 
 def _replayed(
     cfg: DictConfig, strategy: FittedStrategy, reads: frozenset[str], outcomes: OutcomeMatrix, overhead: Overhead
-) -> dict[str, pd.DataFrame]:
+) -> tuple[dict[str, pd.DataFrame], dict[str, object]]:
+    """Return the tables of the run, and its numbers at the operating points, for the log of runs."""
     calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
-    rule = instantiate(cfg.operating_point, _convert_="all")
+    rule = build(cfg.operating_point)
     thresholds = np.unique([*cfg.thresholds, *rule.extra_thresholds()])
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
-    tuned = strategy.choose(shown(strategy, reads, calibration), thresholds)
+    tuned, summaries = strategy.choose(shown(strategy, reads, calibration), thresholds), {}
+    vertices = mixture_points(calibration, evaluation)
     for name, choices in strategy.choose(shown(strategy, reads, evaluation), thresholds).items():
         before = replay.replay(name, tuned[name], calibration, overhead=overhead)
         point = rule.choose(before, calibration)
@@ -140,6 +144,7 @@ def _replayed(
             at, threshold = (most_expensive_always(name, evaluation), 0), np.nan
             parts["decisions"].append(replay.decisions(at[0], evaluation))
             parts["curves"].append(replay.curves(at[0], evaluation))
+        summaries[name] = at_operating_point(*at, evaluation, vertices)
         reason = _NO_THRESHOLD if np.isnan(choices.thresholds).all() else point.reason
         parts["operating_points"].append(_point(name, threshold, reason, len(calibration)))
         if reads & PRIVILEGES:
@@ -163,7 +168,8 @@ def _replayed(
         )
         parts["curve_metrics"].append(curve_metrics(swept, _resampling(cfg)))
     nothing = {name: pd.DataFrame(columns=schema.names) for name, schema in TABLES.items()}
-    return {name: pd.concat(frames, ignore_index=True) if frames else nothing[name] for name, frames in parts.items()}
+    made = {name: pd.concat(frames, ignore_index=True) if frames else nothing[name] for name, frames in parts.items()}
+    return made, {"strategies": summaries, "mixture": vertices.to_dict("records")}
 
 
 def _privileged(strategy: str, reads: frozenset[str], tasks: int, level: float) -> pd.DataFrame:
@@ -227,11 +233,14 @@ def _text(curve: pd.DataFrame) -> pd.DataFrame:
     ).drop(columns=[shown for name, shown in _MAY_BE_UNKNOWN.items() if curve[name].isna().all()])
 
 
+def _inputs(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file that the run read."""
+    read = OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "inputs")
+    return {str(path): str(value) for path, value in read.items() if value is not None}
+
+
 def _tags(folder: Path) -> dict[str, str]:
-    made_by = (folder / "config.yaml").read_text(encoding="utf-8")
-    read = OmegaConf.select(OmegaConf.create(made_by), "inputs")
-    checksums = {f"sha256.{Path(str(path)).name}": value for path, value in read.items()}
-    return {"configuration": inputs.configuration_hash(made_by), **checksums}
+    return {"configuration": inputs.configuration_hash((folder / "config.yaml").read_text(encoding="utf-8"))}
 
 
 if __name__ == "__main__":

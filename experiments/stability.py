@@ -13,9 +13,9 @@ import time
 from dataclasses import dataclass
 
 import pandas as pd
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from experiments.setup.build import build
 from experiments.setup.config import entry
 from experiments.setup.inputs import chosen_models, load_tasks, random_sample, require_sandbox
 from slm_orchestration.models.model import BatchStreaming, Completion
@@ -48,7 +48,7 @@ def main(cfg: DictConfig) -> None:
     for node in chosen_models(cfg):
         reference: pd.DataFrame | None = None
         for setting in settings:
-            model = instantiate(node, deterministic=setting.deterministic)
+            model = build(node, deterministic=setting.deterministic)
             model.complete(tasks[:1], seed=cfg.seed)  # loads
             started = time.perf_counter()
             answered = _answered(model, tasks, setting, cfg.seed)

@@ -11,9 +11,9 @@ of 4 and 10 dependent tasks, with the same rule where it ignores that they are.
 from __future__ import annotations
 
 import pandas as pd
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from experiments.setup.build import build
 from experiments.setup.config import entry
 from slm_orchestration.routing.operating_point import GuaranteedRetention
 from slm_orchestration.studies.guarantee import Draws, simulate
@@ -23,7 +23,7 @@ REPETITIONS = 500
 
 def main(cfg: DictConfig) -> None:
     """Print the table."""
-    point = instantiate(cfg.operating_point, _convert_="all")
+    point = build(cfg.operating_point)
     if not isinstance(point, GuaranteedRetention):
         raise ValueError("only a guaranteed retention is simulated: add operating_point=retention_95")
     guarantee = {"target": point.target, "delta": point.delta}

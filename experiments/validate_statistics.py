@@ -16,6 +16,7 @@ import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 from omegaconf import DictConfig
 
+from experiments.setup.committed import require_writable
 from experiments.setup.config import entry
 from slm_orchestration import artifacts
 from slm_orchestration.statistics import validation
@@ -32,6 +33,7 @@ _CHUNK = 50
 
 def main(cfg: DictConfig) -> None:
     """Print the simulated rates and write their table."""
+    require_writable(cfg, Path(cfg.statistics.validation), "statistics.validation= names a table of your own")
     settings, path = cfg.statistics, Path(cfg.statistics.validation)
     start, tables = time.perf_counter(), []
     with Parallel(n_jobs=cpu_count()) as parallel:

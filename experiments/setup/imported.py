@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from experiments.setup.build import build
 from slm_orchestration import artifacts, tables
 from slm_orchestration.outcomes.imported.bridge import bridge
 from slm_orchestration.outcomes.imported.columns import AUTO, Naming
@@ -51,7 +52,7 @@ def reason_to_skip(cfg: DictConfig) -> str | None:
     """Return why the configured strategy cannot run on imported outcomes, or would repeat another one, or None."""
     if not is_asked(cfg):
         return None
-    strategy, outcomes = instantiate(cfg.routing.strategy, _convert_="all"), load(cfg)
+    strategy, outcomes = build(cfg.routing.strategy), load(cfg)
     is_cascade = isinstance(getattr(strategy, "rule", None), CascadeRouting)
     if is_cascade and outcomes.answers["confidence"].isna().all():
         return "without the confidence of answers it never looks at one, and is the plain router of its predictions"
@@ -88,7 +89,7 @@ def _path(cfg: DictConfig) -> Path:
 
 def selection(cfg: DictConfig) -> ImportOptions:
     """Return which part of the outcomes the configuration selects."""
-    listed = {name: _names(cfg, name) for name in ("models", "datasets", "small")}
+    listed = {"models": _names(cfg.models), "datasets": _names(cfg.datasets), "small": _names(cfg.small)}
     prices = None if cfg.token_prices is None else Path(str(cfg.token_prices))
     min_models = 1 if cfg.pool.name == BRIDGE else 2  # a bridge adds models of its own
     return ImportOptions(
@@ -121,13 +122,8 @@ def _splits(cfg: DictConfig) -> tuple[tuple[str, tuple[str, ...]], ...]:
     )
 
 
-def _names(cfg: DictConfig, key: str) -> tuple[str, ...] | None:
-    value = OmegaConf.to_container(cfg)[key]  # type: ignore[index, call-overload]
-    if value is None:
-        return None
-    if not isinstance(value, list) or not value:
-        raise ValueError(f"{key}={value}: allowed is a list of names, as in {key}=[a,b], or null")
-    return tuple(str(name) for name in value)
+def _names(listed: Sequence[object] | None) -> tuple[str, ...] | None:
+    return None if listed is None else tuple(map(str, listed))
 
 
 def _checksum(cfg: DictConfig) -> str:

@@ -19,6 +19,7 @@ from yaml import YAMLError
 
 from experiments.setup import imported
 from experiments.setup.code_hash import code_sha256
+from experiments.setup.committed import is_committed, written_to
 from experiments.setup.manifest import RUN, unlisted
 from slm_orchestration import artifacts, tables
 from slm_orchestration.models.prices import read_prices, usd_per_second
@@ -133,10 +134,9 @@ def answered(cfg: DictConfig, outcomes: OutcomeMatrix) -> OutcomeMatrix:
 
 
 def _of_classifier(cfg: DictConfig, classifier: Classifier, outcomes: OutcomeMatrix) -> Overhead:
-    path = Path(cfg.paths.overhead)
-    if CLASSIFIER not in replay.read_overhead(path).index:
-        fitted = classifier.fit(outcomes.where("fit"), outcomes.where("calibration"))
-        _write_overhead(path, CLASSIFIER, measure_classifier(fitted, outcomes.where("calibration")))
+    if CLASSIFIER not in read_overheads(cfg).index:
+        fitted, path = classifier.fit(outcomes.where("fit"), outcomes.where("calibration")), Path(cfg.paths.overhead)
+        _write_overhead(written_to(cfg, path), CLASSIFIER, measure_classifier(fitted, outcomes.where("calibration")))
     return _read_overhead(cfg, CLASSIFIER)
 
 
@@ -201,30 +201,41 @@ def overhead_of(cfg: DictConfig, strategy: FittedStrategy, calibration: OutcomeM
     """Return the overhead of one prediction, measured now if its row is missing; a reference has none."""
     if not isinstance(strategy, WITH_ROUTER):
         return Overhead()
-    if strategy.name not in replay.read_overhead(Path(cfg.paths.overhead)).index:
-        print(f"measuring the overhead of {strategy.name} into {cfg.paths.overhead}")
+    if strategy.name not in read_overheads(cfg).index:
+        print(f"measuring the overhead of {strategy.name} into {written_to(cfg, Path(cfg.paths.overhead))}")
         measure_overhead(cfg, strategy, calibration)
     return _read_overhead(cfg, strategy.name)
+
+
+def read_overheads(cfg: DictConfig) -> pd.DataFrame:
+    """Return the overhead table: the committed rows, and those of routers that were measured on this machine."""
+    committed = Path(cfg.paths.overhead)
+    profile, own = replay.read_overhead(committed), written_to(cfg, committed)
+    if own == committed:
+        return profile
+    added = replay.read_overhead(own)
+    added = added[~added.index.isin(profile.index)]
+    return profile if added.empty else added if profile.empty else pd.concat([profile, added])
 
 
 def measure_overhead(cfg: DictConfig, strategy: FittedRoutedStrategy | FittedBandit, outcomes: OutcomeMatrix) -> dict:
     """Measure the seconds that predictions take, replace the strategy's row of the overhead table, and return it."""
     row = replay.measure_overhead(strategy.router, outcomes.reading(getattr(strategy, "view", REQUEST)))
-    _write_overhead(Path(cfg.paths.overhead), strategy.name, row)
+    _write_overhead(written_to(cfg, Path(cfg.paths.overhead)), strategy.name, row)
     return row
 
 
 def fingerprint(cfg: DictConfig) -> str:
     """Return YAML that changes whenever a result may: the configuration, the checksums of the inputs and the code."""
-    # Where runs are logged changes no result.
-    keys = [str(key) for key in cfg if key != "tracking"]
+    # Where runs are logged and measurements written changes no result.
+    keys = [str(key) for key in cfg if key not in ("tracking", "record")]
     asked = OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True)
     assert isinstance(asked, dict)
     read = [*(imported.files_read(cfg) if imported.is_asked(cfg) else recorded_files(cfg)), Path(cfg.pool.prices)]
     asked["inputs"] = {str(path): artifacts.sha256(path) if path.exists() else None for path in read}
     profile, pool = read_profile(Path(cfg.paths.profile)), [str(model.name) for model in cfg.pool.get("models", [])]
     asked["latency profile"] = profile[profile["model"].isin(pool)].astype(str).to_dict("records")
-    asked["overhead"] = _overhead_row(Path(cfg.paths.overhead), OmegaConf.select(cfg, "routing.strategy.name"))
+    asked["overhead"] = _overhead_row(read_overheads(cfg), OmegaConf.select(cfg, "routing.strategy.name"))
     asked["code"] = code_sha256(["experiments.run"], cfg.routing)
     return OmegaConf.to_yaml(OmegaConf.create(asked), sort_keys=True)
 
@@ -362,11 +373,11 @@ def _side_table(cfg: DictConfig, kind: str, model: str) -> pd.DataFrame:
 
 
 def _command(cfg: DictConfig, kind: str, model: str) -> str:
-    return f"python -m experiments.collect suite={cfg.suite.name} model={model} inference.{kind}=true"
+    where = "record=true" if is_committed(Path(cfg.paths.outcomes)) else f"inference={cfg.inference.name}"
+    return f"python -m experiments.collect {where} suite={cfg.suite.name} model={model} inference.{kind}=true"
 
 
-def _overhead_row(path: Path, strategy: str | None) -> dict[str, str] | None:
-    profile = replay.read_overhead(path)
+def _overhead_row(profile: pd.DataFrame, strategy: str | None) -> dict[str, str] | None:
     return {str(key): str(value) for key, value in profile.loc[strategy].items()} if strategy in profile.index else None
 
 
@@ -379,7 +390,7 @@ def _write_overhead(path: Path, strategy: str, row: dict[str, float | int]) -> N
 
 
 def _read_overhead(cfg: DictConfig, strategy: str) -> Overhead:
-    profile = replay.read_overhead(Path(cfg.paths.overhead))
+    profile = read_overheads(cfg)
     row = profile.loc[strategy].to_dict()
     usd_per_s = usd_per_second(read_prices(Path(cfg.pool.prices)), str(row["device"]), int(row["threads"]))
     return replay.overhead(profile, strategy, usd_per_s=usd_per_s)

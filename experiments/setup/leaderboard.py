@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from experiments.setup.imported import is_asked
-from experiments.setup.inputs import check_made_from_present_inputs, models_and_tasks, seconds_are_modelled
+from experiments.setup.inputs import (
+    check_made_from_present_inputs,
+    models_and_tasks,
+    read_overheads,
+    seconds_are_modelled,
+)
 from experiments.setup.results import read_hull, run_folders
 from slm_orchestration import tables
 from slm_orchestration.figures import naming
@@ -154,7 +159,7 @@ def leaderboard(estimates: pd.DataFrame, comparisons: pd.DataFrame, overhead: Ma
 
 def print_leaderboard(cfg: DictConfig, estimates: pd.DataFrame, comparisons: pd.DataFrame) -> None:
     """Print the leaderboard and what its words mean."""
-    profile = replay.read_overhead(Path(cfg.paths.overhead))
+    profile = read_overheads(cfg)
     overhead_s = dict(zip(profile.index, profile["single_p50_s"].astype(float), strict=True))
     board, tasks = leaderboard(estimates, comparisons, overhead_s), int(estimates["tasks"].max())
     level = cfg.statistics.level

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.setup.build import build
 from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator
 from slm_orchestration.serving.pool import Pool
 from slm_orchestration.serving.resilience import GuardedCall, Protection
@@ -19,7 +19,7 @@ def fitted_orchestrator(cfg: DictConfig) -> AdaptiveOrchestrator:
     protection = Protection(**cfg.serve.protection)  # type: ignore[misc]
     orchestrator = AdaptiveOrchestrator(
         {**settings, "seed": cfg.seed},  # type: ignore[dict-item]
-        pool=Pool(tuple(instantiate(node) for node in cfg.pool.models), frozenset(cfg.pool.small)),
+        pool=Pool(tuple(build(node) for node in cfg.pool.models), frozenset(cfg.pool.small)),
         outcomes=Path(cfg.paths.outcomes),
         tasks=Path(cfg.paths.tasks),
         call=GuardedCall(protection),

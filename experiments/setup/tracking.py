@@ -1,4 +1,4 @@
-"""Log sweeps and measurements in MLflow, and keep the committed tables of what was measured live.
+"""Log sweeps and measurements in MLflow, and keep the tables of what was measured live.
 
 A sweep has a parent run per strategy and a child run per threshold. Figures and papers read tables, never MLflow. Runs
 are named by their configuration's hash, so that logging the same sweep again adds what is missing and repeats nothing.
@@ -6,9 +6,11 @@ are named by their configuration's hash, so that logging the same sweep again ad
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
+import sys
 import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,39 +21,54 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.setup.build import build
+from experiments.setup.committed import written_to
+from experiments.setup.tracked_run import (
+    Point,
+    allowed_name,
+    dataset_inputs,
+    note,
+    plain_metrics,
+    series,
+    true_names,
+    values,
+)
 from experiments.setup.tracking_store import held_store
 from slm_orchestration import tables
 from slm_orchestration.artifacts import write_text
-from slm_orchestration.statistics.strategy_matrix import OVERALL
+from slm_orchestration.figures.one_strategy import one_strategy
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from mlflow import MlflowClient
 
-METRICS = ["small_share", "quality", "retention", "cost_usd", "latency_s", "tasks"]
+SUMMARY = "summary.json"
+# MLflow opens the table of runs, rather than the traces of an application.
+_PAGE = {"mlflow.experimentKind": "custom_model_development"}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one run of experiments.run logs; `curves` may hold several strategies.
+    """What one run of experiments.run logs: the tables of `folder`, which may hold several strategies.
 
-    `files` are kept with each parent run; `tags` must hold `configuration`, the hash that names the runs.
+    `inputs` are the files read, with their sha256; `tags` must hold `configuration`, the hash that names the runs.
     """
 
-    curves: pd.DataFrame
+    folder: Path
     params: Mapping[str, str]
-    files: Mapping[str, Path]
+    inputs: Mapping[str, str]
     tags: Mapping[str, str]
     resolved: str
 
 
-def log_sweep(cfg: DictConfig, curves: pd.DataFrame, files: Mapping[str, Path], tags: Mapping[str, str]) -> None:
-    """Log each strategy of `curves` to where `cfg.tracking` says. Raises OSError where that cannot be reached."""
+def log_sweep(cfg: DictConfig, folder: Path, inputs: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    """Log each strategy of a run folder to where `cfg.tracking` says. Raises OSError where that cannot be reached."""
     places = {"suite": cfg.suite.name, "pool": cfg.pool.name, "inference": cfg.inference.name}
     resolved = OmegaConf.to_yaml(cfg, resolve=True)
-    instantiate(cfg.tracking)(Sweep(curves, _params(cfg), files, {**places, **_git_commit(), **tags}, resolved))
+    about = {**places, **_git_commit(), **_source(), **tags}
+    build(cfg.tracking)(Sweep(folder, _params(cfg), inputs, about, resolved))
 
 
 def nowhere(sweep: Sweep) -> None:
@@ -61,14 +78,15 @@ def nowhere(sweep: Sweep) -> None:
 def to_mlflow(sweep: Sweep, *, uri: str, experiment: str) -> None:
     """Log to the MLflow store or server at `uri`."""
     with _experiment(uri, experiment) as (client, experiment_id):
-        for strategy, curve in sweep.curves.groupby("strategy", sort=False):
+        curves = tables.read(sweep.folder / "curves.parquet", tables.CURVES)
+        for strategy, curve in curves.groupby("strategy", sort=False):
             _log_strategy(client, experiment_id, str(strategy), curve, sweep)
 
 
 def log_measurement(cfg: DictConfig, name: str, table: pd.DataFrame, files: Sequence[Path]) -> None:
     """Log a measurement as one MLflow run with every number of the table, unless tracking is off.
 
-    A row of the table is a step of its metrics. Raises OSError where the store cannot be reached.
+    Metrics are by_row/<column>, a step per row of the table. Raises OSError where the store cannot be reached.
     """
     if "uri" not in cfg.tracking:
         return
@@ -76,7 +94,7 @@ def log_measurement(cfg: DictConfig, name: str, table: pd.DataFrame, files: Sequ
         run = client.create_run(experiment_id, run_name=name).info.run_id
         measures = [column for column in table.columns if table[column].dtype.kind in "fi"]
         points = [
-            (measure, value, step)
+            (f"by_row/{allowed_name(measure)}", value, step)
             for measure in measures
             for step, value in enumerate(table[measure])
             if pd.notna(value)
@@ -92,11 +110,11 @@ def log_measurement(cfg: DictConfig, name: str, table: pd.DataFrame, files: Sequ
 def update_table(
     cfg: DictConfig, rows: pd.DataFrame, schema: pa.Schema, name: str, *, key_columns: int = 2
 ) -> pd.DataFrame:
-    """Replace the rows with the same first `key_columns` key columns in a committed CSV; return the whole table.
+    """Replace the rows with the same first `key_columns` key columns in a CSV of measurements; return the whole table.
 
-    The CSV is beside the recorded outcomes; a parquet copy is in data/results.
+    The CSV is in data/live, or with record=true beside the recorded outcomes; a parquet copy is in data/results.
     """
-    path = Path(cfg.inference.folder) / f"{name}.csv"
+    path = written_to(cfg, Path(cfg.inference.folder) / f"{name}.csv")
     columns = schema.metadata[b"key"].decode().split(",")[:key_columns]
     fresh = tables.conform(rows, schema)
     if path.exists():
@@ -127,33 +145,60 @@ def _experiment(uri: str, name: str) -> Iterator[tuple[MlflowClient, str]]:
         with held_store(uri):
             client = MlflowClient(uri)
             found = client.get_experiment_by_name(name)
-            yield client, found.experiment_id if found else client.create_experiment(name)
+            yield client, found.experiment_id if found else client.create_experiment(name, tags=_PAGE)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = textwrap.shorten(str(error), 160, placeholder=" …")
         raise OSError(f"MLflow at {uri}: {reason}; set MLFLOW_TRACKING_URI, or tracking=off to do without") from error
 
 
 def _log_strategy(client: MlflowClient, experiment_id: str, strategy: str, curve: pd.DataFrame, sweep: Sweep) -> None:
-    name = f"{strategy}-{sweep.tags['configuration']}"
-    tags = {**sweep.tags, "strategy": strategy}
+    name = f"{allowed_name(strategy)}-{sweep.tags['configuration']}"
+    tags = {**sweep.tags, **true_names(sorted(curve["domain"].unique())), "strategy": strategy}
     found = client.search_runs([experiment_id], f"attributes.run_name = '{name}'", max_results=1)
     if found and found[0].info.status == "FINISHED":
         return
     parent = found[0].info.run_id if found else client.create_run(experiment_id, tags=tags, run_name=name).info.run_id
-    logged = _finished_children(client, experiment_id, parent)
-    for threshold, point in curve.groupby("threshold", sort=False, dropna=False):
+    points = tables.read(sweep.folder / "operating_points.parquet", tables.OPERATING_POINTS).set_index("strategy")
+    threshold, chosen_by = float(points["threshold"][strategy]), str(points["chosen_by"][strategy])
+    _log_thresholds(client, experiment_id, parent, curve, threshold, tags)
+    summary = json.loads((sweep.folder / SUMMARY).read_text(encoding="utf-8"))
+    found_metrics, vertices = summary["strategies"][strategy], pd.DataFrame(summary["mixture"])
+    of_curve = tables.read(sweep.folder / "curve_metrics.parquet", tables.ESTIMATES)
+    plain = plain_metrics(strategy, curve, threshold, found_metrics, of_curve)
+    _log_points(client, parent, [*plain, *series(curve)], {**sweep.params, "strategy": strategy})
+    words = note(strategy, found_metrics, threshold, chosen_by, tags)
+    client.set_tag(parent, "mlflow.note.content", words)
+    client.log_inputs(parent, dataset_inputs(sweep.inputs, sweep.tags["suite"]))
+    _log_artifacts(client, parent, sweep, one_strategy(curve, threshold, vertices))
+    client.set_terminated(parent)
+
+
+def _log_thresholds(
+    client: MlflowClient, experiment_id: str, parent: str, curve: pd.DataFrame, chosen: float, tags: Mapping[str, str]
+) -> None:
+    """Log a child run per threshold; the one at the operating point says so in its name and a tag."""
+    strategy, logged = tags["strategy"], _finished_children(client, experiment_id, parent)
+    for threshold, rows in curve.groupby("threshold", sort=False, dropna=False):
         label = "none" if pd.isna(threshold) else f"{threshold:g}"
         if label in logged:
             continue
         child_tags = {**tags, "mlflow.parentRunId": parent, "threshold": label}
-        child = client.create_run(experiment_id, tags=child_tags, run_name=f"{strategy} at {label}").info.run_id
-        _log_values(client, child, point, {"strategy": strategy, "threshold": label})
+        at_point = pd.isna(threshold) or threshold == chosen
+        child_tags |= {"operating_point": "yes"} if at_point else {}
+        name = f"{strategy} at {label}" + (" (operating point)" if at_point else "")
+        child = client.create_run(experiment_id, tags=child_tags, run_name=name).info.run_id
+        _log_points(client, child, values(rows), {"strategy": strategy, "threshold": label})
         client.set_terminated(child)
-    _log_values(client, parent, curve[curve["domain"] == OVERALL], {**sweep.params, "strategy": strategy})
-    client.log_text(parent, sweep.resolved, "resolved_configuration.yaml")
-    for path in sweep.files.values():
-        client.log_artifact(parent, str(path))
-    client.set_terminated(parent)
+
+
+def _log_artifacts(client: MlflowClient, run: str, sweep: Sweep, figure: Figure) -> None:
+    """Log the figure as PNG, the small tables as CSV, which MLflow shows, and every file of the run folder."""
+    client.log_figure(run, figure, "cost_quality.png")
+    for path in sorted(sweep.folder.glob("*")):
+        if path.suffix == ".parquet" and path.stem != "decisions":
+            client.log_text(run, pd.read_parquet(path).to_csv(index=False), f"{path.stem}.csv")
+        client.log_artifact(run, str(path), "files")
+    client.log_text(run, sweep.resolved, "resolved_configuration.yaml")
 
 
 def _finished_children(client: MlflowClient, experiment_id: str, parent: str) -> set[str]:
@@ -165,19 +210,7 @@ def _finished_children(client: MlflowClient, experiment_id: str, parent: str) ->
     return {child.data.tags["threshold"] for child in children if child.info.status == "FINISHED"}
 
 
-def _log_values(client: MlflowClient, run: str, rows: pd.DataFrame, params: Mapping[str, str]) -> None:
-    """Log rows of CURVES: overall metrics by their name, a domain's as domain/metric; the step is 1000 × threshold."""
-    points = []
-    for row in rows.to_dict("records"):
-        prefix = "" if row["domain"] == OVERALL else f"{row['domain']}/"
-        step = 0 if pd.isna(row["threshold"]) else round(1000 * row["threshold"])
-        points += [(prefix + name, row[name], step) for name in METRICS if pd.notna(row[name])]
-    _log_points(client, run, points, params)
-
-
-def _log_points(
-    client: MlflowClient, run: str, points: Sequence[tuple[str, float, int]], params: Mapping[str, str]
-) -> None:
+def _log_points(client: MlflowClient, run: str, points: Sequence[Point], params: Mapping[str, str]) -> None:
     """Log (metric, value, step) triples and parameters."""
     from mlflow.entities import Metric, Param
 
@@ -201,6 +234,12 @@ def _leaves(node: object, key: str = "") -> list[tuple[str, str]]:
     if not isinstance(node, dict):
         return [(key, str(node)[:500])]
     return [leaf for name, value in node.items() for leaf in _leaves(value, f"{key}.{name}" if key else str(name))]
+
+
+def _source() -> dict[str, str]:
+    """Return the command that was run, which MLflow shows as the source."""
+    words = " ".join(sys.argv[1:])
+    return {"mlflow.source.name": f"python -m experiments.run {words}".strip(), "mlflow.source.type": "LOCAL"}
 
 
 def _git_commit() -> dict[str, str]:

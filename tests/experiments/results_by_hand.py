@@ -59,7 +59,12 @@ def _write_suite(cfg: DictConfig) -> None:
         replace(make_task(n, False), task_id=f"task/{n}", domain=("code", "logic")[n // 5], split="evaluation")
         for n in range(10)
     ]
-    tasks = [replace(task, question=f"{task.question} {HOSTILE}") for task in tasks]
+    tasks = [
+        replace(
+            task, question=f"{task.question} {HOSTILE}", messages=[*task.messages, {"role": "user", "content": HOSTILE}]
+        )
+        for task in tasks
+    ]
     tables.write(to_table(tasks), tables.TASKS, Path(cfg.paths.tasks), metadata={})
     for place, model in enumerate(MODELS):
         rows = [make_outcome(task, model, n % 5 > 1 - place, 1.0 + place) for n, task in enumerate(tasks)]

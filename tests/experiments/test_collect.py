@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hydra.utils import instantiate
 from omegaconf import open_dict
@@ -61,3 +62,30 @@ def test_collect_records_side_tables_once_and_more_when_tasks_are_added(cfg, sma
 def test_models_without_hidden_states_have_no_side_tables(cfg, tmp_path):
     collect.record_side_tables(cfg, ScriptedModel("smollm2-135m"), TASKS)
     assert not (tmp_path / "states").exists()
+
+
+class _Timed:
+    """A model whose calls take the seconds that a busy machine gives them: noise, until it is left alone."""
+
+    name = "timed"
+
+    def __init__(self, noisy: int) -> None:
+        self.noisy = noisy
+
+
+@pytest.mark.parametrize(("noisy", "timings"), [(0, 1), (2, 3)])
+def test_a_noisy_timing_is_repeated(noisy: int, timings: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, made = _Timed(noisy), []
+    monkeypatch.setattr(collect, "measure_calls", lambda *_, **__: pd.DataFrame({"concurrency": [], "seconds": []}))
+    monkeypatch.setattr(
+        collect, "fit_profile", lambda _: made.append(1) or {"heldout_error": 0.68 if len(made) <= 2 * noisy else 0.1}
+    )
+    assert collect._fitted(model, [], rows=1, seed=0)["one"]["heldout_error"] == 0.1
+    assert len(made) == 2 * timings
+
+
+def test_a_timing_that_stays_noisy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect, "measure_calls", lambda *_, **__: pd.DataFrame({"concurrency": [], "seconds": []}))
+    monkeypatch.setattr(collect, "fit_profile", lambda _: {"heldout_error": 0.68})
+    with pytest.raises(ValueError, match=r"timed: its seconds are known to 68% only \(at most 35%\), with a load of"):
+        collect._fitted(_Timed(9), [], rows=1, seed=0)

@@ -124,7 +124,7 @@ def test_the_explorer_shows_who_was_right_and_hostile_text_as_text(opened):
     assert texts[2:] == [HOSTILE, HOSTILE]
     assert page.locator("#tasks h3").all_text_contents() == [
         *("question", "reference"),
-        *("small: wrong (served)", "large: wrong"),
+        *("small: wrong (served at the operating point)", "large: wrong"),
     ]
     assert page.evaluate("window.hostile") is None
 
@@ -135,6 +135,44 @@ def test_a_phone_shows_it_without_scrolling_sideways_in_letters_one_can_read(ope
     page.wait_for_timeout(300)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('#point td')).fontSize)") >= 13
+
+
+def test_the_page_leads_with_the_leaders_numbers_and_says_the_finding_in_its_title(opened, cfg, results: Results):
+    page, *_ = opened
+    named, _ = report.describe(cfg, results)
+    leader = named["leader.strategy"].text
+    tiles = page.eval_on_selector_all("#tiles div", "all => all.map(one => [...one.children].map(e => e.textContent))")
+    assert [tile[:2] for tile in tiles] == [
+        [named[f"{leader}.{metric}"].text, named[f"{leader}.{metric}.interval"].text]
+        for metric in ("gain_over_mixture", "cost_saving", "small_share", "retention")
+    ]
+    assert named[f"{leader}.gain_over_mixture"].text in page.title()
+    assert "in quality over random mixing" in page.title()
+
+
+def test_the_search_reads_questions_and_answers(opened):
+    page, *_ = opened
+    page.select_option("#right", "all")
+    page.fill("#search", "no task says this")
+    assert page.locator("#tasks details").count() == 0
+    page.fill("#search", HOSTILE.lower()[:12])
+    assert page.locator("#tasks details").count() > 0
+
+
+def test_strategies_differ_by_shape_as_well_as_by_colour(opened):
+    page, *_ = opened
+    symbols = page.evaluate(
+        "document.getElementById('plane').data.map(t => t.marker && t.marker.symbol).filter(Boolean)"
+    )
+    assert len(set(symbols)) > 3
+
+
+def test_dark_mode_follows_the_system(opened):
+    page, *_ = opened
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 27)"
+    page.emulate_media(color_scheme="light")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 def test_the_page_asks_for_nothing_and_the_console_stays_empty(opened):

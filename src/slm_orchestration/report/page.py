@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from slm_orchestration.figures import naming, style
-from slm_orchestration.report.numbers import format_metric
+from slm_orchestration.report.numbers import Number, format_metric
 from slm_orchestration.report.printed_tables import PrintedTable
 
 _PAGE = files("slm_orchestration.report") / "page_assets"
@@ -27,6 +27,21 @@ MEASURES = {
     "cost_usd": "USD per million tasks",
     "latency_s": "seconds per task",
     "small_share": "small share",
+}
+
+
+# The page's names of the shapes that the figures draw strategies with.
+_SYMBOLS = {
+    "o": "circle", "s": "square", "^": "triangle-up", "v": "triangle-down", "<": "triangle-left", ">": "triangle-right",
+    "D": "diamond", "p": "pentagon", "h": "hexagon", "H": "hexagon2", "8": "octagon", "P": "cross", "X": "x",
+    "*": "star", "x": "x-thin-open", "+": "cross-thin-open", "|": "line-ns-open", "1": "y-down-open",
+}  # fmt: skip
+# What the page leads with: the leader's metrics, in words.
+_TILES = {
+    "gain_over_mixture": "quality above random mixing, at equal cost",
+    "cost_saving": "the most expensive model's cost over its own",
+    "small_share": "of tasks answered by small models alone",
+    "retention": "of the most expensive model's quality kept",
 }
 
 
@@ -62,6 +77,7 @@ def plane(estimates: pd.DataFrame, hull: Sequence[str]) -> dict[str, Any]:
             "label": naming.label(name),
             "kind": "strategy" if name in contenders else "model" if naming.is_constant(name) else "reference",
             "colour": style.colour(name),
+            "symbol": _SYMBOLS.get(style.marker(name), "circle"),
             "cost": [_million(cost.at[name, end]) for end in ("estimate", "low", "high")],
             "quality": [_plain(quality.at[name, end]) for end in ("estimate", "low", "high")],
         }
@@ -70,6 +86,19 @@ def plane(estimates: pd.DataFrame, hull: Sequence[str]) -> dict[str, Any]:
     ]
     vertices = [naming.GUESS, *(naming.CONSTANT + name for name in hull)]
     return {"points": points, "mixture": [name for name in vertices if name in cost.index]}
+
+
+def tiles(named: Mapping[str, Number], strategy: str) -> list[dict[str, str]]:
+    """Return the metrics of one strategy that the page leads with: value, interval and words, as printed."""
+    return [
+        {
+            "value": named[f"{strategy}.{metric}"].text,
+            "interval": named[f"{strategy}.{metric}.interval"].text,
+            "words": words,
+        }
+        for metric, words in _TILES.items()
+        if f"{strategy}.{metric}" in named
+    ]
 
 
 def curves(frame: pd.DataFrame, operating_points: pd.DataFrame) -> dict[str, Any]:

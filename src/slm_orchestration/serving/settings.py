@@ -14,6 +14,7 @@ import yaml
 from slm_orchestration.routing.operating_point import AIMS, AIMS_IN_WORDS
 
 Config = Mapping[str, Any] | str | Path
+_STRATEGIES = Path(__file__).resolve().parents[3] / "conf" / "routing"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def read_settings(config: Config | None) -> OrchestratorSettings:
         _check_known(key, known)
         if key != "models" and not _ALLOWED[key][0](value):
             raise ValueError(f"{key}={_text(value)}: allowed is {_ALLOWED[key][1]}")
+    if "routing_strategy" in given:
+        _check_strategy(given["routing_strategy"])
     if "models" in given:
         given["models"] = {name: _model(name, each) for name, each in _mapping("models", given["models"]).items()}
     return OrchestratorSettings(**given)
@@ -108,6 +111,14 @@ def _check_known(key: str, known: list[str], prefix: str = "") -> None:
         close = difflib.get_close_matches(str(key), known, n=1)
         hint = f"; did you mean {prefix}{close[0]}?" if close else "."
         raise ValueError(f"{prefix}{key}: no such key{hint} The keys are {', '.join(known)}")
+
+
+def _check_strategy(name: str) -> None:
+    names = sorted(path.stem for path in _STRATEGIES.glob("*.yaml"))
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {close[0]}?" if close else "."
+        raise ValueError(f"routing_strategy={name!r}: no such strategy{hint} The names are {', '.join(names)}")
 
 
 def _model(name: str, given: object) -> ModelSettings:
@@ -162,7 +173,10 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "cache_ttl": (_positive, "a number of seconds above 0"),
     "cache_size": (_positive_integer, "a whole number from 1"),
     "cache_eviction": (lambda value: value in ("cost", "lru"), "cost or lru"),
-    "cache_path": (lambda value: value is None or isinstance(value, str), "the path of a file, :memory: or null"),
+    "cache_path": (
+        lambda value: value is None or (isinstance(value, str) and value.isprintable()),
+        "the path of a file, :memory: or null",
+    ),
     "false_hit_budget": (lambda value: _number(value) and 0 < value < 1, "a number between 0 and 1, both excluded"),
     "seed": (lambda value: isinstance(value, int) and 0 <= value < 2**32, "a whole number from 0 to 2**32 - 1"),
     "models.max_tokens": (_positive_integer, "a whole number from 1"),

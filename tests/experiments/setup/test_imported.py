@@ -110,7 +110,7 @@ def test_results_lie_in_a_folder_named_after_the_file():
         (["outcomes=my.csv"], "add pool=imported"),
         (["pool=imported"], "pool=imported needs outcomes="),
         (["pool=imported", "outcomes=none.csv"], "none.csv: no such file"),
-        (["pool=imported", "outcomes=none.csv", "small=tiny"], "small=[a,b]"),
+        (["pool=imported", "outcomes=none.csv", "small=tiny"], "small=tiny: allowed is a list"),
     ],
 )
 def test_a_mistake_is_one_line(words, said, monkeypatch, capsys):

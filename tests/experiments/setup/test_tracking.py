@@ -1,5 +1,6 @@
 """Runs in a real MLflow store: a parent per strategy, a child per threshold, and nothing twice."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from experiments.setup.config import load_config
 from slm_orchestration import tables
 from slm_orchestration.tables import CURVES
 
-TAGS = {"configuration": "abc123", "outcomes.small": "sha256 of the small model's outcomes"}
+TAGS = {"configuration": "abc123"}
+READ = {"data/tasks/quick.parquet": "ab" * 32, "data/outcomes/quick/small.parquet": "cd" * 32}
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,41 @@ def curves(strategy: str, thresholds: list[float]) -> pd.DataFrame:
     return tables.conform(pd.DataFrame(rows), CURVES)
 
 
+def folder(cfg: DictConfig, table: pd.DataFrame, *, chosen: float = 0.25) -> Path:
+    """Return a run folder with these curves, as experiments.run writes it; its operating threshold is `chosen`."""
+    made = Path(cfg.tracking.uri.removeprefix("sqlite:///")).parent / f"{cfg.tracking.experiment}-tables"
+    made.mkdir(exist_ok=True)
+    names = table["strategy"].unique().tolist()
+    points = [
+        {
+            "strategy": name,
+            "threshold": chosen if table.query("strategy == @name")["threshold"].notna().any() else None,
+            "chosen_by": "cheapest that keeps 0.95 on calibration tasks",
+            "tasks": 4,
+        }
+        for name in names
+    ]
+    metrics = [
+        {"strategy": name, "domain": "overall", "metric": metric, "estimate": value, "tasks": 4, "method": "exact"}
+        for name in names
+        for metric, value in (("apgr", 0.5), ("mean_gain", 0.125), ("aiq", 0.3))
+    ]
+    summary = {"quality": 0.75, "retention": 0.9, "cost_usd": 0.5, "cost_saving": 2.0, "gain_over_mixture": 0.25}
+    about = {
+        "strategies": dict.fromkeys(names, summary),
+        "mixture": [{"name": "s", "cost_usd": 0.1, "quality": 0.2}, {"name": "l", "cost_usd": 1.0, "quality": 0.8}],
+    }
+    (made / "summary.json").write_text(json.dumps(about))
+    tables.write(table, CURVES, made / "curves.parquet", metadata={})
+    points_table = tables.conform(pd.DataFrame(points).astype({"threshold": float}), tables.OPERATING_POINTS)
+    tables.write(points_table, tables.OPERATING_POINTS, made / "operating_points.parquet", metadata={})
+    estimates = pd.DataFrame(metrics).assign(low=np.nan, high=np.nan, level=0.95)
+    tables.write(
+        tables.conform(estimates, tables.ESTIMATES), tables.ESTIMATES, made / "curve_metrics.parquet", metadata={}
+    )
+    return made
+
+
 def runs(cfg: DictConfig) -> pd.DataFrame:
     client = MlflowClient(cfg.tracking.uri)
     experiment = client.get_experiment_by_name(cfg.tracking.experiment)
@@ -61,7 +98,7 @@ def runs(cfg: DictConfig) -> pd.DataFrame:
             "parent": run.data.tags.get("mlflow.parentRunId"),
             "status": run.info.status,
             "threshold": run.data.params.get("threshold"),
-            **run.data.metrics,
+            **{name: value for name, value in run.data.metrics.items() if name != "threshold"},
         }
         for run in found
     ]
@@ -70,7 +107,7 @@ def runs(cfg: DictConfig) -> pd.DataFrame:
 
 def test_a_parent_per_strategy_holds_a_child_per_threshold(cfg: DictConfig) -> None:
     both = pd.concat([curves("heuristic", [0.0, 0.25, 1.0]), curves("always_large", [float("nan")])])
-    tracking.log_sweep(cfg, both, {}, TAGS)
+    tracking.log_sweep(cfg, folder(cfg, both), READ, TAGS)
     logged = runs(cfg)
     assert logged["status"].unique().tolist() == ["FINISHED"]
     parents = logged[logged["parent"].isna()]
@@ -80,43 +117,87 @@ def test_a_parent_per_strategy_holds_a_child_per_threshold(cfg: DictConfig) -> N
     assert children["quality"].tolist() == [1.0, 0.75, 0.0]
     assert children["logic/quality"].tolist() == [0.5, 0.375, 0.0]
     assert "logic/retention" not in logged  # it is undefined there
-    assert logged.loc["always_large at none", "parent"] == logged.loc["always_large-abc123", "run"]
+    assert logged.loc["always_large at none (operating point)", "parent"] == logged.loc["always_large-abc123", "run"]
 
 
-def test_a_parent_keeps_what_made_it(cfg: DictConfig, tmp_path: Path) -> None:
-    table = tmp_path / "curves.parquet"
-    tables.write(curves("heuristic", [0.25]), CURVES, table, metadata={})
-    tracking.log_sweep(cfg, curves("heuristic", [0.25]), {"curves": table}, TAGS)
+def test_a_parent_shows_its_operating_point_and_keeps_the_sweep_as_series(cfg: DictConfig) -> None:
+    tracking.log_sweep(cfg, folder(cfg, curves("heuristic", [0.0, 0.25, 1.0])), READ, TAGS)
+    client = MlflowClient(cfg.tracking.uri)
+    parent = client.get_run(runs(cfg).loc["heuristic-abc123", "run"])
+    plain = {name: value for name, value in parent.data.metrics.items() if "/" not in name}
+    assert plain == {
+        "quality": 0.75,
+        "retention": 0.9,
+        "cost_usd": 0.5,
+        "cost_saving": 2.0,
+        "gain_over_mixture": 0.25,
+        "small_share": 0.0,
+        "tasks": 4.0,
+        "threshold": 0.25,
+        "apgr": 0.5,
+        "mean_gain": 0.125,
+    }
+    assert parent.data.metrics["quality_by_domain/logic"] == 0.375
+    assert all(len(client.get_metric_history(parent.info.run_id, name)) == 1 for name in plain)
+    steps = client.get_metric_history(parent.info.run_id, "over_threshold/quality")
+    assert [(point.step, point.value) for point in steps] == [(0, 1.0), (250, 0.75), (1000, 0.0)]
+    children = runs(cfg).query("parent == @parent.info.run_id")
+    at_point = [name for name in children.index if "(operating point)" in name]
+    assert at_point == ["heuristic at 0.25 (operating point)"]
+    marked = client.get_run(children.loc[at_point[0], "run"]).data
+    assert marked.tags["operating_point"] == "yes" and marked.metrics["quality"] == plain["quality"]
+
+
+def test_a_parent_keeps_what_made_it(cfg: DictConfig) -> None:
+    made = folder(cfg, curves("heuristic", [0.25]))
+    tracking.log_sweep(cfg, made, READ, TAGS)
     client = MlflowClient(cfg.tracking.uri)
     parent = client.get_run(runs(cfg).loc["heuristic-abc123", "run"])
     assert {path.path for path in client.list_artifacts(parent.info.run_id)} == {
-        "curves.parquet",
+        "cost_quality.png",
+        "curves.csv",
+        "curve_metrics.csv",
+        "operating_points.csv",
+        "files",
         "resolved_configuration.yaml",
     }
-    assert {
-        "suite": "standard",
-        "pool": "packaged",
-        "inference": "recorded",
-        **TAGS,
-    }.items() <= parent.data.tags.items()
+    kept = {path.path for path in client.list_artifacts(parent.info.run_id, "files")}
+    assert kept == {f"files/{path.name}" for path in made.iterdir()}
+    places = {"suite": "standard", "pool": "packaged", "inference": "recorded"}
+    assert {**places, **TAGS}.items() <= parent.data.tags.items()
+    assert "mean quality **0.750**, 90.0% of the most expensive" in parent.data.tags["mlflow.note.content"]
     assert len(parent.data.tags["mlflow.source.git.commit"].removesuffix("-dirty")) == 40
     assert parent.data.params["seed"] == "0"
     assert parent.data.params["routing.name"] == "heuristic"
-    steps = client.get_metric_history(parent.info.run_id, "quality")
-    assert [(point.step, point.value) for point in steps] == [(250, 0.75)]
+    read = {
+        one.dataset.name: (one.dataset.digest, json.loads(one.dataset.source)) for one in parent.inputs.dataset_inputs
+    }
+    assert read["standard/small"] == ("cd" * 6, {"uri": "data/outcomes/quick/small.parquet", "sha256": "cd" * 32})
+
+
+def test_names_that_mlflow_refuses_are_escaped_and_kept_as_they_are_in_a_tag(cfg: DictConfig) -> None:
+    named = curves("it's 100%", [0.25]).replace({"domain": {"logic": "R&D, C#/law"}})
+    tracking.log_sweep(cfg, folder(cfg, named), READ, TAGS)
+    client = MlflowClient(cfg.tracking.uri)
+    parent = client.get_run(runs(cfg).loc["it_x27s 100_x25-abc123", "run"])
+    assert parent.data.metrics["quality_by_domain/R_x26D_x2c C_x23_x2flaw"] == 0.375
+    assert parent.data.tags["domain.R_x26D_x2c C_x23_x2flaw"] == "R&D, C#/law"
+    assert parent.data.tags["strategy"] == "it's 100%"
 
 
 def test_logging_the_same_sweep_again_adds_nothing(cfg: DictConfig) -> None:
     for _ in range(2):
-        tracking.log_sweep(cfg, curves("heuristic", [0.0, 1.0]), {}, TAGS)
+        tracking.log_sweep(cfg, folder(cfg, curves("heuristic", [0.0, 1.0])), READ, TAGS)
     assert len(runs(cfg)) == 3
-    history = MlflowClient(cfg.tracking.uri).get_metric_history(runs(cfg).loc["heuristic-abc123", "run"], "quality")
+    history = MlflowClient(cfg.tracking.uri).get_metric_history(
+        runs(cfg).loc["heuristic-abc123", "run"], "over_threshold/quality"
+    )
     assert [point.value for point in history] == [1.0, 0.0]
 
 
 def test_another_configuration_has_runs_of_its_own(cfg: DictConfig) -> None:
     for configuration in ["abc123", "def456"]:
-        tracking.log_sweep(cfg, curves("heuristic", [0.0]), {}, {**TAGS, "configuration": configuration})
+        tracking.log_sweep(cfg, folder(cfg, curves("heuristic", [0.0])), READ, {**TAGS, "configuration": configuration})
     assert runs(cfg).index.str.startswith("heuristic-").sum() == 2
 
 
@@ -134,9 +215,9 @@ def test_a_sweep_stopped_while_logging_continues_where_it_stopped(
 
     monkeypatch.setattr(MlflowClient, "log_batch", stopped_at_the_second)
     with pytest.raises(KeyboardInterrupt):
-        tracking.log_sweep(cfg, curves("heuristic", [0.0, 0.5, 1.0]), {}, TAGS)
+        tracking.log_sweep(cfg, folder(cfg, curves("heuristic", [0.0, 0.5, 1.0])), READ, TAGS)
     monkeypatch.setattr(MlflowClient, "log_batch", whole)
-    tracking.log_sweep(cfg, curves("heuristic", [0.0, 0.5, 1.0]), {}, TAGS)
+    tracking.log_sweep(cfg, folder(cfg, curves("heuristic", [0.0, 0.5, 1.0])), READ, TAGS)
     logged = runs(cfg)
     assert logged["status"].tolist() == ["FINISHED"] * 4
     assert logged["threshold"].dropna().tolist() == ["0", "0.5", "1"]
@@ -147,7 +228,7 @@ def test_a_sweep_stopped_while_logging_continues_where_it_stopped(
 def test_tracking_off_logs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     off = load_config("tracking=off")
-    tracking.log_sweep(off, curves("heuristic", [0.0]), {}, TAGS)
+    tracking.log_sweep(off, tmp_path, READ, TAGS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -158,7 +239,7 @@ def test_a_server_that_does_not_answer_is_one_line_with_the_way_out(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     cfg = load_config()
     with pytest.raises(OSError, match=r"MLflow at http://127.0.0.1:9: .* tracking=off to do without"):
-        tracking.log_sweep(cfg, curves("heuristic", [0.0]), {}, TAGS)
+        tracking.log_sweep(cfg, Path(), READ, TAGS)
 
 
 def test_a_damaged_store_is_one_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +247,7 @@ def test_a_damaged_store_is_one_line_too(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("mlflow.store.db.utils.time.sleep", lambda seconds: None)  # it would try again for long
     (tmp_path / "mlflow.db").write_text("this is no database, " * 100)
     with pytest.raises(OSError, match=r"MLflow at sqlite:.* tracking=off to do without"):
-        tracking.log_sweep(load_config(), curves("heuristic", [0.0]), {}, TAGS)
+        tracking.log_sweep(load_config(), tmp_path, READ, TAGS)
 
 
 def test_a_measurement_is_one_run_with_a_step_per_row(cfg: DictConfig, tmp_path: Path) -> None:
@@ -179,6 +260,8 @@ def test_a_measurement_is_one_run_with_a_step_per_row(cfg: DictConfig, tmp_path:
     assert experiment
     [run] = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
-    assert [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, "p50_s")] == [(0, 0.1)]
+    assert [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, "by_row/p50_s")] == [
+        (0, 0.1)
+    ]
     kept = {path.path for path in client.list_artifacts(run.info.run_id)}
     assert kept == {"figure.pdf", "measured.csv", "resolved_configuration.yaml"}

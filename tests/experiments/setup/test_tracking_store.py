@@ -17,8 +17,9 @@ ROOT = Path(__file__).parents[3]
 LOGGED = """
 from experiments.setup.config import load_config
 from experiments.setup.tracking import log_sweep
-from tests.experiments.setup.test_tracking import TAGS, curves
-log_sweep(load_config("routing=heuristic", "tracking.experiment=race"), curves("one", [0.0, 0.5, 1.0]), {}, TAGS)
+from tests.experiments.setup.test_tracking import READ, TAGS, curves, folder
+cfg = load_config("routing=heuristic", "tracking.experiment=race")
+log_sweep(cfg, folder(cfg, curves("one", [0.0, 0.5, 1.0]), chosen=0.5), READ, TAGS)
 """
 
 

@@ -40,6 +40,9 @@ function options(select, pairs) {
   }));
 }
 
+// The page's own colour of this name, which follows the system's dark mode.
+const colourOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
 // Plotly reads a little markup in its texts.
 const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 const point = (name) => data.plane.points.find((entry) => entry.strategy === name);
@@ -47,24 +50,24 @@ const arms = ([middle, low, high]) => low === null || high === null ? [0, 0] : [
 
 // All marks; the chosen strategy alone carries its intervals, the models and references alone their names.
 function traces() {
-  const symbols = { strategy: "circle", model: "square", reference: "x" };
   const vertices = data.plane.mixture.map(point);
   const mostExpensive = Math.max(...data.plane.points.map((entry) => entry.cost[0]));
   const last = vertices[vertices.length - 1];
   const mixture = {
-    name: "mixture of models", mode: "lines", line: { color: "#222", dash: "dash", width: 1.2 }, hoverinfo: "skip",
+    name: "mixture of models", mode: "lines", line: { color: colourOf("--ink"), dash: "dash", width: 1.2 }, hoverinfo: "skip",
     x: [...vertices.map((entry) => entry.cost[0]), mostExpensive], y: [...vertices.map((entry) => entry.quality[0]), last.quality[0]],
   };
   const marks = data.plane.points.filter((entry) => entry.strategy !== "mixture").map((entry) => {
+    const tone = entry.kind === "strategy" ? entry.colour : colourOf("--soft");  // models and references stay visible in the dark
     const [right, left] = arms(entry.cost), [up, down] = arms(entry.quality);
     const bar = { type: "data", symmetric: false, thickness: 1, width: 0, color: entry.colour, visible: entry.strategy === at("strategy").value };
     return {
       name: plain(entry.label), customdata: [entry.strategy],
-      mode: entry.kind === "strategy" ? "markers" : "markers+text", text: [plain(entry.label)], textfont: { size: 10, color: "#444" },
+      mode: entry.kind === "strategy" ? "markers" : "markers+text", text: [plain(entry.label)], textfont: { size: 10, color: colourOf("--soft") },
       textposition: entry.cost[0] > 0.7 * mostExpensive ? "bottom left" : "bottom right",
       x: [entry.cost[0]], y: [entry.quality[0]],
       error_x: { ...bar, array: [right], arrayminus: [left] }, error_y: { ...bar, array: [up], arrayminus: [down] },
-      marker: { color: entry.colour, size: 9, symbol: symbols[entry.kind] },
+      marker: { color: tone, size: 9, symbol: entry.symbol, line: { width: 1, color: entry.kind === "strategy" ? colourOf("--paper") : tone } },
       hovertemplate: "%{y:.3f} quality<br>%{x:.3s} USD per million tasks<extra>" + plain(entry.label) + "</extra>",
     };
   });
@@ -75,16 +78,16 @@ function drawPlane() {
   const narrow = window.innerWidth < 640;
   const curve = data.curves[at("strategy").value], place = Number(at("threshold").value);
   const chosen = point(at("strategy").value);
-  const colour = chosen ? chosen.colour : "#222";
+  const colour = chosen ? chosen.colour : colourOf("--ink");
   const moving = [
     { name: "chosen, all thresholds", mode: "lines", x: curve.cost, y: curve.quality, line: { color: colour, width: 2 }, hoverinfo: "skip", showlegend: false },
     { name: "chosen, this threshold", mode: "markers", x: [curve.cost[place]], y: [curve.quality[place]], showlegend: false,
       marker: { color: "rgba(0,0,0,0)", size: 18, line: { color: colour, width: 3 } }, hoverinfo: "skip" },
   ];
   const layout = {
-    margin: { l: 55, r: 10, t: 10, b: 45 }, font: { family: "system-ui, sans-serif", size: 12, color: "#222" },
-    xaxis: { title: { text: "Mean cost (USD per million tasks)" }, rangemode: "tozero", zeroline: false },
-    yaxis: { title: { text: "Mean quality" }, zeroline: false },
+    margin: { l: 55, r: 10, t: 10, b: 45 }, font: { family: "system-ui, sans-serif", size: 12, color: colourOf("--ink") }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    xaxis: { title: { text: "Mean cost (USD per million tasks)" }, rangemode: "tozero", zeroline: false, gridcolor: colourOf("--faint") },
+    yaxis: { title: { text: "Mean quality" }, zeroline: false, gridcolor: colourOf("--faint") },
     showlegend: !narrow, legend: { font: { size: 11 } }, hovermode: "closest",
   };
   Plotly.react("plane", [...traces(), ...moving], layout, { displaylogo: false, responsive: true, displayModeBar: false });
@@ -121,7 +124,7 @@ const VIEWS = [
   ["differ", "models differ", (row) => new Set(row.quality).size > 1],
   ["most_expensive", "only the most expensive model is right", (row) => row.quality.slice(0, -1).every((q) => q < 1) && row.quality.at(-1) === 1],
   ["cheaper", "a cheaper model is better than the most expensive one", (row) => Math.max(...row.quality.slice(0, -1)) > row.quality.at(-1)],
-  ["missed", "the strategy served less than the best", (row) => served(row) < Math.max(...row.quality)],
+  ["missed", "at its operating point the strategy served less than the best", (row) => served(row) < Math.max(...row.quality)],
   ["none", "no model is right", (row) => row.quality.every((q) => q < 1)],
 ];
 
@@ -154,17 +157,21 @@ function taskDetails(row) {
     if (row.reference !== undefined) part("reference", row.reference);
     row.answers.forEach((answer, number) => {
       const [words, className] = grade(row.quality[number]);
-      part(data.tasks.models[number] + ": " + words + (number === place ? " (served)" : ""), answer === null ? "" : answer, className);
+      part(data.tasks.models[number] + ": " + words + (number === place ? " (served at the operating point)" : ""), answer === null ? "" : answer, className);
     });
     details.append(inside);
   });
   return details;
 }
 
+function holds(row, words) {
+  return !words || [row.task, row.question, row.reference, ...row.answers].some((text) => text && text.toLowerCase().includes(words));
+}
+
 function showTasks() {
   const view = VIEWS.find(([name]) => name === at("right").value)[2];
   const domain = at("domain").value, words = at("search").value.toLowerCase();
-  const rows = data.tasks.rows.filter((row) => (!domain || row.domain === domain) && row.task.toLowerCase().includes(words) && view(row));
+  const rows = data.tasks.rows.filter((row) => (!domain || row.domain === domain) && holds(row, words) && view(row));
   at("matching").textContent = rows.length + " of " + data.tasks.rows.length + " evaluation tasks. Marks, in order: " + data.tasks.models.join(", ") + ".";
   at("tasks").replaceChildren(...rows.slice(0, shown).map(taskDetails));
   at("more").hidden = rows.length <= shown;
@@ -172,6 +179,11 @@ function showTasks() {
 
 at("about").textContent = data.about;
 at("finding").textContent = data.finding;
+at("tiles").replaceChildren(...data.tiles.map((tile) => {
+  const made = element("div");
+  made.append(element("strong", tile.value), element("span", tile.interval, "note"), element("span", tile.words));
+  return made;
+}));
 fill(at("board"), data.board.header, data.board.side, data.board.rows);
 fill(at("claims"), data.claims.header, data.claims.side, data.claims.rows);
 options(at("strategy"), Object.keys(data.curves).map((name) => [name, (point(name) || { label: name }).label]));
@@ -189,3 +201,4 @@ at("plane").on("plotly_click", (event) => {
   if (name in data.curves) { at("strategy").value = name; chooseStrategy(); }
 });
 window.addEventListener("resize", drawPlane);
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPlane);

@@ -1,0 +1,47 @@
+"""The words of a command line as Hydra reads them: options first, and values that its grammar cannot read in quotes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+_OVERRIDE = re.compile(r"(?P<key>[+~]{0,2}[\w.@/:-]+)=(?P<value>.+)", re.DOTALL)
+_STRUCTURED = ("[", "{", "'", '"')  # brackets and quotes that do not close are a mistake, not a name
+
+
+def arranged(words: Sequence[str]) -> list[str]:
+    """Return the words with options before overrides, wherever they stood, each override readable by Hydra.
+
+    Raises ValueError for an option that Hydra does not have.
+    """
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]
+    parsed, unknown = parser.parse_known_intermixed_args(list(words))
+    if unknown:
+        raise ValueError(f"{unknown[0]}: no such option; the options are --help, --multirun and --cfg job")
+    options = list(words)
+    for override in parsed.overrides:
+        options.remove(override)
+    return [*options, *map(readable, parsed.overrides)]
+
+
+def readable(override: str) -> str:
+    """Return `key=value` with the value in quotes if it is text that Hydra's grammar cannot read, such as `a=b.csv`."""
+    parts = _OVERRIDE.fullmatch(override)
+    if parts is None or parts["value"].startswith(_STRUCTURED):
+        return override
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        escaped = re.sub(r"(\\*)'", r"\1\1\\'", parts["value"])
+        return f"{parts['key']}='{escaped}'"
+    return override
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ValueError(message)
