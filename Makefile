@@ -33,14 +33,14 @@ define timed
 endef
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: demo record lab help reproduce test check setup prepare collect sweep analyze figures paper verify expected machines audit live-audit forgeries stress mlflow-ui watch notebooks validate-statistics lock clean
+.PHONY: demo record lab help reproduce test check setup prepare collect sweep analyze explain cross-fit figures paper verify expected machines audit live-audit forgeries stress mlflow-ui watch notebooks validate-statistics lock clean
 
 help:  ## this list
 	@echo "make TARGET [SUITE=quick|medium|standard|wide] [INFERENCE=recorded|live] [ARGS='key=value ...']"
 	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  %-20s %s\n", $$1, $$2}'
 
 # Every stage runs, also where the results differ or the audit fails; then the exit code says so.
-reproduce: start-clock prepare $(if $(filter live,$(INFERENCE)),collect) sweep analyze paper  ## everything, from the recorded outcomes to paper/paper.pdf, checked (INFERENCE=live asks the models again)
+reproduce: start-clock prepare $(if $(filter live,$(INFERENCE)),collect) sweep analyze explain paper  ## everything, from the recorded outcomes to paper/paper.pdf, checked (INFERENCE=live asks the models again)
 	@failed=0; for check in live-audit verify; do $(MAKE) --no-print-directory $$check || failed=1; done; \
 	  echo "== seconds of each stage: $$(tr '\n' ' ' < build/seconds)"; exit $$failed
 
@@ -78,6 +78,13 @@ sweep: $(INSTALLED)  ## replay every routing strategy at every threshold
 analyze: $(INSTALLED)  ## intervals, tests and effect sizes
 	@echo "== analyze: intervals, tests and effect sizes"
 	$(call timed,analyze,$(RUN) experiments.analyze $(CONFIG))
+
+explain: $(INSTALLED)  ## what adaptive has learned: kinds of requests, what answers tell, where a classifier suffices
+	@echo "== explain: what adaptive has learned"
+	$(call timed,explain,$(RUN) experiments.explain routing=adaptive $(CONFIG))
+
+cross-fit: $(INSTALLED)  ## every strategy on many splits of the tasks (half an hour; resumable by strategy)
+	$(RUN) experiments.cross_fit --multirun 'routing=glob(*)' $(CONFIG)
 
 figures paper: $(INSTALLED)  ## figures, tables and paper/paper.pdf from what was analyzed
 	@echo "== report: figures, tables and paper"

@@ -74,6 +74,23 @@ def test_a_vertex_of_the_mixture_does_not_differ_from_it(made):
     assert row.difference == 0.0 and np.isnan(row.p_value) and np.isnan(row.low)
 
 
+def test_what_equals_a_model_that_the_mixture_misses_is_not_better_than_it():
+    tasks = make_tasks(400)
+    whole = strategy_matrix(make_decisions(tasks), tasks, pool())
+    middle, clever = whole.column("always_mid"), whole.column("clever")
+    values = {name: of.copy() for name, of in whole.values.items()}
+    values["quality"][:, middle] = 1.0
+    for of in values.values():
+        of[:, clever] = of[:, middle]
+    hull = replace(whole.references, hull=("always_tiny", "always_big"))
+    missing = replace(whole, values=values, references=hull)
+    parts = resample(missing, resamples=200, seed=0, per_domain=False)
+    compared = compare(missing, parts, seed=0, level=0.95, margin=0.95)
+    row = pick(compared, "clever", "mixture", "quality", "paired_t", "overall")
+    assert row.difference > 0.1 and row.low > 0
+    assert row.p_value == 1.0
+
+
 def test_costs_are_equal_to_the_mixtures_so_they_are_not_tested(made):
     assert set(made[2].query("baseline == 'mixture'")["metric"]) == {"quality", "latency_s"}
 

@@ -81,9 +81,9 @@ def words(advice):
 
 
 def test_an_unknown_aim_is_refused_before_the_file_is_read():
-    with pytest.raises(ValueError, match=r"^aim=thrift: allowed is retention, same_quality, budget or best_quality$"):
+    with pytest.raises(ValueError, match=r"^aim=thrift: allowed is retention or same_quality or budget or best_q\w+$"):
         main(load_config("outcomes=none.csv", "aim=thrift", config="advise"))
-    with pytest.raises(ValueError, match=r"^budget_share=2: allowed is 0 to 1$"):
+    with pytest.raises(ValueError, match=r"^budget_share=2: allowed is a number from 0 to 1$"):
         main(load_config("outcomes=none.csv", "aim=budget", "budget_share=2", config="advise"))
 
 

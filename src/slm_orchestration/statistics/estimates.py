@@ -161,8 +161,9 @@ def _ratio_rows(part: ResampledMeans, metric: str, level: float) -> list[Row]:
             continue
         if metric == "retention":
             rows.append(bootstrapped[index])
-        elif ends[1] - ends[0] <= 1e-9:
-            # On every task the strategy equals the most expensive model, or the floor: the ratio does not vary.
+        elif ends[1] - ends[0] <= 1e-6:
+            # On every task the strategy equals the most expensive model, the floor, or a mix of both: the ratio varies
+            # by rounding alone, of which Fieller's interval takes the square root.
             rows.append(
                 _row(part, index, metric, ratio[0] / ratio[1], method="no interval: the same in every resample")
             )
