@@ -83,7 +83,7 @@ explain: $(INSTALLED)  ## what adaptive has learned: kinds of requests, what ans
 	@echo "== explain: what adaptive has learned"
 	$(call timed,explain,$(RUN) experiments.explain routing=adaptive $(CONFIG))
 
-cross-fit: $(INSTALLED)  ## every strategy on many splits of the tasks (half an hour; resumable by strategy)
+cross-fit: $(INSTALLED)  ## every strategy on many splits of the tasks (half an hour)
 	$(RUN) experiments.cross_fit --multirun 'routing=glob(*)' $(CONFIG)
 
 figures paper: $(INSTALLED)  ## figures, tables and paper/paper.pdf from what was analyzed

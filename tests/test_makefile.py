@@ -31,8 +31,11 @@ def test_help_lists_every_target_with_what_it_does() -> None:
 @pytest.mark.parametrize(
     ("words", "stages"),
     [
-        (["reproduce"], ["prepare", "run", "analyze", "report", "audit", "verify"]),
-        (["reproduce", "INFERENCE=live"], ["prepare", "collect", "run", "analyze", "report", "audit", "verify"]),
+        (["reproduce"], ["prepare", "run", "analyze", "explain", "report", "audit", "verify"]),
+        (
+            ["reproduce", "INFERENCE=live"],
+            ["prepare", "collect", "run", "analyze", "explain", "report", "audit", "verify"],
+        ),
     ],
 )
 def test_reproduce_runs_the_stages_in_order_and_collects_only_live(words: list[str], stages: list[str]) -> None:
@@ -42,7 +45,7 @@ def test_reproduce_runs_the_stages_in_order_and_collects_only_live(words: list[s
 def test_every_stage_gets_the_suite_the_inference_and_further_words() -> None:
     commands = make("--dry-run", "reproduce", "SUITE=standard", "INFERENCE=live", "ARGS=seed=1")
     stages = [line for line in commands.splitlines() if "-m experiments." in line]
-    assert len(stages) == 7
+    assert len(stages) == 8
     assert all("suite=standard inference=live seed=1" in line for line in stages)
 
 
