@@ -11,8 +11,10 @@ from slm_orchestration import tables
 from slm_orchestration.models.model import Completion
 from slm_orchestration.outcomes.confidence import calibrate_confidence
 from slm_orchestration.outcomes.store import read_outcomes
+from slm_orchestration.routing.labels import calibrated_labels
 from slm_orchestration.routing.outcome_matrix import outcome_matrix
-from slm_orchestration.serving.orchestrator import as_task
+from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator, as_task
+from slm_orchestration.serving.pool import REPOSITORY, Pool
 from slm_orchestration.serving.selection import Progress, TaskLimits, select
 from slm_orchestration.tasks.task import from_table, request_table, request_views
 from tests.serving.by_hand import NAMES, orchestrator, write_records
@@ -82,3 +84,31 @@ def test_the_same_message_under_two_system_prompts_gets_two_predictions_live_and
     replayed = live.prepare().strategy.predict(matrix)(())[:, 0]
     assert replayed[wins.to_numpy()] == pytest.approx(easy) and replayed[~wins.to_numpy()] == pytest.approx(hard)
     assert np.ptp(replace(live.prepare().strategy, view="question").predict(matrix)(())[:, 0]) == 0
+
+
+def test_calibrated_choices_are_those_of_replay(medium_tasks):
+    """On the recorded answers of the packaged pool: what is called, answered, and how sure the answer is."""
+    outcomes_of_medium = REPOSITORY / "data" / "outcomes" / "medium"
+    names = ("smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b")
+    table, raw = tables.read(medium_tasks, tables.TASKS), read_outcomes(outcomes_of_medium, names)
+    models = tuple(RecordedModel(name, raw) for name in names)
+    config = {"answers": "calibrated", "routing_threshold": 0.2, "routing_strategy": "kinds"}
+    live = AdaptiveOrchestrator(
+        config, pool=Pool(models, frozenset(names[:2])), outcomes=outcomes_of_medium, tasks=medium_tasks
+    )
+    about = table[["task_id", "domain", "dataset", "group", "split", "question", "choices", "reference"]]
+    rows = about.join(request_views(table["messages"])).assign(guess_quality=0.0)
+    matrix = outcome_matrix(calibrate_confidence(raw), rows, names, small=names[:2])
+    changed = calibrated_labels(matrix, seed=0).where("evaluation")
+    (choices,) = live.prepare().strategy.choose(changed, np.array([0.2])).values()
+    choice = np.flatnonzero(changed.tasks["choices"].notna().to_numpy())[:60]
+    tasks = {task.task_id: task for task in from_table(table)}
+    results = live.process_batch([tasks[changed.tasks["task_id"][row]] for row in choice])
+    recorded, before = (one.answers.to_dict("records") for one in (changed, matrix.where("evaluation")))
+    moved = 0
+    for row, result in zip(choice, results, strict=True):
+        place = row * 3 + int(choices.served[0, row])
+        assert (result.model, result.output) == (recorded[place]["model"], recorded[place]["answer"])
+        assert result.decision.confidence == pytest.approx(recorded[place]["confidence"])
+        moved += recorded[place]["answer"] != before[place]["answer"]
+    assert moved > 5

@@ -103,10 +103,15 @@ def calibrated_labels(outcomes: OutcomeMatrix, *, seed: int) -> OutcomeMatrix:
 
 def with_confidence(outcomes: OutcomeMatrix) -> OutcomeMatrix:
     """Return the outcomes with confidences calibrated on their fit split, which may not be the one they came with."""
-    width = len(outcomes.models)
-    about = outcomes.tasks[["split", "group"]].loc[outcomes.tasks.index.repeat(width)].reset_index(drop=True)
-    rows = outcomes.answers.join(about).assign(quality=outcomes.quality.ravel())
-    return replace(outcomes, answers=outcomes.answers.assign(confidence=calibrate_confidence(rows)["confidence"]))
+    confidence = calibrate_confidence(as_rows(outcomes))["confidence"]
+    return replace(outcomes, answers=outcomes.answers.assign(confidence=confidence))
+
+
+def as_rows(outcomes: OutcomeMatrix) -> pd.DataFrame:
+    """Return a row per task and model with what confidences are calibrated from: signals, quality, split, group."""
+    repeated = outcomes.tasks.index.repeat(len(outcomes.models))
+    about = outcomes.tasks[["split", "group"]].loc[repeated].reset_index(drop=True)
+    return outcomes.answers.join(about).assign(quality=outcomes.quality.ravel())
 
 
 def _choice_tasks(outcomes: OutcomeMatrix) -> pd.DataFrame:

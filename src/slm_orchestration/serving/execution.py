@@ -180,6 +180,7 @@ class _Execution:
 
     def _record_answer(self, row: int, model: int, task: Task, completion: Completion, seconds: float) -> None:
         fitted, progress = self.runtime.fitted, self.progress
+        completion = fitted.corrected(model, task, str(progress.requests["request"].iloc[row]), completion)
         progress.completions[row, model] = completion
         progress.spent_s[row, model] += seconds
         progress.spent_usd[row, model] = sum(

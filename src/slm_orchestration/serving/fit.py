@@ -6,6 +6,7 @@ classifier of domains: seconds of work at the start of each process.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 import time
@@ -20,12 +21,14 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from slm_orchestration import artifacts, tables
+from slm_orchestration.models.model import Completion
 from slm_orchestration.models.prices import read_prices, usd_per_second
 from slm_orchestration.outcomes.confidence import Calibration, calibrate_confidence, fit_calibration
 from slm_orchestration.outcomes.latency import Expectation, fit_expectation, price_outcomes, read_profile
 from slm_orchestration.outcomes.side_tables import SampleSettings
 from slm_orchestration.outcomes.store import outcomes_path, read_outcomes
 from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis, Vectors, analyse, complexity
+from slm_orchestration.routing.labels import LabelCalibration, as_rows, calibrated_labels, fit_labels
 from slm_orchestration.routing.operating_point import operating_point_for
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matrix
 from slm_orchestration.routing.replay import Overhead, overhead, read_overhead, replay
@@ -35,7 +38,7 @@ from slm_orchestration.serving.pool import REPOSITORY, Pool, load_strategy, pack
 from slm_orchestration.serving.sampling import with_recorded_samples
 from slm_orchestration.serving.settings import OrchestratorSettings
 from slm_orchestration.tasks.suite import build_suite
-from slm_orchestration.tasks.task import from_table, request_views, to_table
+from slm_orchestration.tasks.task import Task, from_table, request_views, to_table
 
 _LOG = logging.getLogger(__name__)
 _GRID = np.linspace(0, 1, 41)
@@ -48,7 +51,8 @@ class FittedRouting:
 
     `rule` names the strategy, the threshold and why it was chosen. `router_usd_per_s` is the price of the router's
     own time. `semantic_cache` is the certificate of semantic hits, None where only exact ones are asked for.
-    `sample_settings` holds how answers are sampled, for each model whose samples the router reads.
+    `sample_settings` holds how answers are sampled, for each model whose samples the router reads. `labels` corrects
+    choices; without it they stay as the models gave them.
     """
 
     strategy: FittedRoutedStrategy
@@ -62,6 +66,14 @@ class FittedRouting:
     router_usd_per_s: float
     semantic_cache: Certificate | None
     sample_settings: Mapping[str, SampleSettings]
+    labels: LabelCalibration | None = None
+
+    def corrected(self, model: int, task: Task, prompt: str, completion: Completion) -> Completion:
+        """Return a completion with its choice corrected, as replay corrects it; a free answer stays as it is."""
+        if self.labels is None or task.choices is None:
+            return completion
+        answer, signals = self.labels.answer(self.models[model], prompt, completion.signals, tuple(task.choices))
+        return dataclasses.replace(completion, answer=answer, signals=signals)
 
 
 @dataclass(frozen=True)
@@ -116,9 +128,13 @@ def fit(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRou
     prices, profile = read_prices(where.prices), read_profile(where.profile)
     raw = price_outcomes(read_outcomes(where.outcomes, pool.names), profile, prices)
     raw = raw[raw["task_id"].isin(table["task_id"])]
-    about = table[["task_id", "domain", "dataset", "group", "split", "question"]].reset_index(drop=True)
-    rows = about.join(request_views(table["messages"])).assign(guess_quality=0.0)
+    about = table[["task_id", "domain", "dataset", "group", "split", "question", "choices", "reference"]]
+    rows = about.reset_index(drop=True).join(request_views(table["messages"])).assign(guess_quality=0.0)
     outcomes = outcome_matrix(calibrate_confidence(raw), rows, pool.names, small=sorted(pool.small))
+    labels = None
+    if settings.answers == "calibrated":
+        labels = fit_labels(outcomes.where("fit"), seed=settings.seed)
+        outcomes = calibrated_labels(outcomes, seed=settings.seed)
     unfitted = _unfitted_strategy(settings)
     outcomes, sample_settings = with_recorded_samples(outcomes, unfitted.router, where.outcomes)
     parts = outcomes.where("fit"), outcomes.where("calibration")
@@ -131,12 +147,13 @@ def fit(pool: Pool, where: Records, settings: OrchestratorSettings) -> FittedRou
         rule=f"{settings.routing_strategy} at threshold {threshold:.3g}, {reason}",
         models=pool.names,
         small=pool.small,
-        calibration=fit_calibration(raw),
+        calibration=fit_calibration(raw if labels is None else as_rows(outcomes)),
         expectation=fit_expectation(raw, from_table(table), pool.names, profile=profile, prices=prices),
         domain_classifier=_domain_classifier(strategy, parts[0], settings.seed),
         router_usd_per_s=usd_per_s,
         semantic_cache=_certificate(table, settings) if settings.cache_enabled and settings.cache_semantic else None,
         sample_settings=sample_settings,
+        labels=labels,
     )
 
 

@@ -33,6 +33,7 @@ class OrchestratorSettings:
     routing_threshold: None takes the one that reaches `aim` on calibration tasks; a number leaves `aim` unread.
     aim: retention (the cheapest that keeps 95 % of the most expensive model's quality), same_quality (the cheapest that
         keeps all of it), budget (the best for at most `budget_share` of its cost) or best_quality (the best).
+    answers: recorded, or calibrated: choices are made after a correction of the labels (routing/labels.py).
     max_latency_ms, max_cost_usd: limits on the expected latency and cost of a task; None sets no limit.
     no_model_fits: "relax" raises the limits to the nearest that a model fits, with a warning; "refuse" is an error.
     fallback: choose again without a model that failed.
@@ -49,6 +50,7 @@ class OrchestratorSettings:
     routing_threshold: float | None = None
     aim: str = "retention"
     budget_share: float = 0.5
+    answers: str = "recorded"
     max_latency_ms: float | None = None
     max_cost_usd: float | None = None
     no_model_fits: str = "relax"
@@ -159,6 +161,7 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "aim": (lambda value: value in AIMS, AIMS_IN_WORDS),
     "budget_share": (lambda value: _number(value) and 0 <= value <= 1, "a number from 0 to 1"),
+    "answers": (lambda value: value in ("recorded", "calibrated"), "recorded or calibrated"),
     "max_latency_ms": _LIMIT,
     "max_cost_usd": _LIMIT,
     "no_model_fits": (lambda value: value in ("relax", "refuse"), "relax or refuse"),
