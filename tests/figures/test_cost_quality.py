@@ -12,7 +12,7 @@ def test_the_plane_shows_each_operating_point_where_the_table_has_it():
     axes = cost_quality(by_hand.curves(), by_hand.estimates(), by_hand.HULL).axes[0]
     assert errorbar(axes, "point:adaptive") == [pytest.approx((2.0, 0.7))]
     assert errorbar(axes, "point:confidence") == [pytest.approx((3.0, 0.5))]
-    assert plotted(axes, "point:oracle") == [pytest.approx((2.0, 0.9))]
+    assert "oracle" not in [text.get_text() for text in axes.texts] and axes.get_ylim()[1] < 0.9
     assert axes.get_xlabel() == "Mean cost per million tasks (USD)"
 
 
@@ -46,7 +46,7 @@ def test_the_mixture_starts_at_guess_and_is_flat_beyond_its_most_expensive_model
 def test_a_dozen_labels_do_not_cover_each_other():
     axes = cost_quality(by_hand.curves(), by_hand.estimates(), by_hand.HULL).axes[0]
     placed = sorted(boxes(axes.figure, axes.texts), key=lambda box: box.y0)
-    assert len(placed) == 9
+    assert len(placed) == 8
     assert all(lower.y1 <= upper.y0 for lower, upper in itertools.pairwise(placed))
     assert all(box.x1 <= axes.figure.bbox.x1 for box in placed)
 

@@ -23,8 +23,9 @@ _LABEL_SIZE = 5.8
 
 
 def cost_quality(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Sequence[str]) -> Figure:
-    """Draw every strategy's operating point with its intervals, the constants, the mixture of `hull` and the oracle.
+    """Draw every strategy's operating point with its intervals, the constants and the mixture of `hull`.
 
+    The oracle is left out: far above everything else, it would press all strategies together.
     Of many strategies only those with the largest gain over the mixture are named; the others are dots. `hull` names
     the mixture's models, the cheapest first; `curves` and `estimates` are the tables CURVES and ESTIMATES.
     """
@@ -42,7 +43,8 @@ def cost_quality(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Sequence[s
             if len(contenders) <= _CURVES_TOGETHER:
                 _curve(axes, curves, name, scale)
             _cross(axes, points.T[name], name)
-        references = [name for name in naming.REFERENCES if name in points.index and name != "mixture"]
+        references = [name for name in naming.REFERENCES if name in points.index and name not in ("mixture", "oracle")]
+        points = points.drop(index="oracle", errors="ignore")
         landmarks = references + naming.constants(estimates)
         for name in landmarks:
             _landmark(axes, points.T[name], name)

@@ -29,14 +29,15 @@ def learning_curve(by_size: Mapping[int, pd.DataFrame], unseen: Mapping[str, pd.
     names = sorted(names, key=lambda name: -float(last[name]))
     with style.look():
         figure = Figure(figsize=(style.TEXT_WIDTH, 2.2))
-        left, right = figure.add_axes((0.07, 0.19, 0.36, 0.76)), figure.add_axes((0.62, 0.19, 0.37, 0.76))
+        left, right = figure.add_axes((0.085, 0.19, 0.295, 0.76)), figure.add_axes((0.68, 0.19, 0.31, 0.76))
         labels = []
         for name in names:
             estimates = [float(frame.loc[name, "estimate"]) for frame in gains.values()]  # type: ignore[arg-type]
             left.plot(list(gains), estimates, color=style.colour(name), marker=style.marker(name), markersize=3)
             labels.append(Label(max(gains), estimates[-1], naming.label(name), style.colour(name)))
         left.set(xscale="log", xlabel="Fit tasks", ylabel="Mean gain over the mixture")
-        left.set(xticks=list(gains), xticklabels=[f"{size:,}" for size in gains])
+        shown = [size for size in gains if size == max(gains) or size * 1.6 < min(s for s in gains if s > size)]
+        left.set(xticks=shown, xticklabels=[f"{size:,}" for size in shown])
         left.minorticks_off()
         left.axhline(0.0, color=FAINT, linewidth=0.8, zorder=0)
         beside(left, labels, size=6)

@@ -150,20 +150,17 @@ def readings(numbers: Mapping[str, Number], evaluated: pd.DataFrame) -> PrintedT
 def cross_fitted(numbers: Mapping[str, Number], estimates: pd.DataFrame) -> PrintedTable:
     """Return the results over many splits of every strategy that was evaluated so, the largest mean gain first."""
     gains = naming.metric(estimates, "mean_gain")["estimate"].sort_values(ascending=False, kind="stable")
-    others = [name for name in naming.metric(estimates, "gain_over_mixture").index if name not in gains.index]
-    ranked = [*gains[gains.notna()].index, *others, *gains[gains.isna()].index]
+    ranked = [name for name in map(str, gains[gains.notna()].index) if not naming.is_constant(name)]
     metrics = {
         "mean_gain": "mean gain",
         "gain_over_mixture": "gain over the mixture",
         "retention": "retention",
         "cost_saving": "cost saving",
-        "small_share": "small share",
         "cost_share_95": "cost of 95 %",
         "cost_share_100": "cost of 100 %",
     }
     rows = tuple(
-        (naming.label(name), *(_with_interval(numbers, f"cross.{name}.{metric}") for metric in metrics))
-        for name in map(str, ranked)
+        (naming.label(name), *(_unbroken(numbers, f"cross.{name}.{metric}") for metric in metrics)) for name in ranked
     )
     return PrintedTable("cross_fitted", ("strategy", *metrics.values()), "l" + "r" * len(metrics), rows)
 
@@ -302,6 +299,11 @@ def _with_interval(numbers: Mapping[str, Number], name: str) -> str:
     return (
         f"{_text(numbers, name)} {_text(numbers, f'{name}.interval') if f'{name}.interval' in numbers else ''}".strip()
     )
+
+
+def _unbroken(numbers: Mapping[str, Number], name: str) -> str:
+    text = _with_interval(numbers, name).replace(" ", "\u00a0")
+    return "never" if text == UNDEFINED else text
 
 
 def _ends(numbers: Mapping[str, Number], stem: str) -> str:
