@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 import pyarrow as pa
@@ -66,7 +67,7 @@ class Sweep:
 def log_sweep(cfg: DictConfig, folder: Path, inputs: Mapping[str, str], tags: Mapping[str, str]) -> None:
     """Log each strategy of a run folder to where `cfg.tracking` says. Raises OSError where that cannot be reached."""
     places = {"suite": cfg.suite.name, "pool": cfg.pool.name, "inference": cfg.inference.name}
-    resolved = OmegaConf.to_yaml(cfg, resolve=True)
+    resolved = without_password(OmegaConf.to_yaml(cfg, resolve=True), str(cfg.tracking.get("uri", "")))
     about = {**places, **_git_commit(), **_source(), **tags}
     build(cfg.tracking)(Sweep(folder, _params(cfg), inputs, about, resolved))
 
@@ -101,7 +102,8 @@ def log_measurement(cfg: DictConfig, name: str, table: pd.DataFrame, files: Sequ
         ]
         _log_points(client, run, points, {})
         client.log_text(run, table.to_csv(index=False), f"{name}.csv")
-        client.log_text(run, OmegaConf.to_yaml(cfg, resolve=True), "resolved_configuration.yaml")
+        resolved = without_password(OmegaConf.to_yaml(cfg, resolve=True), cfg.tracking.uri)
+        client.log_text(run, resolved, "resolved_configuration.yaml")
         for path in files:
             client.log_artifact(run, str(path))
         client.set_terminated(run)
@@ -127,6 +129,14 @@ def update_table(
     return fresh
 
 
+def without_password(text: str, uri: str) -> str:
+    """Return a text without the password that an address holds, as it stands there and decoded."""
+    password = urlsplit(uri).password or ""
+    for secret in {password, unquote(password)} - {""}:
+        text = text.replace(secret, "***")
+    return text
+
+
 @contextmanager
 def _experiment(uri: str, name: str) -> Iterator[tuple[MlflowClient, str]]:
     """Yield a client of the store at `uri` and the id of the experiment, with a local store held by this process.
@@ -148,7 +158,8 @@ def _experiment(uri: str, name: str) -> Iterator[tuple[MlflowClient, str]]:
             yield client, found.experiment_id if found else client.create_experiment(name, tags=_PAGE)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = textwrap.shorten(str(error), 160, placeholder=" …")
-        raise OSError(f"MLflow at {uri}: {reason}; set MLFLOW_TRACKING_URI, or tracking=off to do without") from error
+        said = f"MLflow at {uri}: {reason}; set MLFLOW_TRACKING_URI, or tracking=off to do without"
+        raise OSError(without_password(said, uri)) from None
 
 
 def _log_strategy(client: MlflowClient, experiment_id: str, strategy: str, curve: pd.DataFrame, sweep: Sweep) -> None:

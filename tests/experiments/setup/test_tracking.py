@@ -265,3 +265,18 @@ def test_a_measurement_is_one_run_with_a_step_per_row(cfg: DictConfig, tmp_path:
     ]
     kept = {path.path for path in client.list_artifacts(run.info.run_id)}
     assert kept == {"figure.pdf", "measured.csv", "resolved_configuration.yaml"}
+
+
+def test_a_password_in_the_address_of_the_store_is_neither_printed_nor_logged(monkeypatch, tmp_path):
+    address = "http://user:p%40ss-word@127.0.0.1:9/mlflow"
+    assert tracking.without_password(f"{address} p@ss-word", address) == "http://user:***@127.0.0.1:9/mlflow ***"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    asked = load_config("routing=heuristic")
+    logged = []
+    monkeypatch.setattr(tracking, "build", lambda node: logged.append)
+    tracking.log_sweep(asked, tmp_path, READ, TAGS)
+    assert "user:***@" in logged[0].resolved and "ss-word" not in logged[0].resolved + str(logged[0].params)
+    with pytest.raises(OSError, match=r"MLflow at http://user:\*\*\*@127") as stopped:
+        tracking.to_mlflow(logged[0], uri=address, experiment="e")
+    assert "ss-word" not in str(stopped.value)
