@@ -183,3 +183,11 @@ def test_the_table_of_gains_says_the_tasks_alone_and_in_the_family():
     assert alone["tasks_to_show"] == power.pairs_needed(0.02, spread)
     assert family["tasks_to_show"] == power.pairs_needed(0.02, spread, alpha=0.01)
     assert found.loc[("clever", 0.01, "alone"), "tasks_to_show"] > 3.9 * alone["tasks_to_show"]
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.01, 1e-3, 1e-4, 1e-6])
+@pytest.mark.parametrize("sides", [1, 2])
+def test_what_is_detectable_is_found_for_any_number_of_groups_and_any_corrected_level(alpha, sides):
+    for groups in [*range(3, 40), 100, 1000]:
+        found = power.detectable_difference(math.sqrt(groups), groups, alpha=alpha, sides=sides)
+        assert power.power(found, math.sqrt(groups), groups, alpha=alpha, sides=sides) == pytest.approx(0.8, abs=1e-6)

@@ -24,8 +24,6 @@ from slm_orchestration.statistics.strategy_matrix import StrategyMatrix
 Floats = NDArray[np.float64]
 
 MOST_PAIRS = 100_000_000
-# Beyond this noncentrality the opposite tail is below 1e-9, and scipy may return nan for it.
-_LARGEST_TWO_TAILED_SHIFT = 6.0
 
 
 def power(difference: float, spread: float, pairs: int, *, alpha: float = 0.05, sides: int = 2) -> float:
@@ -37,9 +35,8 @@ def power(difference: float, spread: float, pairs: int, *, alpha: float = 0.05, 
     critical = special.stdtrit(pairs - 1, 1 - alpha / sides)
     shift = abs(difference) / spread * math.sqrt(pairs)
     far = stats.nct.sf(critical, pairs - 1, shift)
-    if sides == 1 or shift > _LARGEST_TWO_TAILED_SHIFT:
-        return float(far)
-    return float(far + stats.nct.cdf(-critical, pairs - 1, shift))
+    opposite = 0.0 if sides == 1 else float(stats.nct.cdf(-critical, pairs - 1, shift))
+    return float(far) + (0.0 if math.isnan(opposite) else opposite)  # scipy returns nan where it is below 1e-9
 
 
 def detectable_difference(
