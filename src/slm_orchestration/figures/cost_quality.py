@@ -33,7 +33,7 @@ def cost_quality(curves: pd.DataFrame, estimates: pd.DataFrame, hull: Sequence[s
     points = _points(estimates, scale)
     with style.look():
         figure = Figure(figsize=(style.COLUMN_WIDTH, 2.9))
-        axes = figure.add_axes((0.125, 0.16, 0.5, 0.81))
+        axes = figure.add_axes((0.14, 0.16, 0.5, 0.81))
         labels = [_mixture(axes, points, hull)]
         contenders = naming.contenders(estimates)
         named = [name for place, name in enumerate(contenders) if place < _NAMED or name == _CLAIMED]
@@ -191,5 +191,5 @@ def _room_for(labels: Sequence[Label], figure: Figure) -> tuple[float, float, fl
     """Return the position of the axes that leaves room for the longest label."""
     # The average glyph of DejaVu Sans is about 0.58 em wide.
     inches = max(len(label.text) for label in labels) * 0.58 * _LABEL_SIZE / 72
-    width = max(0.3, 0.84 - inches / figure.get_figwidth())
-    return (0.125, 0.16, width, 0.81)
+    width = max(0.3, 0.825 - inches / figure.get_figwidth())
+    return (0.14, 0.16, width, 0.81)

@@ -130,7 +130,7 @@ def point(strategy: str) -> dict[str, Any]:
     """Return the keyword arguments of matplotlib for a strategy's point."""
     shape, tone = marker(strategy), colour(strategy)
     # A white edge separates overlapping points; markers made of strokes have no edge.
-    edge = (tone, 1.0) if shape in "x+|" else ("white", 0.4)
+    edge = (tone, 1.0) if shape in "x+|1" else ("white", 0.4)
     size = 6.5 if shape == "*" else 4.2
     return {
         "color": tone,
