@@ -33,7 +33,7 @@ from slm_orchestration.routing.strategy import RoutedStrategy
 from slm_orchestration.serving.pool import load_strategy
 from slm_orchestration.statistics.strategy_matrix import CLASSIFIER
 from slm_orchestration.studies.explain import in_words, kinds_of, kinds_table
-from slm_orchestration.studies.refits import mixture_at
+from slm_orchestration.studies.run_summary import gain_over, mixture_points
 from slm_orchestration.studies.within import datasets_table, shuffled_within, signals_table
 
 _SHOWN = 40
@@ -78,8 +78,8 @@ def _between_within(served: replay.Replayed, calibration: OutcomeMatrix, evaluat
     quality, cost = float(served.quality[0].mean()), float(served.cost_usd[0].mean())
     router = cost - float((served.choices.called[0] * evaluation.cost_usd).sum(axis=1).mean())
     shuffled, paid = shuffled_within(served.choices.called[0], served.choices.served[0], evaluation)
-    total = quality - mixture_at(cost, calibration, evaluation)
-    between = shuffled - mixture_at(paid + router, calibration, evaluation)
+    vertices = mixture_points(calibration, evaluation)
+    total, between = gain_over(vertices, cost, quality), gain_over(vertices, paid + router, shuffled)
     return pd.DataFrame(
         [("total", total), ("between datasets", between), ("within datasets", total - between)],
         columns=["gain", "value"],

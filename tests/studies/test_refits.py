@@ -68,6 +68,6 @@ def test_a_refit_reports_the_gain_at_many_costs_beside_the_operating_point():
         resplit(outcomes, rng), strategy, Retention(0.95), [0.0, 0.2, 0.5, 1.0], lambda *_: Overhead()
     )
     row = points.iloc[0]
-    assert row["retention"] == 1.0 and row["gain_over_mixture"] > 0.1
+    assert row["retention"] == 1.0 and row["gain_over_mixture"] > 0.1  # no answer without a model is known here
     assert curve["cost_share"].between(0, 1).all() and curve["tasks"].eq(150).all()
     assert 0.05 < row["mean_gain"] < row["gain_over_mixture"]

@@ -46,9 +46,9 @@ def nearest_mixture(quality: Floats, cost: Floats, constants: tuple[Floats, Floa
     affordable = np.flatnonzero(model_cost <= target * (1 + 1e-9))
     if not affordable.size:  # cheaper than every model: it is compared with the cheapest ones
         affordable = np.flatnonzero(model_cost <= model_cost.min() * (1 + 1e-9))
-    dearer = np.flatnonzero(model_cost > target * (1 + 1e-9))
+    expensive = np.flatnonzero(model_cost > target * (1 + 1e-9))
     mixtures: list[tuple[int, ...]] = [(int(one),) for one in affordable]
-    mixtures += [(int(one), int(other)) for one in affordable for other in dearer if model_cost[one] <= target]
+    mixtures += [(int(one), int(other)) for one in affordable for other in expensive if model_cost[one] <= target]
     found = [
         part
         for start in range(0, len(mixtures), _BLOCK)

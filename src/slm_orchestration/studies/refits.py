@@ -12,14 +12,14 @@ from slm_orchestration import tables
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.operating_point import OperatingPoint
 from slm_orchestration.routing.outcome_matrix import PAID, OutcomeMatrix
-from slm_orchestration.routing.references import mixture_models, most_expensive_always
+from slm_orchestration.routing.references import most_expensive_always
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, Strategy, declared, shown
 from slm_orchestration.statistics.intervals import UndefinedStatistic
-from slm_orchestration.statistics.metrics import mixture
 from slm_orchestration.statistics.sensitivity import over_refits
 from slm_orchestration.statistics.strategy_matrix import OVERALL
 from slm_orchestration.studies.curve_metrics import SweptStrategy, mean_gain
+from slm_orchestration.studies.run_summary import gain_over, mixture_points
 
 SHARES = {"fit": 0.3, "calibration": 0.2, "evaluation": 0.5}
 METRICS = (
@@ -85,7 +85,8 @@ def refit(
     fitted = strategy.fit(outcomes.where("fit"), calibration)
     overhead = overhead_of(fitted, calibration)
     thresholds = np.unique([*grid, *operating_point.extra_thresholds()])
-    reads, points, curves = declared(strategy), [], []
+    reads, vertices = declared(strategy), mixture_points(calibration, evaluation)
+    points, curves = [], []
     tuned = fitted.choose(shown(fitted, reads, calibration), thresholds)
     last = {name: float(getattr(evaluation, name)[:, -1].mean()) for name in ("quality", *PAID)}
     for name, choices in fitted.choose(shown(fitted, reads, evaluation), thresholds).items():
@@ -99,7 +100,7 @@ def refit(
         paid = {measure: float(getattr(at, measure)[point].mean()) for measure in PAID}
         values = (
             _mean_gain(fitted, calibration, evaluation, overhead),
-            quality - mixture_at(paid["cost_usd"], calibration, evaluation),
+            gain_over(vertices, paid["cost_usd"], quality),
             quality,
             quality / last["quality"],
             last["cost_usd"] / paid["cost_usd"] if paid["cost_usd"] > 0 else np.nan,
@@ -180,12 +181,3 @@ def _mean_gain(
     nowhere = np.zeros(len(evaluation))
     made = mean_gain(SweptStrategy(fitted.name, calibration, evaluation, tuned, reported, None, (nowhere, nowhere)))
     return made.metric(made.values.mean(axis=0))
-
-
-def mixture_at(cost: float, calibration: OutcomeMatrix, evaluation: OutcomeMatrix) -> float:
-    """Return the mixture's quality at `cost`: vertices from calibration tasks, their means from evaluation tasks."""
-    vertices = mixture_models(calibration)
-    guessed = float(evaluation.tasks["guess_quality"].mean())
-    costs = np.append(0.0, evaluation.cost_usd.mean(axis=0)[vertices])
-    qualities = np.append(guessed, evaluation.quality.mean(axis=0)[vertices])
-    return float(mixture(np.array([[cost]]), costs[None], qualities[None])[0, 0])
