@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.setup import inputs
+from experiments.setup import inputs, overheads
 from experiments.setup.build import build
 from experiments.setup.config import entry, in_a_sweep
 from slm_orchestration import tables
@@ -51,7 +51,7 @@ def main(cfg: DictConfig) -> None:
     try:
         for repeat, fold, split in _splits(cfg):
             outcomes = inputs.with_side_tables(cfg, configured, split)
-            pair = refit(outcomes, configured, rule, list(cfg.thresholds), partial(inputs.overhead_of, cfg))
+            pair = refit(outcomes, configured, rule, list(cfg.thresholds), partial(overheads.overhead_of, cfg))
             where = {"by": cfg.by, "fit_tasks": len(outcomes.where("fit")), "repeat": repeat, "fold": fold}
             found.append([frame.assign(**where) for frame in pair])
     except NotRecorded as error:

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
-from experiments.setup import inputs
+from experiments.setup import inputs, overheads
 from experiments.setup.build import build
 from experiments.setup.config import entry
 from slm_orchestration.artifacts import write_text
@@ -47,7 +47,7 @@ def main(cfg: DictConfig) -> None:
     outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     fit, calibration, evaluation = (outcomes.where(split) for split in ("fit", "calibration", "evaluation"))
     strategy = configured.fit(fit, calibration)
-    overhead = inputs.overhead_of(cfg, strategy, calibration)
+    overhead = overheads.overhead_of(cfg, strategy, calibration)
     rule, thresholds = build(cfg.operating_point), np.array(cfg.thresholds)
     (choices,) = strategy.choose(calibration, thresholds).values()
     chosen = rule.choose(replay.replay(strategy.name, choices, calibration, overhead=overhead), calibration)

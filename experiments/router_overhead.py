@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from experiments.setup import inputs
+from experiments.setup import inputs, overheads
 from experiments.setup.build import build
 from experiments.setup.config import entry
 
@@ -21,10 +21,10 @@ def main(cfg: DictConfig) -> None:
     configured = build(cfg.routing.strategy)
     outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     strategy = configured.fit(outcomes.where("fit"), outcomes.where("calibration"))
-    if not isinstance(strategy, inputs.WITH_ROUTER):
+    if not isinstance(strategy, overheads.WITH_ROUTER):
         print(f"{cfg.routing.name} has no router: nothing to measure")
         return
-    row = inputs.measure_overhead(cfg, strategy, outcomes.where("calibration"))
+    row = overheads.measure_overhead(cfg, strategy, outcomes.where("calibration"))
     print(f"{strategy.name}: {row['single_p50_s']:.2e} s one at a time, {row['batched_s']:.2e} s in a batch")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.setup import imported, inputs
+from experiments.setup import imported, inputs, overheads
 from experiments.setup.build import build
 from experiments.setup.config import entry, in_a_sweep
 from experiments.setup.leaderboard import show_leaderboard
@@ -96,7 +96,7 @@ def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
     outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     calibration = outcomes.where("calibration")
     strategy = configured.fit(outcomes.where("fit"), calibration)
-    overhead = inputs.overhead_of(cfg, strategy, calibration)
+    overhead = overheads.overhead_of(cfg, strategy, calibration)
     asked = inputs.fingerprint(cfg)  # after the overhead, as a first run adds a row to that table
     results, summary = _replayed(cfg, strategy, declared(configured), outcomes, overhead)
     (folder / "config.yaml").unlink(missing_ok=True)  # without it the folder counts as incomplete

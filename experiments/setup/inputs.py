@@ -1,10 +1,8 @@
-"""What commands start from: tasks, models and outcomes, checked, priced and calibrated, side tables and overheads."""
+"""What commands start from: tasks, models and outcomes, checked, priced and calibrated, and side tables."""
 
 from __future__ import annotations
 
-import datetime
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -19,29 +17,26 @@ from yaml import YAMLError
 
 from experiments.setup import imported
 from experiments.setup.code_hash import code_sha256
-from experiments.setup.committed import is_committed, written_to
+from experiments.setup.committed import is_committed
 from experiments.setup.manifest import RUN, unlisted
+from experiments.setup.overheads import classifier_overhead, read_overheads
 from slm_orchestration import artifacts, tables
-from slm_orchestration.models.prices import read_prices, usd_per_second
+from slm_orchestration.models.prices import read_prices
 from slm_orchestration.outcomes import store
 from slm_orchestration.outcomes.latency import price_outcomes, read_profile
 from slm_orchestration.outcomes.side_tables import read_side_table
 from slm_orchestration.outcomes.store import read_outcomes
-from slm_orchestration.routing import replay
 from slm_orchestration.routing.access import PAID, side_table_keys
-from slm_orchestration.routing.classifier import Classifier, measure_classifier, with_classifier
+from slm_orchestration.routing.classifier import with_classifier
 from slm_orchestration.routing.labels import calibrated_labels, with_confidence
 from slm_orchestration.routing.outcome_matrix import (
-    REQUEST,
     NotRecorded,
     OutcomeMatrix,
     SideTable,
     outcome_matrix,
     samples_table,
 )
-from slm_orchestration.routing.replay import Overhead
-from slm_orchestration.routing.routers.bandit import FittedBandit
-from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, RoutedStrategy, Strategy
+from slm_orchestration.routing.strategy import RoutedStrategy, Strategy
 from slm_orchestration.serving.pool import load_strategy
 from slm_orchestration.statistics.strategy_matrix import CLASSIFIER
 from slm_orchestration.tasks import sandbox
@@ -49,8 +44,6 @@ from slm_orchestration.tasks.guess import guess_quality
 from slm_orchestration.tasks.task import Task, from_table, request_views
 
 T = TypeVar("T")
-# The fitted strategies that predict with a router, whose seconds are measured and paid.
-WITH_ROUTER = (FittedRoutedStrategy, FittedBandit)
 
 
 def load_tasks(cfg: DictConfig) -> list[Task]:
@@ -130,14 +123,9 @@ def answered(cfg: DictConfig, outcomes: OutcomeMatrix) -> OutcomeMatrix:
     if not cfg.pool.get("classifier", False):
         return outcomes
     classifier = load_strategy(CLASSIFIER, seed=int(cfg.seed))
-    return with_confidence(with_classifier(outcomes, classifier, overhead=_of_classifier(cfg, classifier, outcomes)))
-
-
-def _of_classifier(cfg: DictConfig, classifier: Classifier, outcomes: OutcomeMatrix) -> Overhead:
-    if CLASSIFIER not in read_overheads(cfg).index:
-        fitted, path = classifier.fit(outcomes.where("fit"), outcomes.where("calibration")), Path(cfg.paths.overhead)
-        _write_overhead(written_to(cfg, path), CLASSIFIER, measure_classifier(fitted, outcomes.where("calibration")))
-    return _read_overhead(cfg, CLASSIFIER)
+    return with_confidence(
+        with_classifier(outcomes, classifier, overhead=classifier_overhead(cfg, classifier, outcomes))
+    )
 
 
 def _asked(cfg: DictConfig) -> tuple[str, tuple[str, ...]]:
@@ -195,34 +183,6 @@ def with_side_tables(cfg: DictConfig, strategy: Strategy, outcomes: OutcomeMatri
         _, name, *count = read.split(":")
         side[read] = _samples(cfg, outcomes, name, int(count[0])) if count else _states(cfg, outcomes, name)
     return replace(outcomes, side=side)
-
-
-def overhead_of(cfg: DictConfig, strategy: FittedStrategy, calibration: OutcomeMatrix) -> Overhead:
-    """Return the overhead of one prediction, measured now if its row is missing; a reference has none."""
-    if not isinstance(strategy, WITH_ROUTER):
-        return Overhead()
-    if strategy.name not in read_overheads(cfg).index:
-        print(f"measuring the overhead of {strategy.name} into {written_to(cfg, Path(cfg.paths.overhead))}")
-        measure_overhead(cfg, strategy, calibration)
-    return _read_overhead(cfg, strategy.name)
-
-
-def read_overheads(cfg: DictConfig) -> pd.DataFrame:
-    """Return the overhead table: the committed rows, and those of routers that were measured on this machine."""
-    committed = Path(cfg.paths.overhead)
-    profile, own = replay.read_overhead(committed), written_to(cfg, committed)
-    if own == committed:
-        return profile
-    added = replay.read_overhead(own)
-    added = added[~added.index.isin(profile.index)]
-    return profile if added.empty else added if profile.empty else pd.concat([profile, added])
-
-
-def measure_overhead(cfg: DictConfig, strategy: FittedRoutedStrategy | FittedBandit, outcomes: OutcomeMatrix) -> dict:
-    """Measure the seconds that predictions take, replace the strategy's row of the overhead table, and return it."""
-    row = replay.measure_overhead(strategy.router, outcomes.reading(getattr(strategy, "view", REQUEST)))
-    _write_overhead(written_to(cfg, Path(cfg.paths.overhead)), strategy.name, row)
-    return row
 
 
 def fingerprint(cfg: DictConfig) -> str:
@@ -379,18 +339,3 @@ def _command(cfg: DictConfig, kind: str, model: str) -> str:
 
 def _overhead_row(profile: pd.DataFrame, strategy: str | None) -> dict[str, str] | None:
     return {str(key): str(value) for key, value in profile.loc[strategy].items()} if strategy in profile.index else None
-
-
-def _write_overhead(path: Path, strategy: str, row: dict[str, float | int]) -> None:
-    profile = replay.read_overhead(path)
-    others = profile[profile.index != strategy]
-    where = {"device": "cpu", "threads": os.cpu_count(), "measured_on": datetime.date.today().isoformat()}
-    fresh = pd.DataFrame([row | where], index=pd.Index([strategy], name="strategy"))
-    replay.write_overhead(path, fresh if others.empty else pd.concat([others, fresh]))
-
-
-def _read_overhead(cfg: DictConfig, strategy: str) -> Overhead:
-    profile = read_overheads(cfg)
-    row = profile.loc[strategy].to_dict()
-    usd_per_s = usd_per_second(read_prices(Path(cfg.pool.prices)), str(row["device"]), int(row["threads"]))
-    return replay.overhead(profile, strategy, usd_per_s=usd_per_s)

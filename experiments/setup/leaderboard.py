@@ -15,9 +15,9 @@ from experiments.setup.imported import is_asked
 from experiments.setup.inputs import (
     check_made_from_present_inputs,
     models_and_tasks,
-    read_overheads,
     seconds_are_modelled,
 )
+from experiments.setup.overheads import read_overheads
 from experiments.setup.results import read_hull, run_folders
 from slm_orchestration import tables
 from slm_orchestration.figures import naming

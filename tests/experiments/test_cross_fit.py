@@ -7,7 +7,7 @@ import pytest
 from hydra.utils import instantiate
 
 from experiments import cross_fit, run
-from experiments.setup import inputs
+from experiments.setup import inputs, overheads
 from slm_orchestration.studies.refits import refit
 from tests.experiments.by_hand import configured, write_suite
 
@@ -41,7 +41,7 @@ def test_a_refit_on_the_recorded_split_gives_what_the_run_reports(cfg):
     reported = curves.query("domain == 'overall'").merge(points[["strategy", "threshold"]]).iloc[0]
     strategy, rule = (instantiate(cfg[name], _convert_="all") for name in ("routing", "operating_point"))
     found, curve = refit(
-        inputs.load_outcomes(cfg), strategy["strategy"], rule, list(cfg.thresholds), partial(inputs.overhead_of, cfg)
+        inputs.load_outcomes(cfg), strategy["strategy"], rule, list(cfg.thresholds), partial(overheads.overhead_of, cfg)
     )
     assert found["retention"][0] == pytest.approx(reported["retention"])
     assert found["small_share"][0] == pytest.approx(reported["small_share"])

@@ -25,7 +25,7 @@ from tests.outcomes.test_collect import ANSWERS, exact, make_task
 from tests.stress.tally import LOST, TRACEBACK, UNNAMED, WRONG, Ended, Tally, ended, start
 
 _QUICK = ("statistics=quick", "statistics.resamples=100")
-_ROUTINGS = ("constant", "guess", "mixture", "heuristic")
+_ROUTINGS = ("constant", "guess", "mixture", "length")
 
 
 class _Slow(ScriptedModel):
@@ -77,7 +77,7 @@ def prepared() -> Iterator[list[Stage]]:
         for routing in _ROUTINGS:
             _quietly(lambda routing=routing: run.main(configured(made, *_QUICK, f"routing={routing}")))
         shutil.rmtree(made / "results" / _ROUTINGS[-1])  # its overhead stays: no two measurements are equal
-        add("run", lambda: run.main(configured(made, *_QUICK, "routing=heuristic")), 20)
+        add("run", lambda: run.main(configured(made, *_QUICK, "routing=length")), 20)
         _quietly(stages[-1].work)
         _quietly(lambda: analyze.main(configured(made, *_QUICK, "statistics.level=0.5")))
         add("analyze", lambda: analyze.main(configured(made, *_QUICK)), 20)

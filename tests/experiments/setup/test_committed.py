@@ -7,7 +7,7 @@ import pytest
 from experiments import collect, run
 from experiments.setup.committed import is_committed, require_writable, written_to
 from experiments.setup.config import ROOT, load_config
-from experiments.setup.inputs import read_overheads
+from experiments.setup.overheads import read_overheads
 from slm_orchestration.routing import replay
 from tests.experiments.by_hand import configured, write_suite
 

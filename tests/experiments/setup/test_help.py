@@ -35,7 +35,7 @@ def test_the_keys_of_a_command_are_those_that_its_source_and_its_inputs_name() -
     named = keys_named("experiments.audit")
     assert {"n", "model", "seed", "inference.audit_agreement", "pool.models"} <= named
     assert "paths.profile" not in named and "thresholds" not in named
-    assert "paths.overhead" in keys_named("experiments.router_overhead")  # named in inputs.measure_overhead
+    assert "paths.overhead" in keys_named("experiments.router_overhead")  # named in overheads.measure_overhead
     keys = keys_read("experiments.audit", load_config())
     assert keys[:3] == ["model", "n", "seed"]
 
