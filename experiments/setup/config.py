@@ -10,7 +10,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -19,8 +18,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.setup import resolvers
 from experiments.setup.command_line import arranged, readable
-from experiments.setup.committed import output_folder
 from experiments.setup.help import help_text
 from experiments.setup.paths import CONF, ROOT, groups
 from experiments.setup.schema import check
@@ -53,7 +52,7 @@ def entry(
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # "≥" must stop no command where the terminal's encoding lacks it
         sys.stdout.reconfigure(errors="backslashreplace")
-    _register_resolvers()
+    resolvers.register()
     try:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(help_text(name, inspect.getdoc(inspect.getmodule(run)) or "", config))
@@ -73,7 +72,7 @@ def load_config(*overrides: str, config: str = "config") -> DictConfig:
 
     Raises ValueError with one line that says what is wrong.
     """
-    _register_resolvers()
+    resolvers.register()
     try:
         with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
             cfg = hydra.compose(config, overrides=[readable(word) for word in overrides])
@@ -169,13 +168,6 @@ def _run_jobs(
     if not other_processes:
         jobs.check_any_ran()
     jobs.exit_if_failed(name)
-
-
-def _register_resolvers() -> None:
-    """Register the functions that the configuration's interpolations call."""
-    OmegaConf.register_new_resolver("output", output_folder, replace=True)
-    OmegaConf.register_new_resolver("stem", lambda path: Path(str(path)).name.split(".")[0], replace=True)
-    OmegaConf.register_new_resolver("suffix", lambda asked, text: text if asked else "", replace=True)
 
 
 def _unknown_key(key: str, config: str) -> str:

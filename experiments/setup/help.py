@@ -10,6 +10,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.setup import resolvers
 from experiments.setup.paths import CONF, groups
 from experiments.setup.reads import keys_named
 from experiments.setup.schema import ALLOWED, Allowed, Choice, ListOf, Number, Text, leaves, shown
@@ -147,5 +148,6 @@ def _comments(path: Path) -> dict[str, str]:
 
 
 def _composed(config: str) -> DictConfig:
+    resolvers.register()
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         return hydra.compose(config)
