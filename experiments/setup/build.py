@@ -14,7 +14,7 @@ from typing import Any
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig
 
-from experiments.setup.schema import shown
+from experiments.setup.allowed import shown
 
 _SEQUENCES = (
     list,

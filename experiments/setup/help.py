@@ -11,9 +11,10 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup import resolvers
+from experiments.setup.allowed import Allowed, Choice, ListOf, Number, Text, shown
 from experiments.setup.paths import CONF, groups
 from experiments.setup.reads import keys_named
-from experiments.setup.schema import ALLOWED, Allowed, Choice, ListOf, Number, Text, leaves, shown
+from experiments.setup.schema import ALLOWED, leaves
 
 _WIDTH = 110
 _NOT_KEYS = re.compile(r"(suite|inference|routing|statistics)\.name|pool\..*|routing\.strategy|tracking\..*")

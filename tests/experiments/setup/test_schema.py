@@ -7,9 +7,10 @@ import pytest
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from experiments.setup.allowed import ListOf, Number, Text
 from experiments.setup.build import build, check_types, parameter_types
 from experiments.setup.config import ROOT, groups, load_config
-from experiments.setup.schema import ALLOWED, ListOf, Number, Text, check, leaves
+from experiments.setup.schema import ALLOWED, check, leaves
 
 COMMANDS = sorted(path.stem for path in (ROOT / "experiments").glob("[a-z]*.py"))
 # No key of any command holds one of these: a wrong number, a wrong text, a list of lists, a mapping, not a number.
