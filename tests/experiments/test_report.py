@@ -5,12 +5,14 @@ import random
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from omegaconf import DictConfig
 
 from experiments import report
 from experiments.setup.manifest import ANALYSIS, write_manifest
 from experiments.setup.results import read_results
+from experiments.setup.trace import trace
 from slm_orchestration import artifacts, tables
 from slm_orchestration.report import paper
 from tests.experiments.by_hand import configured
@@ -81,7 +83,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> DictConfig:
 
 def links(printed: DictConfig, name: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for kind, identity in report.trace(printed, name):
+    for kind, identity in trace(printed, name, report.describe(printed, read_results(Path(printed.paths.results)))[0]):
         found.setdefault(kind, []).append(identity)
     return found
 
@@ -115,6 +117,19 @@ def test_what_was_measured_elsewhere_leads_to_its_own_file_and_to_no_run(printed
     manifest = Path(printed.paths.outcomes) / "manifest.json"
     assert found["table"] == [f"{manifest} sha256 {artifacts.sha256(manifest)}"]
     assert "run" not in found and found["row"] == ["strategy=pool, domain=overall, metric=tasks: estimate"]
+
+
+def test_what_was_explained_of_a_strategy_leads_to_its_table_and_its_run(printed: DictConfig):
+    folder = Path(printed.paths.results) / "adaptive"
+    folder.mkdir(exist_ok=True)
+    parts = ("total", "between datasets", "within datasets")
+    pd.DataFrame({"gain": parts, "value": [0.06, 0.05, 0.01]}).to_csv(folder / "between_within.csv", index=False)
+    named, shown = report.describe(printed, read_results(Path(printed.paths.results)))
+    paper.write_generated(shown, named, Path(printed.paths.paper) / paper.GENERATED)
+    found = links(printed, "explained.total")
+    assert found["number"] == ["explained.total = +0.060"] and found["row"] == ["gain=total"]
+    assert found["table"][0].startswith(str(folder / "between_within.csv"))
+    assert len(found["run"]) == 1 and len(found["weights"]) == len(MODELS)
 
 
 def test_each_number_of_a_printed_table_is_named_with_its_row(printed: DictConfig):
