@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
+import logging
 import math
 import types
 import typing
@@ -16,6 +17,7 @@ from omegaconf import DictConfig, ListConfig
 
 from experiments.setup.allowed import shown
 
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it logs what is then raised
 _SEQUENCES = (
     list,
     tuple,
@@ -58,7 +60,12 @@ def check_types(node: DictConfig | ListConfig) -> None:
 def parameter_types(target: str) -> dict[str, object]:
     """Return the annotated type of each parameter of a class or function; empty where they cannot be known."""
     try:
-        signature = inspect.signature(get_object(target), eval_str=True)
+        found = get_object(target)
+    except Exception as error:  # importing runs the module, which may be a user's own
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise ValueError(f"_target_={shown(target)}: cannot be imported ({reason})") from error
+    try:
+        signature = inspect.signature(found, eval_str=True)
     except (NameError, TypeError, ValueError):  # annotations that name what only a type checker imports
         return {}
     return {name: one.annotation for name, one in signature.parameters.items() if one.annotation is not one.empty}

@@ -259,9 +259,9 @@ def saved_configuration(folder: Path) -> DictConfig:
 def metadata(cfg: DictConfig, fingerprint: str) -> dict[str, str]:
     """Return the parquet metadata that says what made a table."""
     return {
-        "suite": cfg.suite.name,
-        "pool": cfg.pool.name,
-        "inference": cfg.inference.name,
+        "suite": str(cfg.suite.name),
+        "pool": str(cfg.pool.name),
+        "inference": str(cfg.inference.name),
         "configuration": configuration_hash(fingerprint),
         "pandas": pd.__version__,
     }

@@ -182,8 +182,7 @@ def damaged_files(stages: list[Stage]) -> Tally:
             if content == whole:
                 continue
             path.unlink() if content is None else path.write_bytes(content)
-            with redirect_stdout(StringIO()):
-                harm = _harm_of_reading(stage, path, right)
+            harm = _harm_of_reading(stage, path, right)
             tally.add(harm, f"{name}, {damage}")
             path.write_bytes(whole)
     return tally
@@ -199,11 +198,13 @@ def _read(stage: Stage) -> list[pd.DataFrame]:
 
 
 def _harm_of_reading(stage: Stage, damaged: Path, right: list[pd.DataFrame]) -> str | None:
+    printed = StringIO()  # a run that was stopped is left out, and named in a line
     try:
-        found = _read(stage)
+        with redirect_stdout(printed):
+            found = _read(stage)
     except (ValueError, OSError) as error:
-        names = (damaged.name, str(damaged.parent))
-        return None if any(name in str(error) for name in names) else UNNAMED
+        said = f"{printed.getvalue()} {error}"
+        return None if any(name in said for name in (damaged.name, str(damaged.parent))) else UNNAMED
     except Exception:
         return TRACEBACK
     return None if all(one.equals(other) for one, other in zip(found, right, strict=True)) else WRONG

@@ -122,6 +122,15 @@ def test_a_router_of_the_wrong_kind_names_the_key(word: str, said: str) -> None:
         check_types(load_config("routing=knn", word).routing.strategy)
 
 
+def test_a_target_that_cannot_be_imported_is_named_in_one_line(caplog) -> None:
+    for target in ("nan", "a=b", "experiments.nothing.Router", "slm_orchestration.routing.rules.Nothing"):
+        cfg = load_config("routing=length", f"routing.strategy.rule._target_='{target}'")
+        with pytest.raises(ValueError, match=re.escape(f"_target_={target}: cannot be imported")) as stopped:
+            build(cfg.routing.strategy)
+        assert "\n" not in str(stopped.value)
+    assert caplog.messages == []
+
+
 def test_a_pool_without_prices_is_refused_before_any_model_is_built() -> None:
     cfg = load_config()
     OmegaConf.set_struct(cfg, False)

@@ -3,6 +3,7 @@
 import datetime
 import gzip
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -99,3 +100,14 @@ def test_prices_are_read_by_the_same_rules(tmp_path):
     assert message == (
         f"{prices}, row 2 (row 3 in a spreadsheet): usd_per_million_prompt_tokens is not a number ('free')"
     )
+
+
+def test_a_parquet_file_with_any_damaged_byte_is_read_or_named(tmp_path):
+    path = written(tmp_path, rows(), "a.parquet")
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for place in rng.integers(len(whole), size=300):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ int(rng.integers(1, 256))]) + whole[place + 1 :])
+        try:
+            read_file(path)
+        except ImportedError as error:
+            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)

@@ -55,7 +55,7 @@ def read_file(path: Path) -> pd.DataFrame:
         return _separated(path, "\t" if kind.endswith(".tsv") else ",")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ImportedError(f"{path}: is cut off or not gzip ({_first_line(error)})") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ImportedError(f"{path}: cannot be read ({_first_line(error)})") from error
 
 
@@ -187,6 +187,7 @@ def _parquet(path: Path) -> pd.DataFrame:
     # Text that occurs in many rows is stored once.
     texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_binary(field.type)]
     table = pq.read_table(path, read_dictionary=texts)
+    table.validate(full=True)  # damaged text is found here, and not where it is first used
     columns = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         if name in columns:
