@@ -79,7 +79,7 @@ def _between_within(served: replay.Replayed, calibration: OutcomeMatrix, evaluat
     router = cost - float((served.choices.called[0] * evaluation.cost_usd).sum(axis=1).mean())
     shuffled, paid = shuffled_within(served.choices.called[0], served.choices.served[0], evaluation)
     vertices = mixture_points(calibration, evaluation)
-    total, between = gain_over(vertices, cost, quality), gain_over(vertices, paid + router, shuffled)
+    total, between = (float(gain_over(vertices, *at)) for at in ((cost, quality), (paid + router, shuffled)))
     return pd.DataFrame(
         [("total", total), ("between datasets", between), ("within datasets", total - between)],
         columns=["gain", "value"],

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from slm_orchestration import tables
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.routing.references import mixture_models
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.rules import Choices
-from slm_orchestration.statistics.metrics import divide, mixture
+from slm_orchestration.statistics.metrics import divide
 from slm_orchestration.statistics.strategy_matrix import OVERALL, STREAMS
 from slm_orchestration.studies.curve_metrics import COST_TARGETS
+from slm_orchestration.studies.run_summary import gain_over, mixture_points
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ def measures_by_stream(
     means["latency_s"] += overhead.latency_s
     small = np.array([model in evaluation.small for model in evaluation.models])
     last = {name: getattr(evaluation, name)[:, -1].mean() for name in means}
-    gain = means["quality"] - _mixture(means["cost_usd"], calibration, evaluation)
+    gain = gain_over(mixture_points(calibration, evaluation), means["cost_usd"], means["quality"])
     cost = calibration.cost_usd.mean(axis=0)
     targets = np.linspace(cost[0], cost[-1], COST_TARGETS)
     nearest = np.abs(costs[:, None] - targets).argmin(axis=0)
@@ -68,13 +68,3 @@ def summary(strategy: str, by_stream: dict[str, Floats], *, position: int, level
     rows.append({"metric": STREAMS, "estimate": float(streams), "low": np.nan, "high": np.nan, "method": "counted"})
     frame = pd.DataFrame(rows).assign(strategy=strategy, domain=OVERALL, level=level, tasks=tasks)
     return tables.conform(frame.sort_values("metric", ignore_index=True), tables.ESTIMATES)
-
-
-def _mixture(cost: Floats, calibration: OutcomeMatrix, evaluation: OutcomeMatrix) -> Floats:
-    """Quality of the mixture at each cost: vertices from calibration tasks, their means from evaluation tasks."""
-    vertices = mixture_models(calibration)
-    costs, qualities = evaluation.cost_usd.mean(axis=0)[vertices], evaluation.quality.mean(axis=0)[vertices]
-    guessed = float(evaluation.tasks["guess_quality"].mean(skipna=False))
-    if not np.isnan(guessed) and evaluation.cost_unit != "calls":
-        costs, qualities = np.append(0.0, costs), np.append(guessed, qualities)
-    return mixture(cost, costs[None], qualities[None])

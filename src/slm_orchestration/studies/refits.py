@@ -100,7 +100,7 @@ def refit(
         paid = {measure: float(getattr(at, measure)[point].mean()) for measure in PAID}
         values = (
             _mean_gain(fitted, calibration, evaluation, overhead),
-            gain_over(vertices, paid["cost_usd"], quality),
+            float(gain_over(vertices, paid["cost_usd"], quality)),
             quality,
             quality / last["quality"],
             last["cost_usd"] / paid["cost_usd"] if paid["cost_usd"] > 0 else np.nan,

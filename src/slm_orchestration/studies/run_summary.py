@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.references import mixture_models
 from slm_orchestration.routing.replay import Replayed
 from slm_orchestration.statistics.metrics import mixture
 from slm_orchestration.statistics.strategy_matrix import GUESS
+
+Floats = NDArray[np.float64]
 
 
 def at_operating_point(
@@ -29,7 +32,7 @@ def at_operating_point(
         "latency_s": latency,
         "cost_saving": _ratio(evaluation.cost_usd[:, last].mean(), cost) if evaluation.cost_unit == "usd" else np.nan,
         "latency_reduction": _ratio(evaluation.latency_s[:, last].mean(), latency),
-        "gain_over_mixture": gain_over(vertices, cost, quality),
+        "gain_over_mixture": float(gain_over(vertices, cost, quality)),
     }
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}
 
@@ -37,25 +40,21 @@ def at_operating_point(
 def mixture_points(calibration: OutcomeMatrix, evaluation: OutcomeMatrix) -> pd.DataFrame:
     """Return the vertices of the mixture: name, mean cost and mean quality on the evaluation tasks, guess first.
 
-    The vertices are chosen on calibration tasks. Empty where no dollars are recorded.
+    The vertices are chosen on calibration tasks. Guess is none where no answer without a model is known, or where cost
+    is counted in calls.
     """
-    columns = ["name", "cost_usd", "quality"]
-    if calibration.cost_unit != "usd":
-        return pd.DataFrame(columns=columns)
-    guess = evaluation.tasks["guess_quality"].to_numpy(float)
-    rows = [] if np.isnan(guess).any() else [(GUESS, 0.0, float(guess.mean()))]
+    guess = float(evaluation.tasks["guess_quality"].mean(skipna=False))
+    rows = [] if np.isnan(guess) or calibration.cost_unit == "calls" else [(GUESS, 0.0, guess)]
     for vertex in mixture_models(calibration):
         cost, quality = evaluation.cost_usd[:, vertex].mean(), evaluation.quality[:, vertex].mean()
         rows.append((evaluation.models[vertex], float(cost), float(quality)))
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=["name", "cost_usd", "quality"])
 
 
-def gain_over(vertices: pd.DataFrame, cost_usd: float, quality: float) -> float:
-    """Return quality less that of the mixture at equal cost; nan where there is no mixture."""
-    if vertices.empty:
-        return float("nan")
+def gain_over(vertices: pd.DataFrame, cost_usd: Floats | float, quality: Floats | float) -> Floats:
+    """Return mean qualities less those of the mixture at equal mean costs; both have the same shape."""
     costs, qualities = (vertices[column].to_numpy(float)[None] for column in ("cost_usd", "quality"))
-    return quality - float(mixture(np.array([[cost_usd]]), costs, qualities)[0, 0])
+    return np.asarray(quality - mixture(np.atleast_2d(cost_usd), costs, qualities).reshape(np.shape(quality)))
 
 
 def _ratio(above: float, below: float) -> float:
