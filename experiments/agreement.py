@@ -19,7 +19,7 @@ from experiments.setup.config import CONF, entry
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.outcomes.audit import agreement_of_recordings
 from slm_orchestration.outcomes.store import read_manifest, read_outcomes
-from slm_orchestration.report import facts, printed_tables
+from slm_orchestration.report import facts, formats, printed_tables
 from slm_orchestration.report.numbers import Source
 
 COMMAND = "python -m experiments.agreement"
@@ -34,11 +34,11 @@ def main(cfg: DictConfig) -> None:
     for folder in (first, second):
         print(f"{folder}: {made_on(folder, models[0])}")
     table = printed_tables.agreement(facts.recordings(found, Source("agreement.csv", "")), found)
-    print(printed_tables.text(table))
+    print(formats.text(table))
     write_text(table_path(cfg), found.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
     page = Path(cfg.inference.folder) / "README.md"
     if page.exists():
-        write_text(page, printed_tables.with_table(page.read_text(encoding="utf-8"), table, COMMAND))
+        write_text(page, formats.with_table(page.read_text(encoding="utf-8"), table, COMMAND))
 
 
 def table_path(cfg: DictConfig) -> Path:

@@ -17,8 +17,9 @@ from omegaconf import DictConfig
 from experiments.setup.config import ROOT, entry
 from experiments.setup.results import claim_sources, cross_fitted, measured, published_claims
 from slm_orchestration import artifacts, tables
-from slm_orchestration.report import claims, facts
+from slm_orchestration.report import claims, facts, formats
 from slm_orchestration.report import printed_tables as printed
+from slm_orchestration.report.formats import PrintedTable
 
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "claims.md"
 COMMAND, READINGS = "python -m experiments.claims", "python -m experiments.claims: every reading"
@@ -28,7 +29,7 @@ def main(cfg: DictConfig) -> None:
     """Print the tables, and write each page that holds others."""
     verdicts, readings = claims_tables(cfg)
     for table in (verdicts, readings):
-        print(f"{printed.markdown(table)}\n")
+        print(f"{formats.markdown(table)}\n")
     for page in (README, PAGE):
         before = page.read_text(encoding="utf-8")
         after = with_tables(before, verdicts, readings)
@@ -37,14 +38,14 @@ def main(cfg: DictConfig) -> None:
         print(f"{page.name}: {'written' if after != before else 'has these tables'}")
 
 
-def with_tables(page: str, verdicts: printed.PrintedTable, readings: printed.PrintedTable) -> str:
+def with_tables(page: str, verdicts: PrintedTable, readings: PrintedTable) -> str:
     """Return a page with its tables: the readings and reasons only where the page has a place for readings."""
     if READINGS not in page:
-        return printed.with_table(page, _without(verdicts, "why"), COMMAND)
-    return printed.with_table(printed.with_table(page, verdicts, COMMAND), readings, READINGS)
+        return formats.with_table(page, _without(verdicts, "why"), COMMAND)
+    return formats.with_table(formats.with_table(page, verdicts, COMMAND), readings, READINGS)
 
 
-def _without(table: printed.PrintedTable, header: str) -> printed.PrintedTable:
+def _without(table: PrintedTable, header: str) -> PrintedTable:
     kept = [place for place, name in enumerate(table.header) if name != header]
     rows = tuple(tuple(row[place] for place in kept) for row in table.rows)
     return replace(
@@ -55,7 +56,7 @@ def _without(table: printed.PrintedTable, header: str) -> printed.PrintedTable:
     )
 
 
-def claims_tables(cfg: DictConfig) -> tuple[printed.PrintedTable, printed.PrintedTable]:
+def claims_tables(cfg: DictConfig) -> tuple[PrintedTable, PrintedTable]:
     """Return the verdicts on the quotes, and every reading of them, tested on the committed reference results."""
     folder = Path(cfg.paths.expected)
     if not (folder / "estimates.parquet").exists():

@@ -48,8 +48,9 @@ from slm_orchestration.figures.reliability import calibration_errors, reliabilit
 from slm_orchestration.figures.replay_scaling import replay_scaling
 from slm_orchestration.figures.threshold_sweep import threshold_sweep
 from slm_orchestration.outcomes.store import read_outcomes
-from slm_orchestration.report import facts, numbers, page, paper
+from slm_orchestration.report import facts, formats, numbers, page, paper
 from slm_orchestration.report import printed_tables as printed
+from slm_orchestration.report.formats import PrintedTable
 from slm_orchestration.report.numbers import Number, Source
 
 PAPER = ROOT / "paper"
@@ -84,7 +85,7 @@ def main(cfg: DictConfig) -> None:
     pdf = Path(cfg.paths.paper) / "paper.pdf"
     paper.compile_paper(PAPER / "main.typ", pdf, generated=generated, figures=Path(cfg.paths.figures))
     page = write_page(cfg, results, named, shown)
-    print(printed.text(shown[0]))
+    print(formats.text(shown[0]))
     print(f"\nagainst the mixture: {named['words.against_mixture'].text}")
     print(f"estimates    {Path(cfg.paths.results) / 'estimates.parquet'}")
     print(f"figures      {', '.join(str(path) for path in figures if path.suffix == '.pdf')} (and .png)")
@@ -114,7 +115,7 @@ def draw(cfg: DictConfig, results: Results, folder: Path) -> list[Path]:
     return _save(drawn | _figures_of_measurements(), folder)
 
 
-def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list[printed.PrintedTable]]:
+def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list[PrintedTable]]:
     """Return every number and word of the paper by name, and the printed tables, the summary first."""
     estimates, comparisons = results.estimates, results.comparisons
     source = Source("estimates.parquet", results.configuration)
@@ -200,9 +201,7 @@ def _judged_on_medium(cfg: DictConfig, estimates: pd.DataFrame) -> tuple[dict[st
     return {name: replace(number, strategies=()) for name, number in found.items()}, there
 
 
-def write_page(
-    cfg: DictConfig, results: Results, named: Mapping[str, Number], shown: Sequence[printed.PrintedTable]
-) -> Path:
+def write_page(cfg: DictConfig, results: Results, named: Mapping[str, Number], shown: Sequence[PrintedTable]) -> Path:
     """Write the page from the results and the recorded answers; return its file."""
     outcomes = read_outcomes(Path(cfg.paths.outcomes), [str(model["name"]) for model in cfg.pool.models])
     by_name = {table.name: table for table in shown}

@@ -20,14 +20,15 @@ from slm_orchestration import tables
 from slm_orchestration.figures import naming
 from slm_orchestration.outcomes.confidence import calibrate_confidence
 from slm_orchestration.outcomes.store import read_manifest, read_outcomes
-from slm_orchestration.report import claims, facts
+from slm_orchestration.report import claims
+from slm_orchestration.report import measured as measurements
 from slm_orchestration.report.numbers import Source
 
 HULL = "hull.json"
 # experiments.load and experiments.faults write these tables beside the recorded outcomes.
 _LIVE = {
-    "load.csv": (tables.LOAD, facts.load_estimates),
-    "faults.csv": (tables.FAULTS, facts.fault_estimates),
+    "load.csv": (tables.LOAD, measurements.load_estimates),
+    "faults.csv": (tables.FAULTS, measurements.fault_estimates),
 }
 
 
@@ -182,7 +183,7 @@ def claim_sources(cfg: DictConfig, configuration: str) -> dict[str, Source]:
         "comparisons": Source("comparisons.parquet", configuration),
         "cross_fit": Source(str(cross_fitted(cfg)[1]), ""),
         "pool": Source(str(pool), ""),
-        facts.FAULTY: Source(str(folder / "faults.csv"), ""),
+        measurements.FAULTY: Source(str(folder / "faults.csv"), ""),
     }
 
 
@@ -191,9 +192,9 @@ def _counted(cfg: DictConfig) -> pd.DataFrame:
         matrix = imported.load(cfg)
         # Imported outcomes are cut to the tasks that every model answered.
         answers = matrix.tasks[["task_id", "domain"]].merge(pd.DataFrame({"model": matrix.models}), how="cross")
-        return facts.pool_counts(answers.assign(quality=0.0), list(matrix.models))
+        return measurements.pool_counts(answers.assign(quality=0.0), list(matrix.models))
     models = [str(model["name"]) for model in cfg.pool.models]
-    return facts.pool_counts(read_outcomes(_largest_suite(cfg, models), models), models)
+    return measurements.pool_counts(read_outcomes(_largest_suite(cfg, models), models), models)
 
 
 def _largest_suite(cfg: DictConfig, models: list[str]) -> Path:

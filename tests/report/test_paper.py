@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from slm_orchestration.report.formats import PrintedTable
 from slm_orchestration.report.numbers import Number
 from slm_orchestration.report.paper import compile_paper, refuse_typed_numbers, typed_numbers, write_generated
-from slm_orchestration.report.printed_tables import PrintedTable
 
 MAIN = Path(__file__).parents[2] / "paper" / "main.typ"
 SOURCE = """#let generated = sys.inputs.at("generated")

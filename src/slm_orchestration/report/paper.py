@@ -13,9 +13,9 @@ from pathlib import Path
 import typst
 
 from slm_orchestration.artifacts import replacing, write_text
-from slm_orchestration.report import numbers, printed_tables
+from slm_orchestration.report import formats, numbers
+from slm_orchestration.report.formats import PrintedTable
 from slm_orchestration.report.numbers import Number
-from slm_orchestration.report.printed_tables import PrintedTable
 
 GENERATED = "generated"
 _COMMENTS = (re.compile(r"(?<!:)//[^\n]*"), re.compile(r"/\*.*?\*/", re.DOTALL))
@@ -41,7 +41,7 @@ def write_generated(printed: Iterable[PrintedTable], named: dict[str, Number], f
     """Write numbers.json and each table as <name>.typ and <name>.tex (booktabs) into `folder`; return the files."""
     texts = {"numbers.json": numbers.to_json(named)}
     for table in printed:
-        texts |= {f"{table.name}.typ": printed_tables.typst(table), f"{table.name}.tex": printed_tables.latex(table)}
+        texts |= {f"{table.name}.typ": formats.typst(table), f"{table.name}.tex": formats.latex(table)}
     for name, text in texts.items():
         write_text(folder / name, text)
     return [folder / name for name in texts]

@@ -5,14 +5,11 @@ Below `LocalModel`: completions from probabilities and tokens, device and dtype.
 
 from __future__ import annotations
 
-import platform
-import re
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,6 +29,7 @@ from slm_orchestration.models.local.decode import (
     label_probabilities,
     stream_tokens,
 )
+from slm_orchestration.models.local.device import processor_name, resolved_device, resolved_dtype
 from slm_orchestration.models.local.prompt import ANSWER_PREFIX, prompt_text
 from slm_orchestration.models.local.states import default_layer, hidden_states
 from slm_orchestration.models.local.text_chunks import text_chunks, whole_characters
@@ -325,35 +323,3 @@ def free_completion(prompt: list[int], generated: Generated, end_tokens: frozens
 def without_end(generated: Generated, end_tokens: frozenset[int]) -> list[int]:
     """Return the completion tokens without the end token, if there is one."""
     return generated.tokens[:-1] if generated.tokens[-1] in end_tokens else generated.tokens
-
-
-def resolved_device(device: str) -> str:
-    """Return the device that `device` (auto, cpu, cuda or mps) means here. Raises ValueError if there is none."""
-    usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if device == "auto":
-        return "cuda" if usable["cuda"] else "cpu"
-    if not usable.get(device, False):
-        offered = ", ".join(["auto", *(name for name, available in usable.items() if available)])
-        raise ValueError(f"inference.device is {device!r}; this machine offers {offered}")
-    return device
-
-
-def resolved_dtype(dtype: str, device: str) -> str:
-    """Return the dtype that the network computes in. Raises ValueError if `dtype` is not one of those allowed."""
-    allowed = ("auto", "float32", "float16", "bfloat16")
-    if dtype not in allowed:
-        raise ValueError(f"inference.dtype is {dtype!r}; allowed are {', '.join(allowed)}")
-    if dtype != "auto":
-        return dtype
-    if device == "cpu":
-        # Without these instructions a processor emulates bfloat16, a hundred times slower than float32.
-        features = torch.cpu.get_capabilities()
-        return "bfloat16" if features.get("avx512_bf16") or features.get("amx_bf16") else "float32"
-    return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-
-
-def processor_name() -> str:
-    """Return the name of this machine's processor."""
-    cpuinfo = Path("/proc/cpuinfo")
-    named = re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text(encoding="utf-8")) if cpuinfo.exists() else None
-    return named.group(1) if named else platform.processor() or platform.machine()

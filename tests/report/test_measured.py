@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from slm_orchestration.report.claims import Claim, Evidence, readings
-from slm_orchestration.report.facts import fault_estimates, load_estimates, pool_counts
+from slm_orchestration.report.measured import fault_estimates, load_estimates, pool_counts
 from tests.figures import tables_by_hand as by_hand
 
 OUTCOMES = pd.DataFrame(
