@@ -24,7 +24,8 @@ from slm_orchestration.outcomes.imported.reader import read_new_tasks
 from slm_orchestration.report.advice_page import advice_page
 from slm_orchestration.serving.advised import AdvisedRouter, checksum, write_advised
 from slm_orchestration.statistics.strategy_matrix import MIXTURE
-from slm_orchestration.studies.advice import Advice, AdviceSettings, advise
+from slm_orchestration.studies.advice import Advice, advise
+from slm_orchestration.studies.advice_choice import AdviceSettings
 from slm_orchestration.studies.advice_text import text
 from slm_orchestration.studies.drift import drift_tests, drift_text
 

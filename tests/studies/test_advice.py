@@ -2,19 +2,15 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from experiments.advise import main
 from experiments.setup.config import load_config
 from slm_orchestration.outcomes.imported.reader import ImportedError, ImportOptions, read_imported, read_new_tasks
-from slm_orchestration.routing.operating_point import Chosen
-from slm_orchestration.routing.references import one_model_each
-from slm_orchestration.routing.replay import Overhead, replay
-from slm_orchestration.studies.advice import AdviceSettings, _preferred, advise, verdict
+from slm_orchestration.studies.advice import advise, verdict
+from slm_orchestration.studies.advice_choice import AdviceSettings
 from slm_orchestration.studies.advice_text import headline, text
-from tests.routing.tables_by_hand import matrix
 from tests.studies.by_hand import outcomes
 
 TARGET = AdviceSettings(resamples=300)
@@ -59,20 +55,6 @@ def test_the_threshold_and_the_words_follow_the_aim(tmp_path):
     enough = advise(imported, replace(TARGET, aim="budget", budget_share=0.7))
     assert enough.estimate("cost_usd")["estimate"] == pytest.approx(5.5, abs=0.5)
     assert not any(point.guaranteed for one in (best, same, spent, enough) for point in one.points.values())
-
-
-def test_another_aim_takes_the_router_that_its_rule_prefers_and_not_the_largest_gain():
-    # `frugal` gains .5 over the mixture at equal cost, `best` nothing, but it has the higher quality.
-    calibration = matrix([[0, 1], [0, 1], [1, 1], [1, 1]])
-    replays = {
-        name: replay(name, one_model_each(np.array([large]), 2, np.zeros(1)), calibration, overhead=Overhead())
-        for name, large in {"frugal": [1, 0, 0, 0], "best": [1, 1, 1, 1]}.items()
-    }
-    chosen = dict.fromkeys(replays, Chosen(0, "by hand"))
-    assert _preferred(replays, chosen, calibration, replace(TARGET, aim="retention")) == "frugal"
-    assert _preferred(replays, chosen, calibration, replace(TARGET, aim="best_quality")) == "best"
-    assert _preferred(replays, chosen, calibration, replace(TARGET, aim="same_quality")) == "best"
-    assert _preferred(replays, chosen, calibration, replace(TARGET, aim="budget", budget_share=0.5)) == "frugal"
 
 
 def words(advice):

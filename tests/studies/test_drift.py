@@ -5,7 +5,8 @@ from dataclasses import replace
 import pandas as pd
 
 from slm_orchestration.outcomes.imported.reader import ImportOptions, read_imported, read_new_tasks
-from slm_orchestration.studies.advice import AdviceSettings, advise
+from slm_orchestration.studies.advice import advise
+from slm_orchestration.studies.advice_choice import AdviceSettings
 from slm_orchestration.studies.drift import DriftTest, drift_tests, drift_text
 from tests.studies.by_hand import outcomes
 

@@ -6,7 +6,8 @@ import pytest
 
 from experiments.setup.config import load_config
 from experiments.setup.imported import imported_outcomes
-from slm_orchestration.studies.advice import BETTER, ONE_MODEL, AdviceSettings, advise, verdict
+from slm_orchestration.studies.advice import BETTER, ONE_MODEL, advise, verdict
+from slm_orchestration.studies.advice_choice import AdviceSettings
 from slm_orchestration.studies.advice_text import headline, paragraphs
 
 EXAMPLES = Path(__file__).parents[2] / "data" / "examples"

@@ -26,11 +26,9 @@ def advice_page(advice: Advice, *, source: str, commands: tuple[str, ...]) -> st
     """Return the page; `source` names the table, `commands` are what to run next. It needs no other file."""
     first, *others = headline(advice)
     shown = "".join(f"<p>{escape(line)}</p>" for line in others)
-    rows = [(title, words) for title, words in paragraphs(advice)]
+    rows = paragraphs(advice)
     start = next(place for place, (title, _) in enumerate(rows) if title == "Data")
-    listed = "".join(
-        (f"<dt>{escape(title)}</dt>" if title else "") + f"<dd>{escape(words)}</dd>" for title, words in rows[start:]
-    )
+    listed = "".join(_row(title, words) for title, words in rows[start:])
     run = f"<h2>Next</h2><pre>{escape(chr(10).join(commands))}</pre>" if commands else ""
     title = f"Does routing pay on {escape(source)}?"
     return (
@@ -52,4 +50,4 @@ def _plane(advice: Advice) -> str:
     drawn = io.StringIO()
     with style.look():
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-    return drawn.getvalue().partition("<svg")[1] + drawn.getvalue().partition("<svg")[2]
+    return drawn.getvalue()[drawn.getvalue().index("<svg") :]

@@ -22,8 +22,6 @@ from slm_orchestration.studies.routes import Route, routes
 from slm_orchestration.studies.wording import paragraph, percent, signed, with_interval
 
 WORTHWHILE_GAIN = 0.01  # a gain in quality that is worth detecting, for the number of tasks needed
-_AS_CHEAP = "costs no more"
-_LISTED = 3  # dominated models that are named one by one
 
 Paragraphs = list[tuple[str, str]]
 
@@ -121,10 +119,11 @@ def _the(advice: Advice) -> str:
 
 def _dominated(one: Dominated, *, dollars: bool) -> str:
     interval = f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
-    at = f"cheaper, at {one.cost_share:.0%} of its cost" if dollars and one.cost_share < 1 - 1e-9 else _AS_CHEAP
+    cheaper = dollars and one.cost_share < 1 - 1e-9
     if one.low > 0:
+        at = f"cheaper, at {one.cost_share:.0%} of its cost" if cheaper else "costs no more"
         return f"{one.by} alone is better than {one.model} (quality {interval}) and {at}."
-    if at != _AS_CHEAP:
+    if cheaper:
         at = f"costs {1 / one.cost_share:.1f} times as much as {one.by}"
         return f"{one.model} {at} and is not shown to be better: {one.by}'s quality less its own is {interval}."
     return f"{one.model} is not shown to be better than {one.by}, whose quality less its own is {interval}."

@@ -11,7 +11,8 @@ from slm_orchestration import tables
 from slm_orchestration.outcomes.imported.enrichment import USD
 from slm_orchestration.outcomes.imported.reader import Imported
 from slm_orchestration.statistics.validation import FALSE_BETTER, Found
-from slm_orchestration.studies.advice import BETTER, AdviceSettings, advise, verdict
+from slm_orchestration.studies.advice import BETTER, advise, verdict
+from slm_orchestration.studies.advice_choice import AdviceSettings
 
 TASKS = 200
 _WORDS = np.array([f"word{number}" for number in range(300)])

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from slm_orchestration.models.model import CallError
 from slm_orchestration.serving.gateway.app import Gateway, RequestLimits
-from slm_orchestration.serving.gateway.openai_api import InvalidRequest, Reply
+from slm_orchestration.serving.gateway.openai_api import Reply
+from slm_orchestration.serving.gateway.responses import InvalidRequest
 from slm_orchestration.serving.gateway.server import listeners, server
 from slm_orchestration.serving.resilience import Admission
 

@@ -9,7 +9,8 @@ import pytest
 from slm_orchestration.models.model import CallError, ContextExceeded
 from slm_orchestration.models.scripted import ScriptedModel
 from slm_orchestration.serving.gateway.backend import OrchestratorBackend
-from slm_orchestration.serving.gateway.openai_api import Chat, InvalidRequest, Reply
+from slm_orchestration.serving.gateway.openai_api import Chat, Reply
+from slm_orchestration.serving.gateway.responses import InvalidRequest
 from slm_orchestration.serving.resilience import GuardedCall, Protection
 from tests.serving.by_hand import NAMES, SMALL, orchestrator, scripted
 from tests.serving.gateway.by_hand import USER

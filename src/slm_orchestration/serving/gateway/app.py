@@ -24,10 +24,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from slm_orchestration.serving.gateway import openai_api as api
+from slm_orchestration.serving.gateway import responses
 from slm_orchestration.serving.gateway.loopback import LoopbackOnly
 from slm_orchestration.serving.gateway.metrics import Metrics
 from slm_orchestration.serving.gateway.middleware import CHAT_PATH, ChatMiddleware
-from slm_orchestration.serving.gateway.openai_api import AUTO, Chat, ChatRequest, EventStream, InvalidRequest, Reply
+from slm_orchestration.serving.gateway.openai_api import AUTO, Chat, ChatRequest, Reply
+from slm_orchestration.serving.gateway.responses import EventStream, InvalidRequest
 from slm_orchestration.serving.resilience import Admission, Stopping
 
 Answer = TypeVar("Answer")
@@ -99,7 +101,7 @@ class Gateway:
             Route("/metrics", self._metrics),
             Route("/openapi.json", self._openapi),
         ]
-        handlers: dict[Any, Any] = {HTTPException: api.http_exception, Exception: api.internal_error}
+        handlers: dict[Any, Any] = {HTTPException: responses.http_exception, Exception: responses.internal_error}
         rest = Starlette(routes=routes, exception_handlers=handlers, lifespan=self._lifespan)
         app = ChatMiddleware(self._chat, rest, self.limits.stale_s, self._count_shed)
         return LoopbackOnly(app) if self.api_key is None else app
@@ -133,8 +135,8 @@ class Gateway:
         started = time.perf_counter()
         try:
             response = await self._respond(request, started)
-        except (*api.REQUEST_FAILURES, InvalidRequest) as error:
-            response = api.error_response(error)
+        except (*responses.REQUEST_FAILURES, InvalidRequest) as error:
+            response = responses.error_response(error)
         if not isinstance(response, EventStream):
             self.metrics.count_request(response.status_code, time.perf_counter() - started)
         return response
@@ -146,23 +148,23 @@ class Gateway:
         if isinstance(chat, Response):
             return chat
         if chat.model != AUTO and chat.model not in self.backend.models:
-            return api.model_not_found(chat.model)
+            return responses.model_not_found(chat.model)
         wanted = chat.to_chat("" if self._key_digest is None else self._key_digest.hex())
         if chat.stream:
             return await self._stream(request, chat, wanted, started)
         if self.admission.closing or (reply := self.backend.cached_reply(wanted)) is None:
-            reply = await api.while_connected(request.receive, self._unless_stopped(self._answer(wanted)))
+            reply = await responses.while_connected(request.receive, self._unless_stopped(self._answer(wanted)))
         else:
             self.admission.count_immediate()
         self.metrics.count_answer(reply)
-        return api.json_response(api.completion(reply))
+        return responses.json_response(api.completion(reply))
 
     async def _answer(self, chat: Chat) -> Reply:
         async with self.admission.admitted(self.limits.answer_s):
             return await self.backend.answer(chat)
 
     async def _unless_stopped(self, work: Awaitable[Answer]) -> Answer:
-        return await api.unless(self._stopped.wait(), work, Stopping("the server is stopping"))
+        return await responses.unless(self._stopped.wait(), work, Stopping("the server is stopping"))
 
     async def _stream(self, request: Request, chat: ChatRequest, wanted: Chat, started: float) -> Response:
         usage = chat.stream_options is not None and chat.stream_options.include_usage
@@ -170,7 +172,7 @@ class Gateway:
         # Wait for the first piece before the status line, so that a request that fails at once gets its own status.
         try:
             async with asyncio.timeout(self.limits.answer_s):
-                first = await api.while_connected(request.receive, self._unless_stopped(anext(pieces)))
+                first = await responses.while_connected(request.receive, self._unless_stopped(anext(pieces)))
         except BaseException:
             await pieces.aclose()
             raise
@@ -190,41 +192,41 @@ class Gateway:
     ) -> AsyncIterator[bytes]:
         # Which model will answer may not be known yet, and all chunks of a stream name the same: the one asked for.
         head = api.completion_head("chat.completion.chunk", model) | ({"usage": None} if usage else {})
-        yield api.sse_event(head | {"choices": [api.chunk_choice({"role": "assistant", "content": ""})]})
+        yield responses.sse_event(head | {"choices": [api.chunk_choice({"role": "assistant", "content": ""})]})
         piece: str | Reply | None = first
         while isinstance(piece, str):
-            yield api.sse_event(head | {"choices": [api.chunk_choice({"content": piece})]})
+            yield responses.sse_event(head | {"choices": [api.chunk_choice({"content": piece})]})
             piece = await self._unless_stopped(anext(rest, None))
         if piece is not None:
             self.metrics.count_answer(piece)
             extra = {"orchestration": piece.orchestration()}
-            yield api.sse_event(head | {"choices": [api.chunk_choice({}, piece.finish_reason)]} | extra)
+            yield responses.sse_event(head | {"choices": [api.chunk_choice({}, piece.finish_reason)]} | extra)
             if usage:
-                yield api.sse_event(head | {"choices": [], "usage": piece.usage()})
+                yield responses.sse_event(head | {"choices": [], "usage": piece.usage()})
             await anext(rest, None)  # lets the backend and the admission finish
         yield b"data: [DONE]\n\n"
 
     async def _parse(self, request: Request) -> ChatRequest | Response:
         content_type = request.headers.get("content-type", "")
         if content_type.partition(";")[0].strip().lower() != "application/json":
-            return api.not_json(content_type)
+            return responses.not_json(content_type)
         declared = request.headers.get("content-length", "0")
         body, limit = bytearray(), self.limits.body_bytes
         if declared.isdecimal() and int(declared[:20]) > limit:
-            return api.payload_too_large(limit)
+            return responses.payload_too_large(limit)
         try:
             async with asyncio.timeout(self.limits.read_s):
                 async for part in request.stream():
                     body += part
                     if len(body) > limit:
-                        return api.payload_too_large(limit)
+                        return responses.payload_too_large(limit)
         except TimeoutError:
             message = f"the request took longer than {self.limits.read_s:g} s to arrive"
-            return api.json_response(api.error_body(message, "invalid_request_error"), 408, close=True)
+            return responses.json_response(api.error_body(message, "invalid_request_error"), 408, close=True)
         try:
             return ChatRequest.model_validate_json(bytes(body))
         except ValidationError as error:
-            return api.json_response(api.validation_error_body(error), 400)
+            return responses.json_response(api.validation_error_body(error), 400)
 
     def _unauthorised(self, request: Request) -> Response | None:
         if self._key_digest is None:
@@ -234,27 +236,27 @@ class Gateway:
         if scheme.lower() == "bearer" and hmac.compare_digest(api.key_digest(given.strip()), self._key_digest):
             return None
         content = api.error_body("the API key is missing or wrong", "invalid_request_error", code="invalid_api_key")
-        return api.json_response(content, 401, close=True)
+        return responses.json_response(content, 401, close=True)
 
     async def _models(self, request: Request) -> Response:
         listed = [api.model_card(name) for name in (AUTO, *self.backend.models)]
-        return self._unauthorised(request) or api.json_response({"object": "list", "data": listed})
+        return self._unauthorised(request) or responses.json_response({"object": "list", "data": listed})
 
     async def _model(self, request: Request) -> Response:
         name = request.path_params["model"]
         found = (
-            api.json_response(api.model_card(name))
+            responses.json_response(api.model_card(name))
             if name in (AUTO, *self.backend.models)
-            else api.model_not_found(name)
+            else responses.model_not_found(name)
         )
         return self._unauthorised(request) or found
 
     async def _health(self, request: Request) -> Response:
         stopping = self.admission.closing
-        return api.json_response({"status": "stopping" if stopping else "ok"}, 503 if stopping else 200)
+        return responses.json_response({"status": "stopping" if stopping else "ok"}, 503 if stopping else 200)
 
     async def _metrics(self, request: Request) -> Response:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def _openapi(self, request: Request) -> Response:
-        return api.json_response(api.openapi_document())
+        return responses.json_response(api.openapi_document())

@@ -8,7 +8,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from slm_orchestration.models.model import CallError
-from slm_orchestration.serving.gateway.openai_api import Chat, InvalidRequest, Reply
+from slm_orchestration.serving.gateway.openai_api import Chat, Reply
+from slm_orchestration.serving.gateway.responses import InvalidRequest
 from slm_orchestration.serving.orchestrator import AdaptiveOrchestrator, RequestOptions, as_task
 from slm_orchestration.serving.result import Result
 from slm_orchestration.tasks.task import Task

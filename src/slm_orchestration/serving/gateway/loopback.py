@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from slm_orchestration.serving.gateway.openai_api import error_body, json_response
+from slm_orchestration.serving.gateway.openai_api import error_body
+from slm_orchestration.serving.gateway.responses import json_response
 
 _MESSAGE = (
     "this server has no API key and serves its own machine only: {name} is {value!r}; use http://127.0.0.1, or set "

@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from slm_orchestration.serving.gateway.openai_api import error_body, internal_error
+from slm_orchestration.serving.gateway.openai_api import error_body
+from slm_orchestration.serving.gateway.responses import internal_error
 
 CHAT_PATH = "/v1/chat/completions"
 RECEIVED_KEY = "received_s"  # key in the scope's state: time.perf_counter() at the first byte
