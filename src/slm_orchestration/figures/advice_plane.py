@@ -31,9 +31,9 @@ def advice_plane(constants: pd.DataFrame, estimates: pd.DataFrame, router: str |
             at, colour = (float(row["cost_usd"]), float(row["quality"])), INK if row["in_mixture"] else SOFT
             axes.plot(*at, "o", color=colour, markersize=4)
             if row["in_mixture"] or len(constants) <= _NAMED:
-                axes.annotate(
-                    str(row["model"]), at, xytext=(4, -8), textcoords="offset points", fontsize=6, color=colour
-                )
+                # A name is the user's own: two dollar signs in it are no formula.
+                looks: dict[str, Any] = {"fontsize": 6, "color": colour, "parse_math": False}
+                axes.annotate(str(row["model"]), at, xytext=(4, -8), textcoords="offset points", **looks)
         if router is not None:
             _router(axes, estimates, router, dollars=dollars)
         axes.set(xlabel="Mean cost per task (USD)" if dollars else "Share of tasks that call a large model")

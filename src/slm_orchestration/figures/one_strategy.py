@@ -27,7 +27,9 @@ def one_strategy(curve: pd.DataFrame, threshold: float, vertices: pd.DataFrame) 
                 vertices["cost_usd"] * scale, vertices["quality"], "o--", color=SOFT, markersize=3, label="mixture"
             )
             for label, cost, quality in vertices.itertuples(index=False):
-                axes.annotate(label, (cost * scale, quality), (3, -8), textcoords="offset points", color=SOFT)
+                # A model's name may hold dollar signs, which are no formula.
+                at = (cost * scale, quality)
+                axes.annotate(label, at, (3, -8), textcoords="offset points", color=SOFT, parse_math=False)
         axes.plot(
             rows[across] * scale, rows["quality"], ".-", color=style.colour(name), markersize=3, label="thresholds"
         )
@@ -37,5 +39,6 @@ def one_strategy(curve: pd.DataFrame, threshold: float, vertices: pd.DataFrame) 
         axes.grid(color=FAINT, linewidth=0.3)
         axes.legend(frameon=False, fontsize=6.5)
         words = "Mean cost (USD per 1,000 tasks)" if in_dollars else "Share of tasks for small models"
-        axes.set(xlabel=words, ylabel="Mean quality", title=naming.label(name))
+        axes.set(xlabel=words, ylabel="Mean quality")
+        axes.set_title(naming.label(name), parse_math=False)
     return figure
