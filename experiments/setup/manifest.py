@@ -20,8 +20,10 @@ def write_manifest(path: Path, files: Sequence[str]) -> None:
 def unlisted(path: Path) -> Path | None:
     """Return the first file that is not the one listed in a manifest: the manifest itself if it cannot be read."""
     try:
-        listed = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        listed = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return path
+    if not isinstance(listed, dict) or not listed:
         return path
     for name, checksum in listed.items():
         found = path.parent / name
