@@ -35,17 +35,15 @@ def _keys_of(module: str, node: ast.AST, seen: set[tuple[str, str]]) -> set[str]
 
 def _chains(node: ast.AST) -> Iterator[str]:
     """Yield the longest attribute chains that start at `cfg`, without methods that are called on them."""
+    methods: set[ast.AST] = set()
     inner: set[ast.AST] = set()
     for child in ast.walk(node):
-        if isinstance(child, ast.Call) and isinstance(child.func, ast.Attribute):
-            inner.add(child.func)  # cfg.suite.items(): the key is cfg.suite
-        if isinstance(child, ast.Attribute) and child not in inner:
-            inner.add(child.value)
-            if key := _dotted(child):
+        if isinstance(child, ast.Call):
+            methods.add(child.func)  # cfg.suite.items(): the key is cfg.suite
+        elif isinstance(child, ast.Attribute) and child not in methods:
+            if child not in inner and (key := _dotted(child)):
                 yield key
-        elif isinstance(child, ast.Attribute) and (key := _dotted(child.value)):
             inner.add(child.value)
-            yield key
 
 
 def _dotted(node: ast.AST) -> str | None:
