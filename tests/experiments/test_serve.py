@@ -9,7 +9,6 @@ import pytest
 
 from experiments import serve
 from experiments.setup.config import load_config
-from experiments.setup.orchestrator import fitted_orchestrator
 from tests.serving.by_hand import write_records
 
 
@@ -17,18 +16,6 @@ def test_another_host_than_this_one_needs_a_key(monkeypatch):
     monkeypatch.delenv(serve.KEY, raising=False)
     with pytest.raises(ValueError, match=r"serve.host=0.0.0.0: other machines could use it; set SLM_ORCH"):
         serve.main(load_config("serve.host=0.0.0.0", config="serve"))
-
-
-def test_the_aim_of_the_command_line_chooses_the_live_threshold(tmp_path, monkeypatch):
-    monkeypatch.setenv("SLM_ORCHESTRATION_CACHE", str(tmp_path / "cache"))
-    write_records(tmp_path)
-    paths = [f"paths.outcomes={tmp_path}/outcomes", f"paths.tasks={tmp_path}/tasks.parquet", "pool=instant"]
-    words = ["routing_strategy=length", "aim=budget", "budget_share=0.1"]
-    cfg = load_config(*paths, *(f"serve.orchestrator.{word}" for word in words), config="serve")
-    with fitted_orchestrator(cfg) as running:
-        # A tenth of the large model's cost pays for the small model alone.
-        assert "for at most 0.1 of the most expensive model's cost" in running.prepare().rule
-        assert running.process_task("Is 7 even?").model == "smollm2-135m"
 
 
 @pytest.mark.real
