@@ -103,7 +103,7 @@ def dataset_inputs(files: Mapping[str, str], suite: str) -> list[DatasetInput]:
     for path, sha256 in files.items():
         source = json.dumps({"uri": path, "sha256": sha256})
         name = f"{suite}/{Path(path).stem}"
-        kind = "tasks" if Path(path).parent.name == "tasks" else "prices" if "prices" in path else "outcomes"
+        kind = "tasks" if Path(path).parent.name == "tasks" else "prices" if "prices" in Path(path).stem else "outcomes"
         dataset = Dataset(name=name, digest=sha256[:12], source_type="local", source=source)
         inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", kind)]))
     return inputs
