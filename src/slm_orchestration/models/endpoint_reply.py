@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,7 +35,7 @@ def completion(task: Task, content: bytes, seconds: float) -> Completion:
     choices = reply["choices"]
     choice = _object(choices[0] if isinstance(choices, list) and choices else None, "the first of choices")
     message = _object(choice.get("message"), "message")
-    text = _text(message.get("content"))
+    text = _text(message.get("content"), "content")
     if not isinstance(reply.get("usage"), Mapping):
         raise Refusal(f"the reply has no usage, and without tokens it has no price ({_said(reply)})")
     tokens = _count(reply["usage"], "prompt_tokens"), _count(reply["usage"], "completion_tokens")
@@ -42,7 +44,8 @@ def completion(task: Task, content: bytes, seconds: float) -> Completion:
         answer, signals = _most_probable_label(task.choices, text, logprobs)
         return Completion(answer, *tokens, seconds, signals, "choice")
     signals = token_signals([_log_probability(token) for token in logprobs])
-    return Completion(text, *tokens, seconds, signals, str(choice.get("finish_reason") or "stop"))
+    reason = _text(str(choice.get("finish_reason") or "stop"), "finish_reason")
+    return Completion(text, *tokens, seconds, signals, reason)
 
 
 def error_message(content: bytes) -> str:
@@ -102,21 +105,22 @@ def _error(reply: Mapping[str, Any]) -> ValueError:
 
 def _said(reply: Mapping[str, Any]) -> str:
     """Return the message of an error, wherever a server puts it."""
-    error = reply.get("error", reply)
+    error = reply.get("error") or reply
     if not isinstance(error, Mapping):
         return str(error)
     parts = [str(error[name]) for name in ("code", "message", "detail") if error.get(name)]
-    return ": ".join(parts) or json.dumps(reply, ensure_ascii=False)[: 10 * _SHOWN]
+    # Not as JSON: writing it takes more of the stack than reading it took, which a deep reply may have used up.
+    return ": ".join(parts) or str(reply)[: 10 * _SHOWN]
 
 
-def _text(content: Any) -> str:
-    if content is None:
+def _text(value: Any, what: str) -> str:
+    if value is None:
         return ""
-    if not isinstance(content, str):
-        raise BadReply(f"content is {type(content).__name__}, not text")
-    if any("\ud800" <= one <= "\udfff" for one in content):
-        raise BadReply("content holds half a character (a surrogate)")
-    return content
+    if not isinstance(value, str):
+        raise BadReply(f"{what} is {type(value).__name__}, not text")
+    if any("\ud800" <= one <= "\udfff" for one in value):
+        raise BadReply(f"{what} holds half a character (a surrogate)")
+    return value
 
 
 def _count(usage: Mapping[str, Any], name: str) -> int:
@@ -138,7 +142,9 @@ def _token_list(logprobs: Any) -> list[dict[str, Any]]:
 
 def _log_probability(token: Mapping[str, Any]) -> float:
     value = token.get("logprob")
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value > 1e-3:
+    # A whole number in JSON may be larger than any float.
+    lowest = -sys.float_info.max
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value <= 1e-3:
         raise BadReply(f"a log-probability is {str(value)[:20]}")
     return float(value)
 
@@ -148,7 +154,7 @@ def _most_probable_label(
 ) -> tuple[str, dict[str, float]]:
     """Return the most probable label of the first token; without its alternatives, the label that `text` starts with.
 
-    A text that starts with no label is returned as it is, and is graded as a wrong answer.
+    A text that starts with no label is returned as it is, for the scorer to read.
     """
     found = dict.fromkeys(labels, 0.0)
     alternatives = tokens[0].get("top_logprobs") if tokens else None
@@ -157,6 +163,13 @@ def _most_probable_label(
         if (label := str(token.get("token", "")).strip()) in found:
             found[label] += math.exp(_log_probability(token))
     if sum(found.values()) == 0:
-        return next((label for label in labels if text.strip().startswith(label)), text), {}
+        return _first_word(labels, text), {}
     signals = {f"label:{label}": probability for label, probability in found.items()}
     return max(found, key=found.__getitem__), signals | {"label_mass": sum(found.values())}
+
+
+def _first_word(labels: Sequence[str], text: str) -> str:
+    # "Answer: B" does not start with the label A, nor "10" with the label 1.
+    listed = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
+    found = re.match(rf"\s*({listed})(?!\w)", text)
+    return found.group(1) if found else text
