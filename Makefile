@@ -33,7 +33,7 @@ define timed
 endef
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: demo record lab help reproduce test check setup prepare collect sweep analyze explain cross-fit figures paper verify expected machines audit live-audit forgeries stress mlflow-ui watch notebooks validate-statistics lock clean
+.PHONY: demo docs record lab help reproduce test check setup prepare collect sweep analyze explain cross-fit figures paper verify expected machines audit live-audit forgeries stress mlflow-ui watch notebooks validate-statistics lock clean
 
 help:  ## this list
 	@echo "make TARGET [SUITE=quick|medium|standard|wide] [INFERENCE=recorded|live] [ARGS='key=value ...']"
@@ -130,6 +130,10 @@ notebooks: $(INSTALLED) prepare  ## run every notebook on the recorded outcomes,
 lab: $(INSTALLED)  ## open the notebooks (installs JupyterLab into .venv)
 	@[ -x .venv/bin/jupyter-lab ] || $(INSTALL) jupyterlab
 	@PYTHONPATH="$(CURDIR)" .venv/bin/jupyter-lab notebooks/tour.ipynb
+
+docs: $(INSTALLED)  ## the documentation as a site in build/site: guides, figures, reference of the code
+	@$(RUN) sphinx --quiet --fail-on-warning --keep-going --jobs auto docs build/site
+	@echo "== open build/site/index.html"
 
 validate-statistics: $(INSTALLED)  ## simulate the coverage of intervals and the level of tests (long)
 	@$(RUN) experiments.validate_statistics statistics.validation=build/validation.csv $(CONFIG)

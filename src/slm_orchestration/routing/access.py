@@ -1,11 +1,9 @@
 """What a router may read: it is handed only what it declares in `reads`, and answers only of models that were called.
 
-| read | what the router gets | what it costs |
-|---|---|---|
-| prompt | column prompt, and of a conversation also system, earlier, question | nothing |
-| answer:<model>, answer:* | a called model's answer, confidence, signals, length, finish reason | that call |
-| state:<model> | column state: the model's hidden state at the last prompt token | a prefill, before any call |
-| samples:<model>:<k>, samples:*:<k> | column samples: k sampled answers of a called model | k further calls |
+prompt: column prompt, and of a conversation also system, earlier, question. Costs nothing.
+answer:<model>, answer:*: a called model's answer, confidence, signals, length, finish reason. Costs that call.
+state:<model>: column state, the model's hidden state at the last prompt token. Costs a prefill, before any call.
+samples:<model>:<k>, samples:*:<k>: column samples, k sampled answers of a called model. Costs k further calls.
 
 `cheapest` names the cheapest model of the pool. What a router reads is frozen when it has been fitted. It gets copies,
 only rows that it reached, in an order that says nothing of where a task comes from. A router in this process could
