@@ -73,12 +73,12 @@ def test_a_strategy_without_a_threshold_has_no_metric_of_that_name_and_no_series
     assert series(curve(NAN)) == []
 
 
-def test_a_series_has_a_thousand_steps_per_threshold() -> None:
-    assert series(curve(0.0, 0.025)) == [
+def test_the_steps_of_a_series_are_thousandths_of_the_threshold() -> None:
+    assert series(curve(0.0, 0.0256)) == [
         ("over_threshold/small_share", 0.0, 0),
         ("over_threshold/quality", 1.0, 0),
-        ("over_threshold/small_share", 0.025, 25),
-        ("over_threshold/quality", 0.975, 25),
+        ("over_threshold/small_share", 0.0256, 26),
+        ("over_threshold/quality", 0.9744, 26),
     ]
 
 
