@@ -320,8 +320,9 @@ def _side_table(cfg: DictConfig, kind: str, model: str) -> pd.DataFrame:
     folder = Path(cfg.paths.outcomes)
     if not (folder / kind / f"{model}.parquet").exists():
         found = {
-            path.parent.parent.name: store.read_manifest(path.parent)[model]["rows"]
+            path.parent.parent.name: entry["rows"]
             for path in folder.parent.glob(f"*/{kind}/{model}.parquet")
+            if "rows" in (entry := store.read_manifest(path.parent).get(model, {}))
         }
         elsewhere = max(found, key=found.__getitem__, default=None)
         judged = f"; suite={elsewhere} has them, so judge it there" if elsewhere else ""
