@@ -18,8 +18,8 @@ from slm_orchestration import tables
 from slm_orchestration.routing import sweep
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.references import mixture_models
-from slm_orchestration.routing.replay import Replayed
-from slm_orchestration.routing.strategy import FittedRoutedStrategy
+from slm_orchestration.routing.replay import Overhead, Replayed
+from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy
 from slm_orchestration.routing.sweep import Changes
 from slm_orchestration.statistics import curves, intervals, paired_tests
 from slm_orchestration.statistics.curves import CostCurve, pair_curve, resample_measures
@@ -204,6 +204,18 @@ def mean_gain(swept: SweptStrategy) -> MetricOfMeans:
         return float(np.mean(quality - mixture(paid[None], hull_cost[None], hull_quality[None])[0]))
 
     return MetricOfMeans(values, metric)
+
+
+def mean_gain_of(
+    fitted: FittedStrategy, calibration: OutcomeMatrix, evaluation: OutcomeMatrix, overhead: Overhead
+) -> float:
+    """Return the mean gain over 20 costs; nan for a strategy without a router, whose breakpoints are not known."""
+    if not isinstance(fitted, FittedRoutedStrategy) or calibration.cost_unit != "usd":
+        return np.nan
+    tuned, reported = (fitted.changes(part, overhead=overhead) for part in (calibration, evaluation))
+    nowhere = np.zeros(len(evaluation))
+    made = mean_gain(SweptStrategy(fitted.name, calibration, evaluation, tuned, reported, None, (nowhere, nowhere)))
+    return made.metric(made.values.mean(axis=0))
 
 
 def arena(swept: SweptStrategy) -> MetricOfMeans:

@@ -14,11 +14,11 @@ from slm_orchestration.routing.operating_point import OperatingPoint
 from slm_orchestration.routing.outcome_matrix import PAID, OutcomeMatrix
 from slm_orchestration.routing.references import most_expensive_always
 from slm_orchestration.routing.replay import Overhead
-from slm_orchestration.routing.strategy import FittedRoutedStrategy, FittedStrategy, Strategy, declared, shown
+from slm_orchestration.routing.strategy import FittedStrategy, Strategy, declared, shown
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.sensitivity import over_refits
 from slm_orchestration.statistics.strategy_matrix import OVERALL
-from slm_orchestration.studies.curve_metrics import SweptStrategy, mean_gain
+from slm_orchestration.studies.curve_metrics import mean_gain_of
 from slm_orchestration.studies.run_summary import gain_over, mixture_points
 
 SHARES = {"fit": 0.3, "calibration": 0.2, "evaluation": 0.5}
@@ -99,7 +99,7 @@ def refit(
         quality = float(at.quality[point].mean())
         paid = {measure: float(getattr(at, measure)[point].mean()) for measure in PAID}
         values = (
-            _mean_gain(fitted, calibration, evaluation, overhead),
+            mean_gain_of(fitted, calibration, evaluation, overhead),
             float(gain_over(vertices, paid["cost_usd"], quality)),
             quality,
             quality / last["quality"],
@@ -169,15 +169,3 @@ def fold_estimates(points: pd.DataFrame, curves: pd.DataFrame, *, folds: int, le
             rows.append({"strategy": strategy, "metric": f"cost_share_{share}", "estimate": reached, "method": method})
     frame = pd.DataFrame(rows, columns=["strategy", "metric", "estimate", "low", "high", "method"])
     return tables.conform(frame.assign(domain=OVERALL, level=level, tasks=tasks), tables.ESTIMATES)
-
-
-def _mean_gain(
-    fitted: FittedStrategy, calibration: OutcomeMatrix, evaluation: OutcomeMatrix, overhead: Overhead
-) -> float:
-    """Return the mean gain over 20 costs; nan for a strategy without a router, whose breakpoints are not known."""
-    if not isinstance(fitted, FittedRoutedStrategy) or calibration.cost_unit != "usd":
-        return np.nan
-    tuned, reported = (fitted.changes(part, overhead=overhead) for part in (calibration, evaluation))
-    nowhere = np.zeros(len(evaluation))
-    made = mean_gain(SweptStrategy(fitted.name, calibration, evaluation, tuned, reported, None, (nowhere, nowhere)))
-    return made.metric(made.values.mean(axis=0))
