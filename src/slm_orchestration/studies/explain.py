@@ -68,8 +68,9 @@ def typical_words(texts: Sequence[str], kind: NDArray[np.intp], count: int) -> l
         if not rows.size:
             found.append(_OTHER)
             continue
-        above = np.asarray(weights[rows].mean(axis=0)).ravel() - overall
-        best = np.lexsort((names, -np.round(above, 9)))[:WORDS]
+        # Rounded, so that a word that all texts share is typical of none.
+        above = np.round(np.asarray(weights[rows].mean(axis=0)).ravel() - overall, 9)
+        best = np.lexsort((names, -above))[:WORDS]
         found.append(", ".join(names[place] for place in best if above[place] > 0) or _OTHER)
     return found
 

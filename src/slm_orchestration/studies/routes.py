@@ -17,6 +17,7 @@ _MODELS = 6  # that are described, the most used first
 _FEATURES = 3  # of a model's tasks that are named
 _LEAST_SHARE = 0.02  # of the tasks, for a model to be described
 _LARGE_DIFFERENCE = 0.5  # in standard deviations of a feature
+_NO_SPREAD = 1e-12  # a standard deviation below it is rounding: the feature is the same on all tasks
 _MORE_OF_A_DOMAIN = 0.15  # share of a domain's tasks above the share of all tasks
 _LONGEST = 20_000  # tasks whose words are compared
 _WORDS_FOR = {  # features of a prompt, where their mean is higher and lower than elsewhere
@@ -67,7 +68,7 @@ def _of_features(features: pd.DataFrame, own: NDArray[np.bool_]) -> Iterator[str
     if features.empty or own.all():
         return
     spread = features.std(ddof=0)
-    difference = ((features[own].mean() - features[~own].mean()) / spread.where(spread > 0)).dropna()
+    difference = ((features[own].mean() - features[~own].mean()) / spread.where(spread > _NO_SPREAD)).dropna()
     large = difference[difference.abs() >= _LARGE_DIFFERENCE].abs().sort_values(ascending=False, kind="stable")
     # The length first, which a person sees at once.
     for name in sorted(large.index, key=lambda name: name != "log_characters")[:_FEATURES]:
