@@ -236,6 +236,8 @@ def _title(cfg: DictConfig, named: Mapping[str, Number], leader: str) -> str:
 
 def print_trace(cfg: DictConfig, name: str) -> None:
     """Print where the number `name` comes from."""
+    if is_asked(cfg):
+        raise ValueError(f"{_TRACE}: the paper's numbers are about recorded answers; leave out pool={cfg.pool.name}")
     for kind, identity in trace(cfg, name, describe(cfg, read_results(Path(cfg.paths.results)))[0]):
         print(f"{kind:<14} {identity}")
 

@@ -10,6 +10,7 @@ import pytest
 from omegaconf import DictConfig
 
 from experiments import report
+from experiments.setup.config import load_config
 from experiments.setup.results import read_results
 from experiments.setup.trace import trace
 from slm_orchestration import artifacts
@@ -139,3 +140,9 @@ def test_the_weights_are_those_that_the_outcomes_of_each_model_name(printed: Dic
         "large sha256 large, by hand",
         "small sha256 small, by hand",
     ]
+
+
+def test_a_table_of_other_peoples_outcomes_has_no_numbers_to_trace():
+    cfg = load_config("pool=imported", "outcomes=mine.csv")
+    with pytest.raises(ValueError, match=r"recorded answers; leave out pool=imported"):
+        report.print_trace(cfg, "adaptive.retention")
