@@ -22,12 +22,14 @@ from omegaconf import DictConfig
 from experiments.setup.config import ROOT, entry
 from experiments.setup.imported import is_asked
 from experiments.setup.results import (
+    STUDIES,
     Results,
     by_fit_tasks,
     claim_sources,
     cross_fitted,
     evaluated_outcomes,
     read_results,
+    study,
     tested_claims,
 )
 from experiments.setup.trace import trace
@@ -52,6 +54,7 @@ from slm_orchestration.report import facts, formats, numbers, page, paper
 from slm_orchestration.report import printed_tables as printed
 from slm_orchestration.report.formats import PrintedTable
 from slm_orchestration.report.numbers import Number, Source
+from slm_orchestration.studies.predictions import against_gain
 
 PAPER = ROOT / "paper"
 VALIDATION = Path("data/validation.csv")
@@ -121,6 +124,8 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
     source = Source("estimates.parquet", results.configuration)
     simulated, recordings = pd.read_csv(ROOT / VALIDATION), pd.read_csv(AGREEMENT)
     repeated = cross_fitted(cfg)[0]
+    certified, measured = (study(cfg, name) for name in STUDIES)
+    ranks = against_gain(measured[0])
     between, signals = _explained(cfg, "between_within"), _explained(cfg, "signals")
     evaluated, quoted = tested_claims(results, repeated, naming.constants(estimates)[-1])
     named = (
@@ -140,6 +145,8 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         )
         | facts.explained(between, Source(f"{_EXPLAINED}/between_within.csv", results.configuration))
         | facts.signals(signals, Source(f"{_EXPLAINED}/signals.csv", results.configuration))
+        | facts.certified(certified[0], Source(str(certified[1]), ""))
+        | facts.predictions(measured[0], ranks, Source(str(measured[1]), ""))
     )
     for prefix, name in _REPEATED.items():
         found, path = cross_fitted(cfg, name)
@@ -165,6 +172,8 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         printed.summary(named, estimates),
         printed.cross_fitted(named, repeated),
         printed.signals(named, signals),
+        printed.certified(named, certified[0]),
+        printed.predictions(named, measured[0]),
         printed.models(named, estimates),
         printed.domains(named, estimates),
         printed.comparisons(named, comparisons, estimates),

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.setup.code_hash import code_sha256
 from experiments.setup.config import entry
 from experiments.setup.inputs import recorded_files, saved_configuration
-from experiments.setup.results import read_results, run_folders
+from experiments.setup.results import STUDIES, read_results, run_folders
 from slm_orchestration import artifacts, tables
 from slm_orchestration.figures import naming
 from slm_orchestration.report import claims, reference
@@ -82,7 +82,7 @@ def accept(cfg: DictConfig) -> None:
 
 
 def _keep_for_claims(cfg: DictConfig, folder: Path) -> None:
-    """Keep what else claims are tested on: routing that looks at nothing, and estimates over many splits if made."""
+    """Keep what else claims and paper use: routing that looks at nothing; estimates over splits and studies if made."""
     results = read_results(Path(cfg.paths.results))
     trivial = claims.trivial_curves(results.curves, naming.constants(results.estimates)[-1])
     artifacts.write_text(folder / "trivial.csv", trivial.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
@@ -91,7 +91,8 @@ def _keep_for_claims(cfg: DictConfig, folder: Path) -> None:
     calibrated = made.with_name(f"{made.name}-calibrated") / "cross_fit.parquet"
     if calibrated.exists():
         repeated["cross_fit_calibrated.parquet"] = calibrated
-    for name, path in repeated.items():
+    studies = {f"{name}.csv": made / f"{name}.csv" for name in STUDIES if (made / f"{name}.csv").exists()}
+    for name, path in (repeated | studies).items():
         with artifacts.replacing(folder / name) as temporary:
             shutil.copyfile(path, temporary)
 
@@ -187,8 +188,8 @@ def _other_settings(expected: dict[str, object], asked: dict[str, object]) -> li
 def _files(cfg: DictConfig) -> dict[str, str]:
     folders = {name: Path(cfg.paths[name]) for name in ("results", "figures", "paper")}
     found = reference.checksums(folders, _PATTERNS)
-    # Estimates over many splits are made by another command, and only where it was run.
-    return {name: checksum for name, checksum in found.items() if "cross_fit" not in name}
+    # Estimates over many splits and studies are made by other commands, and only where these were run.
+    return {name: value for name, value in found.items() if not ("cross_fit" in name or "prediction_quality" in name)}
 
 
 def _list(names: list[str]) -> str:

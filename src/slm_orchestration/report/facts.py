@@ -11,7 +11,7 @@ import pandas as pd
 from slm_orchestration.figures import naming
 from slm_orchestration.report.claims import NO_VERDICT, VACUOUS
 from slm_orchestration.report.numbers import Number, Source, decimal, format_metric, interval, p_value, percent, signed
-from slm_orchestration.report.printed_tables import agreement_stem, claim_stem, rate_name, signal_name
+from slm_orchestration.report.printed_tables import agreement_stem, certified_stem, claim_stem, rate_name, signal_name
 from slm_orchestration.statistics.strategy_matrix import OVERALL
 from slm_orchestration.statistics.verdicts import (
     BETTER,
@@ -211,6 +211,34 @@ def signals(frame: pd.DataFrame, source: Source) -> Facts:
             key = f"answers={row['answers']}, quality_of={row['quality_of']}: {when}"
             said = decimal(row[when], 0 if when == "tasks" else 2)
             _put(facts, signal_name(row, str(when)), said, source, key, (source.table.split("/")[0],))
+    return facts
+
+
+def certified(frame: pd.DataFrame, source: Source) -> Facts:
+    """Return `certified.<strategy>.<target in percent>.<number>` of the certified thresholds on evaluation tasks."""
+    facts: Facts = {}
+    for row in frame.to_dict("records"):
+        key = f"strategy={row['strategy']}, target={row['target']}"
+        said = {
+            "threshold": "always-L" if pd.isna(row["threshold"]) else decimal(row["threshold"], 3),
+            "retention": decimal(row["retention"], 3),
+            "cost_saving": format_metric("cost_saving", row["cost_saving"]),
+        }
+        for name, text in said.items():
+            _put(facts, f"{certified_stem(row)}.{name}", text, source, f"{key}: {name}")
+    return facts
+
+
+def predictions(measured: pd.DataFrame, correlations: pd.DataFrame, source: Source) -> Facts:
+    """Return `predictions.<strategy>.<measure>` and `predictions.rank.<measure>`, how it goes with the gain."""
+    facts: Facts = {}
+    for row in measured.to_dict("records"):
+        for name in [name for name in measured if name != "strategy"]:
+            said = signed(row[name]) if name == "mean_gain" else decimal(row[name], 3)
+            _put(facts, f"predictions.{row['strategy']}.{name}", said, source, f"strategy={row['strategy']}: {name}")
+    for row in correlations.to_dict("records"):
+        where = f"rank correlation of {row['measure']} with mean_gain over {row['strategies']} strategies"
+        _put(facts, f"predictions.rank.{row['measure']}", decimal(row["spearman"], 2), source, where)
     return facts
 
 

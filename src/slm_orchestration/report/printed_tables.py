@@ -167,6 +167,43 @@ def signal_name(row: Mapping[Any, Any], when: str) -> str:
     return f"signals.{row['answers']}.{row['quality_of']}.{when.replace(' ', '_')}"
 
 
+def certified(numbers: Mapping[str, Number], frame: pd.DataFrame) -> PrintedTable:
+    """Return what is certified for each strategy, a pair of columns per share of the quality that is promised."""
+    targets = sorted(frame["target"].unique()) if len(frame) else []
+    header = ["strategy", *(name for target in targets for name in (f"{100 * target:.0f} %: threshold", "saving"))]
+    rows = [
+        (
+            naming.label(strategy),
+            *(
+                _text(numbers, f"{certified_stem({'strategy': strategy, 'target': target})}.{name}")
+                for target in targets
+                for name in ("threshold", "cost_saving")
+            ),
+        )
+        for strategy in dict.fromkeys(frame["strategy"] if len(frame) else ())
+    ]
+    return PrintedTable("certified", tuple(header), "l" + "r" * (len(header) - 1), tuple(rows))
+
+
+def certified_stem(row: Mapping[Any, Any]) -> str:
+    """Return how the numbers of a certified threshold are named."""
+    return f"certified.{row['strategy']}.{100 * row['target']:.0f}"
+
+
+def predictions(numbers: Mapping[str, Number], measured: pd.DataFrame) -> PrintedTable:
+    """Return the quality of each strategy's predictions beside its mean gain, and below how they go together."""
+    measures = [str(name) for name in measured if name != "strategy"]
+    rows = [
+        (naming.label(name), *(_text(numbers, f"predictions.{name}.{measure}") for measure in measures))
+        for name in (measured["strategy"] if len(measured) else ())
+    ]
+    ranks = tuple("" if name == "mean_gain" else _text(numbers, f"predictions.rank.{name}") for name in measures)
+    header = ("strategy", *(name.replace("_", " ") for name in measures))
+    rules = (len(rows),) if rows else ()
+    last = [("rank correlation with gain", *ranks)] if rows else []
+    return PrintedTable("predictions", header, "l" + "r" * len(measures), (*rows, *last), rules)
+
+
 def validation(numbers: Mapping[str, Number], simulated: pd.DataFrame) -> PrintedTable:
     """Return simulated rates of intervals and tests in percent, a statistic per row; ! marks rates outside their band.
 

@@ -50,14 +50,14 @@ def prediction_table(predicted: Floats, outcomes: OutcomeMatrix) -> pd.DataFrame
 def against_gain(measured: pd.DataFrame) -> pd.DataFrame:
     """Return how each measure goes with mean_gain over strategies: Spearman's correlation, of `strategies` many.
 
-    `measured` has a row per strategy with mean_gain and MEASURES. Errors count negatively, so that a positive
-    correlation always says: the better the predictions by this measure, the larger the gain.
+    `measured` has a row per strategy with mean_gain and MEASURES, or is empty. Errors count negatively, so that a
+    positive correlation always says: the better the predictions by this measure, the larger the gain.
     """
     rows = []
     for measure in MEASURES:
-        known = measured[[measure, "mean_gain"]].dropna()
+        known = measured.reindex(columns=[measure, "mean_gain"]).dropna()
         sign = -1 if measure in ("brier", "calibration_error") else 1
-        ranked = len(known) > 2 and known.nunique().min() > 1
+        ranked = len(known) > 2 and bool((known.nunique() > 1).all())
         value = float(spearmanr(sign * known[measure], known["mean_gain"]).statistic) if ranked else np.nan
         rows.append({"measure": measure, "spearman": value, "strategies": len(known)})
     return pd.DataFrame(rows)
