@@ -1,24 +1,19 @@
-"""No cheat gains: each is refused, or its strategy is declared privileged. What only isolation stops is tried there."""
+"""No cheat gains: each is refused, or its strategy is declared privileged. What isolation stops: test_isolated.py."""
 
 from __future__ import annotations
 
 import copy
-import json
-import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from slm_orchestration.routing.access import fit_table, guarded
-from slm_orchestration.routing.isolated import IsolatedRouter
 from slm_orchestration.routing.outcome_matrix import SideTable
 from slm_orchestration.routing.references import DomainTableGiven, Oracle
 from slm_orchestration.routing.replay import Overhead, replay
-from slm_orchestration.routing.routers.length import LengthRouter
 from slm_orchestration.routing.rules import Cascade, Utility
 from slm_orchestration.routing.strategy import PRIVILEGES, RoutedStrategy, declared, shown
-from slm_orchestration.tasks.sandbox.confinement import SandboxUnavailable, confined_python
 from tests.routing import cheats
 from tests.routing.tables_by_hand import matrix
 
@@ -27,20 +22,20 @@ ANSWERS = frozenset({"prompt", "answer:*"})
 HALVES = matrix([[1, 0]] * 20 + [[0, 1]] * 20, confidence=[[0.9, 0.5]] * 20 + [[0.1, 0.5]] * 20)
 
 
-def _quality(strategy, outcomes=HALVES, threshold=0.0):
+def mean_quality(strategy, outcomes=HALVES, threshold=0.0):
     fitted = strategy.fit(outcomes, outcomes)
     [choices] = fitted.choose(shown(fitted, declared(strategy), outcomes), np.array([threshold])).values()
     return replay("s", choices, outcomes, overhead=Overhead()).quality.mean()
 
 
 def test_a_strategy_that_reads_quality_without_saying_so_sees_none():
-    assert _quality(cheats.ReadsQuality()) == 0.5
-    assert _quality(Oracle()) == 1.0
+    assert mean_quality(cheats.ReadsQuality()) == 0.5
+    assert mean_quality(Oracle()) == 1.0
 
 
 def test_privilege_is_declared_by_the_class_and_not_by_a_name_or_an_instance():
     declaring = type("Declaring", (cheats.ReadsQuality,), {"reads": frozenset({"quality"})})
-    assert _quality(declaring()) == 1.0
+    assert mean_quality(declaring()) == 1.0
     assert declared(declaring()) & PRIVILEGES and declared(DomainTableGiven()) & PRIVILEGES
     instance = cheats.ReadsQuality()
     instance.reads = frozenset({"quality"})
@@ -59,7 +54,7 @@ def test_a_strategy_that_reads_the_domain_or_unpaid_answers_without_saying_so_fi
 
 def test_the_order_of_the_file_says_nothing():
     # In the file's order these predictions would be right on every task.
-    assert 0.2 < _quality(RoutedStrategy("s", cheats.RowOrder(), Utility()), threshold=0.05) < 0.8
+    assert 0.2 < mean_quality(RoutedStrategy("s", cheats.RowOrder(), Utility()), threshold=0.05) < 0.8
 
 
 def test_only_answers_of_tasks_that_reached_a_state_are_handed_over():
@@ -109,35 +104,3 @@ def test_nothing_is_remembered_from_one_walk_to_the_next():
     first, second = (fitted.choose(HALVES, grid)["s"] for _ in range(2))
     assert (first.served == second.served).all()
     assert (first.called == second.called).all()
-
-
-@pytest.fixture
-def confined():
-    try:
-        confined_python("json.tool", readable=[]).kill()
-    except SandboxUnavailable as reason:
-        pytest.skip(str(reason))
-
-
-def test_looking_around_in_memory_is_stopped_by_a_confined_process_alone(confined):
-    # In this process it is a matter of trust: the outcomes are on the stack of whoever replays.
-    arguments = {"reads": ["prompt"], "path": os.path.abspath("data/outcomes/quick/manifest.json"), "pid": os.getpid()}
-    assert _quality(RoutedStrategy("s", cheats.LooksAround(**arguments), Utility())) == 1.0
-    described = {"_target_": "tests.routing.cheats.LooksAround", **arguments}
-    isolated = RoutedStrategy("s", IsolatedRouter(json.dumps(described)), Utility())
-    with pytest.raises(
-        ValueError, match=r"LooksAround failed in its confined process: .*0 in memory, refused, refused, r"
-    ):
-        _quality(isolated)
-
-
-def test_an_honest_router_chooses_the_same_in_a_confined_process(confined):
-    questions = [f"{'why ' * (row % 7)}{row}?" for row in range(40)]
-    outcomes = matrix(HALVES.quality.tolist(), questions=questions)
-    described = {"_target_": f"{LengthRouter.__module__}.LengthRouter"}
-    grid = np.linspace(0, 1, 11)
-    here, there = (
-        RoutedStrategy("s", router, Utility()).fit(outcomes, outcomes).choose(outcomes, grid)["s"]
-        for router in (LengthRouter(), IsolatedRouter(json.dumps(described)))
-    )
-    assert (here.served == there.served).all() and (here.called == there.called).all()
