@@ -111,3 +111,27 @@ def test_simulated_rates_stand_by_population_and_those_off_their_band_are_marked
     assert table.header == ("rate of", "statistic", "alone, 200", "alone, 30")
     assert table.rows == (("coverage", "cost usd", "94.8", "92.0 !"), ("rejection", "paired t, quality", "5.0", "–"))
     assert table.rules == (1,)
+
+
+def test_what_is_certified_has_a_pair_of_columns_per_promise():
+    rows = [("knn", 0.9, 0.15, 0.97, 1.7), ("knn", 0.95, None, 1.0, 1.0), ("kinds", 0.9, 0.175, 0.95, 1.96)]
+    frame = pd.DataFrame(rows, columns=["strategy", "target", "threshold", "retention", "cost_saving"])
+    table = printed_tables.certified(facts.certified(frame, SOURCE), frame)
+    assert table.header == ("strategy", "90 %: threshold", "saving", "95 %: threshold", "saving")
+    assert table.rows == (
+        ("k nearest neighbours", "0.150", "1.70×", "always-L", "1.00×"),
+        ("kinds", "0.175", "1.96×", "–", "–"),
+    )
+    assert printed_tables.certified({}, pd.DataFrame()).rows == ()
+
+
+def test_predictions_stand_beside_the_gain_and_below_how_they_go_together():
+    measured = pd.DataFrame({"strategy": ["knn", "length"], "brier": [0.164, 0.441], "mean_gain": [0.032, -0.034]})
+    ranks = pd.DataFrame({"measure": ["brier"], "spearman": [1.0], "strategies": [2]})
+    table = printed_tables.predictions(facts.predictions(measured, ranks, SOURCE), measured)
+    assert table.rows == (
+        ("k nearest neighbours", "0.164", "+0.032"),
+        ("length", "0.441", "\N{MINUS SIGN}0.034"),
+        ("rank correlation with gain", "1.00", ""),
+    )
+    assert table.rules == (2,) and printed_tables.predictions({}, pd.DataFrame()).rows == ()
