@@ -47,10 +47,16 @@ reproduce: start-clock prepare $(if $(filter live,$(INFERENCE)),collect) sweep a
 start-clock:
 	@mkdir -p build && rm -f build/seconds
 
-demo: $(INSTALLED)  ## a first look in about a minute: the quick suite, six strategies, the leaderboard
+DEMO = suite=quick statistics=quick tracking=off paths.results=build/demo
+demo: $(INSTALLED)  ## a first look in about a minute: 200 tasks, six strategies, the leaderboard and a page to look around in
 	@$(RUN) experiments.prepare suite=quick > /dev/null
-	@$(RUN) experiments.run -m routing=guess,constant,mixture,length,confidence,adaptive suite=quick statistics=quick \
-	  tracking=off paths.results=build/demo | sed -n '/^leaderboard/,$$p'
+	@$(RUN) experiments.run -m routing=guess,constant,mixture,length,confidence,adaptive $(DEMO) | sed -n '/^leaderboard/,$$p'
+	@$(RUN) experiments.analyze $(DEMO) > /dev/null
+	@$(RUN) experiments.report $(DEMO) paths.figures=build/demo/figures paths.paper=build/demo/paper \
+	  paths.page=build/demo/index.html > /dev/null
+	@echo "== build/demo/index.html: what came out, every answer, and the threshold to move"
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname)" = Darwin ]; then \
+	  $(PYTHON) -m webbrowser "file://$(CURDIR)/build/demo/index.html" > /dev/null; fi
 
 test: $(INSTALLED)  ## the whole test suite, on all cores
 	@OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --maxprocesses 8 --dist loadfile

@@ -123,6 +123,7 @@ def test_what_is_certified_has_a_pair_of_columns_per_promise():
         ("kinds", "0.175", "1.96×", "–", "–"),
     )
     assert printed_tables.certified({}, pd.DataFrame()).rows == ()
+    assert facts.certified(pd.DataFrame(), SOURCE)["certified.adaptive.95.cost_saving"].text == "not run"
 
 
 def test_predictions_stand_beside_the_gain_and_below_how_they_go_together():
