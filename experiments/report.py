@@ -226,6 +226,7 @@ def write_page(cfg: DictConfig, results: Results, named: Mapping[str, Number], s
         "tiles": page.tiles(named, leader),
         "measures": list(page.MEASURES.values()),
         "board": page.table(by_name["summary"]),
+        "kinds": page.table(page.kinds(_explained(cfg, "kinds"))),
         "claims": page.table(by_name["claims"]),
         "plane": page.plane(results.estimates, results.hull),
         "curves": {name: curves[name] for name in order},

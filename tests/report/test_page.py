@@ -3,7 +3,9 @@ import hashlib
 import json
 import re
 
-from slm_orchestration.report.page import render
+import pandas as pd
+
+from slm_orchestration.report.page import kinds, render
 
 HOSTILE = "</script><script>alert(1)</script> %%plotly%%"
 
@@ -25,3 +27,13 @@ def test_only_the_two_scripts_of_the_page_may_run():
     assert len(sums) == 2
     assert re.search(r"script-src ([^;]*);", policy.group(1)).group(1) == " ".join(f"'sha256-{sum_}'" for sum_ in sums)
     assert policy.group(1).startswith("default-src 'none';")
+
+
+def test_the_largest_kinds_come_first_and_a_page_without_kinds_has_no_rows():
+    frame = pd.DataFrame(
+        {"kind": [3, 5], "words": ["a, b", "c"], "tasks": [9, 12], "small": [0.256, 1.0], "serves": "small"}
+    )
+    table = kinds(frame)
+    assert table.header == ("words", "tasks", "small", "serves") and table.align == "lrrl"
+    assert table.rows == (("c", "12", "1.00", "small"), ("a, b", "9", "0.26", "small"))
+    assert kinds(frame, most=1).rows == table.rows[:1] and kinds(pd.DataFrame()).rows == ()

@@ -67,6 +67,17 @@ def table(printed: PrintedTable) -> dict[str, Any]:
     return {"header": printed.header, "side": printed.align, "rows": printed.rows}
 
 
+def kinds(frame: pd.DataFrame, most: int = 40) -> PrintedTable:
+    """Return the largest kinds of `studies.explain.kinds_table`; no rows where it was not made."""
+    largest = frame.sort_values("tasks", ascending=False, kind="stable").head(most) if len(frame) else frame
+    rows = tuple(
+        tuple(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row[1:])
+        for row in largest.itertuples(index=False)
+    )
+    header = tuple(map(str, frame.columns[1:]))
+    return PrintedTable("kinds", header, "l" + "r" * (len(header) - 2) + "l", rows)
+
+
 def plane(estimates: pd.DataFrame, hull: Sequence[str]) -> dict[str, Any]:
     """Return each strategy's operating point with its intervals, and the vertices of the mixture."""
     cost, quality = (naming.metric(estimates, name) for name in ("cost_usd", "quality"))

@@ -185,6 +185,8 @@ at("tiles").replaceChildren(...data.tiles.map((tile) => {
   return made;
 }));
 fill(at("board"), data.board.header, data.board.side, data.board.rows);
+fill(at("kinds"), data.kinds.header, data.kinds.side, data.kinds.rows);
+at("of-kinds").hidden = data.kinds.rows.length === 0;
 fill(at("claims"), data.claims.header, data.claims.side, data.claims.rows);
 options(at("strategy"), Object.keys(data.curves).map((name) => [name, (point(name) || { label: name }).label]));
 options(at("domain"), [["", "all"], ...[...new Set(data.tasks.rows.map((row) => row.domain))].sort().map((name) => [name, name])]);
