@@ -99,7 +99,8 @@ def _cheapest_constant(advice: Advice) -> list[str]:
     cheapest = enough.iloc[0]
     name = str(enough.index[0])
     if name == advice.reference:
-        return [f"Take {name} alone: no cheaper model keeps {wanted:.0%} of its quality ({reference['quality']:.3f})."]
+        best = f"{reference['quality']:.3f}"
+        return [f"Take {name} alone: no cheaper model keeps {_unrounded(wanted)} of its quality ({best})."]
     kept = cheapest["quality"] / reference["quality"]
     saved = (
         f", at {_times(float(table['cost_usd'][advice.reference]), float(cheapest['cost_usd']))}"
@@ -124,7 +125,11 @@ def _dominated(one: Dominated, *, dollars: bool) -> str:
         at = f"cheaper, at {one.cost_share:.0%} of its cost" if cheaper else "costs no more"
         return f"{one.by} alone is better than {one.model} (quality {interval}) and {at}."
     if cheaper:
-        at = f"costs {1 / one.cost_share:.1f} times as much as {one.by}"
+        at = (
+            f"costs {1 / one.cost_share:.1f} times as much as {one.by}"
+            if one.cost_share
+            else f"costs more than {one.by}"
+        )
         return f"{one.model} {at} and is not shown to be better: {one.by}'s quality less its own is {interval}."
     return f"{one.model} is not shown to be better than {one.by}, whose quality less its own is {interval}."
 
@@ -195,18 +200,24 @@ def _mixture(advice: Advice) -> str:
 def _operating(advice: Advice, strategy: str, title: str) -> Paragraphs:
     settings, point = advice.settings, advice.points[strategy]
     what = "mixing models at random, threshold " if strategy == MIXTURE else ""
-    keeps = f"{settings.retention:.0%} of {_the(advice)}"
+    keeps = f"{_unrounded(settings.retention)} of {_the(advice)}"
     if settings.aim != "retention":
         effect = f"{point.reason}, WITHOUT a guarantee."
     elif point.certified_share is not None:
         effect = (
-            f"keeps at least {keeps} with probability {1 - settings.delta:.0%} (Learn-then-Test), on similar tasks."
+            f"keeps at least {keeps} with probability {_unrounded(1 - settings.delta)} (Learn-then-Test), on similar "
+            "tasks."
         )
         if point.certified_share > settings.retention:
-            effect += f" The same threshold is certified up to {point.certified_share:.0%}."
+            effect += f" The same threshold is certified up to {_unrounded(point.certified_share)}."
     else:
         effect = f"WITHOUT a guarantee: no threshold could be certified to keep {keeps} ({point.reason})."
     return [(title, f"{what}{point.threshold:.3g}: {effect}"), ("", _expect(advice, strategy))]
+
+
+def _unrounded(share: float) -> str:
+    """Return a share in percent with all its digits: rounded up, a guarantee would promise too much."""
+    return f"{100 * share:.10g}%"
 
 
 def _expect(advice: Advice, strategy: str) -> str:
