@@ -7,6 +7,8 @@ from omegaconf import DictConfig, open_dict
 
 from experiments import analyze, collect, prepare, report, run
 from experiments.setup.config import load_config
+from experiments.setup.results import read_results
+from experiments.setup.trace import trace
 from slm_orchestration import artifacts, tables
 from slm_orchestration.tasks.task import from_table
 from tests.experiments.by_hand import configured
@@ -48,7 +50,8 @@ def test_real_answers_become_a_paper(tmp_path, capsys):
     cfg = _configured(tmp_path, tasks, "constant")
     analyze.main(cfg)
     report.main(cfg)
-    links = dict(report.trace(cfg, "adaptive.retention"))
+    named, _ = report.describe(cfg, read_results(tmp_path / "results"))
+    links = dict(trace(cfg, "adaptive.retention", named))
     assert links["run"].startswith(f"{tmp_path / 'results' / 'adaptive'}, configuration ")
     assert artifacts.sha256(tmp_path / "outcomes" / "smollm2-135m.parquet") in links["outcomes"]
     assert links["weights"] == f"smollm2-135m sha256 {cfg.pool.models[0].weights.sha256}"
