@@ -10,9 +10,11 @@ Fits the strategy as `experiments.run` does, and prints
 - how much of its gain over the mixture comes from telling datasets apart, and how much from within them;
 - how well right answers are told from wrong ones within datasets, before any answer and after each model's;
 - per dataset of choice tasks, the models, the router, and a text classifier that calls no language model, with a mark
-  where the classifier suffices.
+  where the classifier suffices;
+- the models on choice tasks, as they are and with all labels of a dataset equally frequent: with answers=calibrated,
+  what remains of the correction where the class balance of fit tasks is of no help.
 
-Writes kinds.csv, between_within.csv, signals.csv and datasets.csv beside the strategy's run.
+Writes kinds.csv, between_within.csv, signals.csv, datasets.csv and balance.csv beside the strategy's run.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from slm_orchestration.serving.pool import load_strategy
 from slm_orchestration.statistics.strategy_matrix import CLASSIFIER
 from slm_orchestration.studies.explain import in_words, kinds_of, kinds_table
 from slm_orchestration.studies.run_summary import gain_over, mixture_points
-from slm_orchestration.studies.within import datasets_table, shuffled_within, signals_table
+from slm_orchestration.studies.within import balance_table, datasets_table, shuffled_within, signals_table
 
 _SHOWN = 40
 
@@ -66,8 +68,11 @@ def main(cfg: DictConfig) -> None:
         tables["datasets"] = datasets_table(served.quality[0], answers, evaluation)
     except NotRecorded as reason:
         print(f"no classifier: {reason}")
+    tables["balance"] = balance_table(evaluation)
     folder = Path(cfg.paths.results) / cfg.routing.name
     for name, table in tables.items():
+        if table.empty:
+            continue
         path = folder / f"{name}.csv"
         write_text(path, table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
         print(f"\n{path}" + (f", the {_SHOWN} largest of {len(table)}" if len(table) > _SHOWN else ""))

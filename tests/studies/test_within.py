@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slm_orchestration.studies.within import auc_within, datasets_table, shuffled_within, signals_table
+from slm_orchestration.studies.within import auc_within, balance_table, datasets_table, shuffled_within, signals_table
 from tests.routing.tables_by_hand import matrix
 
 
@@ -47,3 +47,13 @@ def test_the_classifier_suffices_where_no_model_is_better():
     table = datasets_table(np.array([1.0, 1.0, 0.0, 0.0]), answers, outcomes).set_index("dataset")
     assert table.loc["a", ["small", "large", "router", "classifier"]].tolist() == [0.5, 0.5, 1.0, 0.5]
     assert table["suffices"].tolist() == [True, True] and table["tasks"].tolist() == [2, 2]
+
+
+def test_whoever_answers_by_the_class_balance_is_at_chance_where_labels_are_equally_frequent():
+    outcomes = matrix([[1.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
+    outcomes.tasks["dataset"], outcomes.tasks["choices"] = ["a"] * 4 + ["b"], [["yes", "no"]] * 5
+    outcomes.tasks["reference"] = ["yes", "yes", "yes", "no", "yes"]
+    table = balance_table(outcomes).set_index("model")
+    assert table.loc["small", ["quality", "balanced"]].tolist() == pytest.approx([4 / 5, (4 * 0.5 + 1) / 5])
+    assert table.loc["large", ["quality", "balanced"]].tolist() == pytest.approx([4 / 5, (4 * (2 / 3 + 1) / 2 + 1) / 5])
+    assert balance_table(matrix([[1.0, 0.0]])).empty

@@ -92,3 +92,26 @@ def datasets_table(served: Floats, answers: pd.Series, outcomes: OutcomeMatrix) 
     means.insert(0, "tasks", frame.groupby("dataset")["tasks"].sum())
     best = means[list(outcomes.models)].max(axis=1)
     return means.assign(suffices=means["classifier"] >= best).reset_index()
+
+
+def balance_table(outcomes: OutcomeMatrix) -> pd.DataFrame:
+    """Return each model's mean quality on choice tasks as they are, and with all labels of a dataset equally frequent.
+
+    A model that answers by the class balance of a dataset loses what it gains by that in the second number. Empty
+    where references are not known.
+    """
+    if not {"choices", "reference"} <= set(outcomes.tasks):
+        return pd.DataFrame()
+    tasks = outcomes.tasks[outcomes.tasks["choices"].notna()]
+    in_dataset = tasks.groupby("dataset")["reference"]
+    same_label = tasks.groupby(["dataset", "reference"])["task_id"].transform("size")
+    weight = in_dataset.transform("size") / in_dataset.transform("nunique") / same_label
+    quality = outcomes.quality[tasks.index]
+    return pd.DataFrame(
+        {
+            "model": outcomes.models,
+            "tasks": len(tasks),
+            "quality": quality.mean(axis=0),
+            "balanced": np.average(quality, axis=0, weights=weight) if len(tasks) else np.nan,
+        }
+    )
