@@ -101,8 +101,9 @@ class ListOf:
         if not isinstance(value, (list, ListConfig)):
             return value is None and self.null
         listed = list(value)
-        ordered = not self.rising or all(first < second for first, second in pairwise(listed))
-        return (self.empty or bool(listed)) and all(map(self.each.allows, listed)) and ordered
+        if not (self.empty or listed) or not all(map(self.each.allows, listed)):
+            return False  # before the values are compared, as a text and a number cannot be
+        return not self.rising or all(first < second for first, second in pairwise(listed))
 
     def __str__(self) -> str:
         order = ", smallest first" if self.rising else ""

@@ -29,7 +29,7 @@ def test_numbers_lists_and_text_say_what_they_allow() -> None:
         (Text("a name"), ["x" * 4096], ["x" * 4097, "a\tb", None, 1.5]),
         (ListOf(Number(0, 1)), [[0.5, 0.1]], [[], [0.5, 2], 0.5, None]),
         (ListOf(Number(0, 1), empty=True, null=True), [[], None], ["[]"]),
-        (ListOf(Number(0, 1), rising=True), [[0, 0.5]], [[0.5, 0.5], [0.5, 0]]),
+        (ListOf(Number(0, 1), rising=True), [[0, 0.5]], [[0.5, 0.5], [0.5, 0], ["a", 0.5], [None, 0.5]]),
         (MappingOf("", Text("")), [{"any": "text"}, {"a": ["b", "c"]}, None], [{}, {"a": 1.5}, {"a": ["b", 1.5]}, "a"]),
         (MappingOf("", Text(""), names=("fit",), words=("auto",)), [{"fit": "a"}, "auto"], [{"test": "a"}, "other"]),
         (Built(), [{"_target_": "a.b"}], [{"name": "a"}, "a.b", None]),
