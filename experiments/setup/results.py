@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,7 +152,8 @@ def by_fit_tasks(cfg: DictConfig) -> dict[int, pd.DataFrame]:
     """Return the estimates over many splits by the number of fit tasks, as far as they were made."""
     folders = [Path(cfg.paths.results), Path(cfg.paths.expected)]
     stems = {path.stem for folder in folders for path in folder.glob("cross_fit*.parquet")}
-    sizes = {int(stem.rpartition("_")[2]): stem for stem in stems if stem.rpartition("_")[2].isdigit()}
+    # Not cross_fit_by_dataset_300: its folds hold datasets that were never seen, which is another curve.
+    sizes = {int(found[1]): found[0] for stem in stems if (found := re.fullmatch(r"cross_fit_(\d+)", stem))}
     if "cross_fit" in stems:
         metadata = tables.read_metadata(cross_fitted(cfg)[1])
         sizes[int(metadata["fitted"])] = "cross_fit"
