@@ -72,6 +72,13 @@ def test_the_operating_point_follows_the_aim(suite, aim, reason):
     assert point["chosen_by"].startswith(reason)
 
 
+@pytest.mark.parametrize("routing", ["constant", "guess"])
+def test_a_guarantee_leaves_strategies_without_thresholds_as_they_are(suite, routing):
+    aim = ["operating_point=retention_95"]
+    guaranteed, plain = _run(suite, f"routing={routing}", *aim), _run(suite, f"routing={routing}")
+    assert guaranteed["decisions"].equals(plain["decisions"]) and guaranteed["curves"].equals(plain["curves"])
+
+
 def test_running_twice_gives_the_same_bytes_and_does_not_run_again(suite, monkeypatch):
     _run(suite, "routing=adaptive")
     folder = suite / "results" / "adaptive"

@@ -118,6 +118,15 @@ def test_where_threshold_0_loses_too_much_the_most_expensive_model_stays():
     assert stays.quality.tolist() == [[1.0] * 400] and stays.cost_usd.tolist() == [[10.0] * 400]
 
 
+def test_a_strategy_without_thresholds_stays_what_it_is_whatever_it_keeps():
+    outcomes = matrix([[0, 1]] * 400)
+    small = replay(
+        "small", one_model_each(np.zeros((1, 400), int), 2, np.array([np.nan])), outcomes, overhead=Overhead()
+    )
+    chosen = GuaranteedRetention(target=0.95, delta=0.05, seed=0).choose(small, outcomes)
+    assert (chosen.position, chosen.most_expensive_always, chosen.certified) == (0, False, False)
+
+
 def test_a_guarantee_bets_on_groups_and_not_on_their_tasks():
     # The same 4000 tasks certify nothing where they are four copies of one question.
     many = matrix([[1, 1]] * 4000)

@@ -75,9 +75,10 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Retention:
-    """The cheapest threshold whose mean quality on calibration tasks is at least `target` of the most expensive one.
+    """The cheapest threshold that keeps the share `target` of the reference's mean quality on calibration tasks.
 
-    A plug-in choice without a guarantee. Where no threshold qualifies, the one of the highest quality.
+    The reference is `OutcomeMatrix.reference`, the most expensive model unless another is named. A plug-in choice
+    without a guarantee. Where no threshold qualifies, the one of the highest quality is taken.
     """
 
     target: float
@@ -97,9 +98,10 @@ class Retention:
 
 @dataclass(frozen=True)
 class Budget:
-    """The best mean quality among thresholds whose mean cost is at most `share` of the most expensive model's cost.
+    """The best mean quality among thresholds whose mean cost is at most the share `share` of the reference's.
 
-    A plug-in choice on calibration tasks without a guarantee. Where no threshold qualifies, the cheapest.
+    The reference is `OutcomeMatrix.reference`, the most expensive model unless another is named. A plug-in choice on
+    calibration tasks without a guarantee. Where no threshold qualifies, the cheapest one is taken.
     """
 
     share: float
@@ -135,12 +137,12 @@ class BestQuality:
 
 @dataclass(frozen=True)
 class GuaranteedRetention:
-    """The cheapest threshold certified to keep `target` of the most expensive model's quality, at level 1 - delta.
+    """The cheapest threshold certified to keep `target` of the reference's quality, with probability 1 - delta.
 
-    Learn-then-Test on the loss target·q_L - q_r (q_L of the most expensive model, q_r of the strategy), betting on the
-    means of groups of calibration tasks. The sequence starts at calling the most expensive model always, which keeps
-    its own quality and needs no test, and goes through the thresholds from 0, where cost is highest. If the first
-    threshold fails, nothing is certified and the most expensive model stays. The guarantee is for the mean over
+    The reference is `OutcomeMatrix.reference`, the most expensive model unless another is named. Learn-then-Test on the
+    loss target·q_L - q_r (q_L of the reference, q_r of the strategy), betting on the means of groups of calibration
+    tasks. The thresholds are tested in order from 0, where cost is highest, until one fails. If the first one fails,
+    nothing is certified, and the most expensive model is called on every task. The guarantee is for the mean over
     exchangeable groups, not per domain. Source: Angelopoulos et al. 2021, "Learn then Test".
     """
 
@@ -152,6 +154,9 @@ class GuaranteedRetention:
         return []
 
     def choose(self, replayed: Replayed, calibration: OutcomeMatrix) -> Chosen:
+        if np.isnan(replayed.choices.thresholds).all():
+            # A constant stays the model that it is named after, whatever it keeps.
+            return Chosen(0, "no threshold to choose")
         loss = self.target * calibration.quality[:, calibration.reference] - replayed.quality
         loss = group_means(loss, calibration.tasks["group"], rng=np.random.default_rng(self.seed))
         count = certified(betting_p_values(loss, 0.0, bounds=(-1.0, self.target)), delta=self.delta)
@@ -166,8 +171,8 @@ class GuaranteedRetention:
 class GuaranteedBudget:
     """The most expensive threshold certified to stay within a budget with probability 1 - delta.
 
-    `measure` cost: the mean cost is at most `target` of the most expensive model's. small_share: at least `target` of
-    the tasks call small models only. Learn-then-Test on the means of groups, from threshold 1, where cost is lowest. As
+    `measure` cost: the mean cost is at most `target` of the reference's. small_share: at least `target` of the tasks
+    call small models only. Learn-then-Test on the means of groups, from threshold 1, where cost is lowest. As
     costs have no upper bound of their own, the guarantee is for tasks that cost no more than any calibration task.
     """
 
