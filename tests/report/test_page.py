@@ -5,7 +5,7 @@ import re
 
 import pandas as pd
 
-from slm_orchestration.report.page import kinds, render
+from slm_orchestration.report.page import curves, kinds, render
 
 HOSTILE = "</script><script>alert(1)</script> %%plotly%%"
 
@@ -37,3 +37,12 @@ def test_the_largest_kinds_come_first_and_a_page_without_kinds_has_no_rows():
     assert table.header == ("words", "tasks", "small", "serves") and table.align == "lrrl"
     assert table.rows == (("c", "12", "1.00", "small"), ("a, b", "9", "0.26", "small"))
     assert kinds(frame, most=1).rows == table.rows[:1] and kinds(pd.DataFrame()).rows == ()
+
+
+def test_where_nothing_is_certified_the_operating_point_is_the_most_expensive_model_and_not_threshold_0():
+    about = {"strategy": "knn", "domain": "overall", "retention": 1.0, "latency_s": 1.0, "small_share": 0.0, "tasks": 4}
+    points = [(0.0, 0.7, 2e-6), (1.0, 0.4, 1e-6), (None, 0.8, 4e-6)]
+    rows = [about | {"threshold": at, "quality": quality, "cost_usd": cost} for at, quality, cost in points]
+    chosen = pd.DataFrame({"strategy": ["knn"], "threshold": [None], "chosen_by": ["none is certified"]})
+    shown = curves(pd.DataFrame(rows).astype({"threshold": float}), chosen)["knn"]
+    assert shown["thresholds"][shown["at"]] is None and shown["quality"][shown["at"]] == 0.8

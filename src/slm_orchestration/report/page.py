@@ -122,7 +122,8 @@ def _curve(rows: pd.DataFrame, chosen: Mapping[Any, Any]) -> dict[str, Any]:
     rows = rows.sort_values(["threshold", "domain"], kind="stable")
     overall = naming.overall(rows)
     thresholds = overall["threshold"].tolist()
-    at = 0 if pd.isna(chosen["threshold"]) else thresholds.index(chosen["threshold"])
+    # A null threshold stands last: the most expensive model always, where no threshold is certified.
+    at = len(thresholds) - 1 if pd.isna(chosen["threshold"]) else thresholds.index(chosen["threshold"])
     domains = [naming.OVERALL, *naming.domains(rows["domain"])]
     return {
         "thresholds": [None if pd.isna(value) else f"{value:g}" for value in thresholds],
