@@ -122,6 +122,10 @@ def test_what_is_certified_has_a_pair_of_columns_per_promise():
         ("k nearest neighbours", "0.150", "1.70×", "always-L", "1.00×"),
         ("kinds", "0.175", "1.96×", "–", "–"),
     )
+    close = pd.DataFrame([("knn", 0.995, 0.1, 1.0, 1.2), ("knn", 1.0, None, 1.0, 1.0)], columns=frame.columns)
+    table = printed_tables.certified(facts.certified(close, SOURCE), close)
+    assert table.header[1::2] == ("99.5 %: threshold", "100 %: threshold")
+    assert table.rows == (("k nearest neighbours", "0.100", "1.20×", "always-L", "1.00×"),)
     assert printed_tables.certified({}, pd.DataFrame()).rows == ()
     assert facts.certified(pd.DataFrame(), SOURCE)["certified.adaptive.95.cost_saving"].text == "not run"
 

@@ -170,7 +170,7 @@ def signal_name(row: Mapping[Any, Any], when: str) -> str:
 def certified(numbers: Mapping[str, Number], frame: pd.DataFrame) -> PrintedTable:
     """Return what is certified for each strategy, a pair of columns per share of the quality that is promised."""
     targets = sorted(frame["target"].unique()) if len(frame) else []
-    header = ["strategy", *(name for target in targets for name in (f"{100 * target:.0f} %: threshold", "saving"))]
+    header = ["strategy", *(name for target in targets for name in (f"{_percent(target)} %: threshold", "saving"))]
     rows = [
         (
             naming.label(strategy),
@@ -187,7 +187,7 @@ def certified(numbers: Mapping[str, Number], frame: pd.DataFrame) -> PrintedTabl
 
 def certified_stem(row: Mapping[Any, Any]) -> str:
     """Return how the numbers of a certified threshold are named."""
-    return f"certified.{row['strategy']}.{100 * row['target']:.0f}"
+    return f"certified.{row['strategy']}.{_percent(row['target'])}"
 
 
 def predictions(numbers: Mapping[str, Number], measured: pd.DataFrame) -> PrintedTable:
@@ -275,6 +275,11 @@ def agreement(numbers: Mapping[str, Number], frame: pd.DataFrame) -> PrintedTabl
         rows.append((row["model"], row["answers"], *cells, _with_interval(numbers, f"{stem}.same_quality"), *qualities))
     header = ("model", "answers", "tasks", "same words", "same quality", "mean quality", "of the second")
     return PrintedTable("agreement", header, "llrrrrr", tuple(rows), tuple(rules))
+
+
+def _percent(share: float) -> str:
+    """Return a promised share in percent with all its digits: 99.5 is not 100, and each has a name of its own."""
+    return f"{100 * share:.10g}"
 
 
 def _words(reading: str) -> str:
