@@ -1,18 +1,19 @@
-"""What has a router learned? The kinds of requests that it tells apart, and what can be told of their answers.
+"""Show what a router has learned: the kinds of requests that it tells apart, and how well it predicts right answers.
 
     python -m experiments.explain routing=adaptive
     python -m experiments.explain routing=kinds operating_point=best_quality
 
 Fits the strategy as `experiments.run` does, and prints
 
-- of adaptive, its predictors' weights and its stages in words;
+- for adaptive, the weights of its predictors, and which answers' confidences it uses;
 - each kind of request with five typical words, its fit tasks, the quality of every model and the model that serves it;
-- how much of its gain over the mixture comes from telling datasets apart, and how much from within them;
-- how well right answers are told from wrong ones within datasets, before any answer and after each model's;
-- per dataset of choice tasks, the models, the router, and a text classifier that calls no language model, with a mark
-  where the classifier suffices;
-- the models on choice tasks, as they are and with all labels of a dataset equally frequent: with answers=calibrated,
-  what remains of the correction where the class balance of fit tasks is of no help.
+- which part of the gain over the mixture comes from telling datasets apart, and which from telling tasks of one dataset
+  apart;
+- how well right answers are told from wrong ones within datasets (AUROC), before any call and after each model's call;
+- for each dataset of choice tasks, the quality of the models, of the router, and of a text classifier that calls no
+  language model, and whether the classifier alone suffices;
+- for choice tasks, the quality of the models as it is, and with all labels of a dataset equally frequent. With
+  answers=calibrated, the latter shows what the correction gains beyond answering with the most frequent label.
 
 Writes kinds.csv, between_within.csv, signals.csv, datasets.csv and balance.csv beside the strategy's run.
 """
@@ -50,9 +51,12 @@ def main(cfg: DictConfig) -> None:
     fit, calibration, evaluation = (outcomes.where(split) for split in ("fit", "calibration", "evaluation"))
     strategy = configured.fit(fit, calibration)
     overhead = overheads.overhead_of(cfg, strategy, calibration)
-    rule, thresholds = build(cfg.operating_point), np.array(cfg.thresholds)
+    rule = build(cfg.operating_point)
+    thresholds = np.unique([*cfg.thresholds, *rule.extra_thresholds()])
     (choices,) = strategy.choose(calibration, thresholds).values()
     chosen = rule.choose(replay.replay(strategy.name, choices, calibration, overhead=overhead), calibration)
+    if chosen.most_expensive_always:
+        raise ValueError(f"there is no threshold to explain ({chosen.reason}); name another operating_point")
     threshold = thresholds[[chosen.position]]
     print("\n".join([*in_words(strategy.router), f"threshold {threshold[0]:g}: {chosen.reason}"]))
     tables = {}
