@@ -8,11 +8,11 @@
 Answers go into data/live, and `inference=live` makes the other commands read them; record=true adds to data/outcomes,
 the recording that comes with the project.
 
-Side tables hold the hidden states and sampled answers that some routers read. Answers that another suite recorded are
-reused: quick is part of medium, medium of standard.
+Side tables hold the hidden states and sampled answers that some routers read; they are recorded for a whole suite, not
+in shards. Answers that another suite recorded are reused: quick is part of medium, medium of standard.
 
-Models without a row in the latency profile are timed at the end. Remove their rows to time them again, while nothing
-else runs.
+A model without rows in the latency profile is timed after it has answered. To time it again, remove its rows and run
+this command while nothing else runs.
 """
 
 from __future__ import annotations
@@ -56,7 +56,14 @@ MakeRows = Callable[[Sequence[Task]], pd.DataFrame]
 
 
 def main(cfg: DictConfig) -> None:
+    """Record what each model of the pool lacks: answers, its latency profile, prices, and the side tables asked for."""
     require_writable(cfg, Path(cfg.paths.outcomes), "inference=live records into data/live")
+    if cfg.shard is not None and (cfg.inference.states or cfg.inference.samples):
+        # A model has one side table for the whole suite, and each shard would replace that of the one before.
+        raise ValueError(
+            f"shard={cfg.shard}: hidden states and samples are not recorded in shards; merge the shards, then run this "
+            "command without shard="
+        )
     tasks = inputs.load_tasks(cfg)
     inputs.require_sandbox(tasks)
     settings = CollectionSettings(

@@ -89,3 +89,10 @@ def test_a_timing_that_stays_noisy_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(collect, "fit_profile", lambda _: {"heldout_error": 0.68})
     with pytest.raises(ValueError, match=r"timed: its seconds are known to 68% only \(at most 35%\), with a load of"):
         collect._fitted(_Timed(9), [], rows=1, seed=0)
+
+
+@pytest.mark.parametrize("asked", ["states", "samples"])
+def test_a_shard_does_not_replace_the_side_tables_of_the_others(asked: str, tmp_path: Path) -> None:
+    cfg = load_config("shard=1/4", f"inference.{asked}=true", f"paths.outcomes={tmp_path}")
+    with pytest.raises(ValueError, match=r"^shard=1/4: hidden states and samples are not recorded in shards; merge"):
+        collect.main(cfg)
