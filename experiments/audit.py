@@ -5,9 +5,9 @@ python -m experiments.audit n=20 model=smollm2-135m   one of them
 
 python -m experiments.audit inference.audit_may_skip=true   prints a line and exits with 0 where the weights are missing
 
-Another number type or another processor changes a few answers: two recordings gave inference.audit_agreement of a
-model's answers the same quality (`python -m experiments.agreement`). The audit fails where that share would give a
-sample that agrees so little in fewer than one of a thousand cases; forged outcomes agree less.
+Another number type or another processor changes a few answers. inference.audit_agreement is the share of answers that
+got the same quality in two recordings of the same models (`python -m experiments.agreement`). If honest answers agree
+that often, the audit fails in fewer than one of a thousand cases; forged ones agree less often, and fail.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _RARE = 0.001
 
 
 def main(cfg: DictConfig) -> None:
+    """Print how often each model agrees with its recorded answers. Raises ValueError where it agrees too rarely."""
     may_skip = cfg.inference.audit_may_skip
     if may_skip and cfg.model not in [None, *(node.name for node in cfg.pool.models)]:
         print(f"audit skipped: the pool {cfg.pool.name} has no {cfg.model}")
@@ -56,12 +57,24 @@ def main(cfg: DictConfig) -> None:
 
 def _audit(cfg: DictConfig, node: DictConfig, tasks: list[Task]) -> Agreement:
     recorded = read_outcomes(Path(cfg.paths.outcomes), [node.name])
+    known = set(recorded["task_id"])
+    if missing := [task.task_id for task in tasks if task.task_id not in known]:
+        raise ValueError(
+            f"{node.name} has no recorded answer to {len(missing)} of {len(tasks)} tasks, first {missing[0]!r}; "
+            "`python -m experiments.collect` records them"
+        )
     settings = CollectionSettings(
         token_budget=cfg.inference.token_budget, attempts=cfg.inference.attempts, seed=cfg.seed
     )
     with tempfile.TemporaryDirectory() as folder:
         collect(build(node), tasks, Path(folder), grade=score, settings=settings)
         again = read_outcomes(Path(folder), [node.name])
+    if len(failed := again[again["error"].notna()]):
+        # An outage is no evidence of forgery.
+        raise ValueError(
+            f"{len(failed)} calls of {node.name} failed, first on {failed['task_id'].iloc[0]!r} "
+            f"({failed['error'].iloc[0]}); run the audit again"
+        )
     same_tasks = recorded.set_index("task_id").loc[[task.task_id for task in tasks]].reset_index()
     for task_id in tasks_with_changed_quality(same_tasks, again):
         print(f"{node.name}: {task_id} gets another quality than recorded")

@@ -56,3 +56,25 @@ def test_an_audit_without_weights_says_that_it_was_skipped_only_if_it_may(cfg, c
         cfg.inference.audit_may_skip = True
     audit.main(cfg)
     assert "audit skipped: weights could not be fetched" in capsys.readouterr().out
+
+
+def test_a_failed_call_is_not_called_a_forgery(cfg, monkeypatch):
+    collected = audit.collect
+
+    def failing(model, tasks, folder, **options):
+        collected(model, tasks, folder, **options)
+        frame, metadata = store.read_recorded(folder, model.name)
+        broken = frame.assign(answer=None, quality=None, error="connection refused")
+        store.write_outcomes(tables.conform(broken, tables.OUTCOMES), folder, model.name, metadata=metadata)
+
+    monkeypatch.setattr(audit, "collect", failing)
+    with pytest.raises(ValueError, match=r"40 calls of scripted-small failed, first on .* \(connection refused\); run"):
+        audit.main(cfg)
+
+
+def test_a_task_without_a_recorded_answer_is_named(cfg):
+    folder = Path(cfg.paths.outcomes)
+    recorded, metadata = store.read_recorded(folder, "scripted-small")
+    store.write_outcomes(recorded.iloc[:1], folder, "scripted-small", metadata=metadata)
+    with pytest.raises(ValueError, match=r"scripted-small has no recorded answer to (39|40) of 40 tasks, first '"):
+        audit.main(cfg)
