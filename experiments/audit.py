@@ -57,7 +57,7 @@ def main(cfg: DictConfig) -> None:
 
 def _audit(cfg: DictConfig, node: DictConfig, tasks: list[Task]) -> Agreement:
     recorded = read_outcomes(Path(cfg.paths.outcomes), [node.name])
-    known = set(recorded["task_id"])
+    known = set(recorded.loc[recorded["error"].isna(), "task_id"])
     if missing := [task.task_id for task in tasks if task.task_id not in known]:
         raise ValueError(
             f"{node.name} has no recorded answer to {len(missing)} of {len(tasks)} tasks, first {missing[0]!r}; "
