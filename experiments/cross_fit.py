@@ -9,9 +9,9 @@ One frozen split hides how much a result depends on it. Here groups (or whole da
 `folds` folds; for each, the strategy is fitted, answers are calibrated and the threshold is chosen on other tasks (30
 and 20 % of all), and reported on the fold. That is repeated `repetitions` times with other folds. Intervals are
 corrected for overlapping fits (Nadeau and Bengio). cost_share_95 and cost_share_100 are the share of the most
-expensive model's cost at which that much of its quality is reached. Writes cross_fit.csv and
-cross_fit_curves.csv beside the run, and cross_fit.parquet of all strategies that were evaluated this way into the
-folder of results.
+expensive model's cost at which 95 % and 100 % of its quality are reached. Writes cross_fit.csv and
+cross_fit_curves.csv beside the strategy's run, and cross_fit.parquet with every strategy that was evaluated this way
+into the folder of results. With `by` or `fit_tasks`, their values are part of these names.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def write_estimates(cfg: DictConfig) -> Path:
 
 
 def show_table(cfg: DictConfig) -> None:
-    """Print the table of every strategy that was evaluated this way."""
+    """Print the table of every strategy that was evaluated this way, if there is any."""
+    if not any(Path(cfg.paths.results).glob(f"*/{_name(cfg)}.csv")):
+        return
     estimates = tables.read(write_estimates(cfg), tables.ESTIMATES)
     print(f"\n{cfg.repetitions} x {cfg.folds} folds by {cfg.by} of suite {cfg.suite.name}")
     print(_text(estimates).to_string(index=False))

@@ -34,6 +34,11 @@ def test_folds_are_written_and_repeat(cfg, capsys):
     pd.testing.assert_frame_equal(pd.read_csv(f"{folder}/cross_fit.csv"), first)
 
 
+def test_a_sweep_in_which_every_strategy_was_skipped_ends_without_a_table(tmp_path, capsys):
+    cross_fit.show_table(configured(tmp_path, config="cross_fit"))
+    assert capsys.readouterr().out == ""
+
+
 def test_a_refit_on_the_recorded_split_gives_what_the_run_reports(cfg):
     run.main(cfg)
     folder = f"{cfg.paths.results}/length"

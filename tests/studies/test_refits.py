@@ -6,6 +6,7 @@ import pytest
 
 from slm_orchestration.routing.operating_point import Retention
 from slm_orchestration.routing.quality_model import LogisticQuality
+from slm_orchestration.routing.references import Constant
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.routers.regression import RegressionRouter
 from slm_orchestration.routing.rules import Utility
@@ -45,6 +46,18 @@ def test_whole_datasets_can_be_left_out_and_fit_tasks_limited():
         assert not seen & set(split.where("evaluation").tasks["dataset"])
     with pytest.raises(ValueError, match="5 folds leave 160 groups, and 240 are to be fit and calibration"):
         next(fold_splits(outcomes, 5, np.random.default_rng(0), fit_tasks=200))
+
+
+def test_more_folds_than_there_are_values_to_deal_are_refused():
+    outcomes = matrix([[0.0, 1.0]] * 40, domains=["logic", "code"] * 20)
+    with pytest.raises(ValueError, match="folds=5: the tasks have only 2 values of 'domain' to be dealt into folds"):
+        next(fold_splits(outcomes, 5, np.random.default_rng(0), by="domain"))
+
+
+def test_a_fold_on_which_the_most_expensive_model_is_never_right_has_no_retention():
+    outcomes = resplit(matrix([[1.0, 0.0]] * 40), np.random.default_rng(0))
+    points, _ = refit(outcomes, Constant(), Retention(0.95), [0.0, 1.0], lambda *_: Overhead())
+    assert points["quality"].tolist() == [1.0, 0.0] and points["retention"].isna().all()
 
 
 def test_the_cost_at_which_a_quality_is_reached_is_that_of_mixing_two_thresholds():

@@ -51,10 +51,13 @@ def fold_splits(
 
     `by` is the column whose values are dealt into folds whole: group, or dataset or domain, so that none of a fold's
     was seen before. Of the other groups, as many are fit and calibration tasks as in `SHARES` of all, or about
-    `fit_tasks` fit tasks; the rest are left out.
+    `fit_tasks` fit tasks; the rest are left out. Raises ValueError where that leaves a fold without evaluation tasks,
+    or too few groups to fit on.
     """
     groups, code = np.unique(outcomes.tasks["group"].to_numpy(str), return_inverse=True)
     units, unit = np.unique(outcomes.tasks[by].to_numpy(str), return_inverse=True)
+    if folds > units.size:
+        raise ValueError(f"folds={folds}: the tasks have only {units.size} values of {by!r} to be dealt into folds")
     order = rng.permutation(units.size)
     share = SHARES["fit"] if fit_tasks is None else fit_tasks / len(outcomes)
     ends = np.round(np.cumsum([share, SHARES["calibration"]]) * groups.size).astype(int)
@@ -102,10 +105,10 @@ def refit(
             mean_gain_of(fitted, calibration, evaluation, overhead),
             float(gain_over(vertices, paid["cost_usd"], quality)),
             quality,
-            quality / last["quality"],
+            quality / last["quality"] if last["quality"] > 0 else np.nan,
             last["cost_usd"] / paid["cost_usd"] if paid["cost_usd"] > 0 else np.nan,
             last["latency_s"] / paid["latency_s"] if paid["latency_s"] > 0 else np.nan,
-            1 - paid["device_s"] / last["device_s"],
+            1 - paid["device_s"] / last["device_s"] if last["device_s"] > 0 else np.nan,
             1 - float(at.escalated[point].mean()),
         )
         points.append({"strategy": name} | dict(zip(METRICS, values, strict=True)))
