@@ -36,10 +36,17 @@ def main(cfg: DictConfig) -> None:
         raise ValueError(f"serve.host={cfg.serve.host}: other machines could use it; set {KEY} or keep 127.0.0.1")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     gateway = gateway_of(cfg, api_key)
-    with socket.create_server((cfg.serve.host, cfg.serve.port)) as listening:
-        print(f"serving on http://{cfg.serve.host}:{listening.getsockname()[1]}/v1", flush=True)
+    with listening_at(cfg.serve.host, cfg.serve.port) as listening:
+        shown = f"[{cfg.serve.host}]" if ":" in cfg.serve.host else cfg.serve.host
+        print(f"serving on http://{shown}:{listening.getsockname()[1]}/v1", flush=True)
         server(gateway, host=cfg.serve.host, port=cfg.serve.port).run(listeners(listening))
     exit_despite_running_calls()
+
+
+def listening_at(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at a name, an IPv4 or an IPv6 address; port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET  # of the two, only IPv6 addresses have colons
+    return socket.create_server((host, port), family=family)
 
 
 def gateway_of(cfg: DictConfig, api_key: str | None) -> Gateway:

@@ -1,6 +1,8 @@
 """The entry point that serves: who may reach it, and that it answers, by scripted models."""
 
+import errno
 import signal
+import socket
 import subprocess
 import sys
 
@@ -16,6 +18,18 @@ def test_another_host_than_this_one_needs_a_key(monkeypatch):
     monkeypatch.delenv(serve.KEY, raising=False)
     with pytest.raises(ValueError, match=r"serve.host=0.0.0.0: other machines could use it; set SLM_ORCH"):
         serve.main(load_config("serve.host=0.0.0.0", config="serve"))
+
+
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def test_the_server_listens_at_addresses_of_both_kinds(host, family):
+    try:
+        listening = serve.listening_at(host, 0)
+    except OSError as error:
+        if family == socket.AF_INET6 and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            pytest.skip("this machine has no IPv6")
+        raise
+    with listening:
+        assert listening.family == family and listening.getsockname()[0] == host
 
 
 @pytest.mark.real
