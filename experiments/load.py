@@ -3,13 +3,13 @@
     python -m experiments.load                                          every path, some minutes
     python -m experiments.load load.only=gateway_cache load.rate=500 load.minutes=30  the long run, for its memory
 
-Ctrl+C (SIGINT) ends a level early: its measurements so far are kept, and later levels are skipped.
+Ctrl+C (SIGINT) ends a level early: its measurements so far are kept, and the path's later levels are skipped.
 
-routing and cache: the orchestrator in this process. gateway_cache: the gateway on loopback, answers from the cache.
-gateway_model: the gateway with the smallest real model (its weights are downloaded if need be). All but the last use
-models that answer at once (conf/pool/instant.yaml), so that the system itself is measured. Run it while nothing else
-runs. Paths that are not run keep their rows in the tables, which
-are in data/live, or with record=true beside the recorded outcomes.
+Paths: routing and cache are the orchestrator in this process, gateway_cache is the gateway on loopback with answers
+from the cache, and gateway_model is the gateway with the smallest real model, whose weights are downloaded if need be.
+All but gateway_model use models that answer at once (conf/pool/instant.yaml), so that the system itself is measured.
+Run it while nothing else runs. The tables are in data/live, or with record=true beside the recorded outcomes; paths
+that are not run keep their rows there.
 """
 
 from __future__ import annotations

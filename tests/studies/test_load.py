@@ -60,6 +60,22 @@ def test_a_load_that_is_cut_off_keeps_what_it_has():
     assert set(measured.ends) == {ANSWERED}
 
 
+def test_a_closed_loop_that_is_cut_off_keeps_what_it_has():
+    async def scene():
+        async def send(number):
+            await asyncio.sleep(0.05)
+            return ANSWERED
+
+        loading = asyncio.create_task(closed_loop(send, 2, 60, patience_s=5))
+        await asyncio.sleep(0.2)
+        loading.cancel()
+        return await loading
+
+    measured = asyncio.run(scene())
+    assert 2 <= len(measured.ends) <= 8
+    assert set(measured.ends) == {ANSWERED}
+
+
 def test_a_client_of_a_closed_loop_waits_for_its_answer():
     async def scene():
         running, most = [], []

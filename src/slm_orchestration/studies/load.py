@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -77,7 +78,10 @@ async def open_loop(send: Send, starts_s: NDArray[np.float64], *, patience_s: fl
 
 
 async def closed_loop(send: Send, clients: int, seconds: float, *, patience_s: float) -> LoadMeasurement:
-    """Let each client send its next request as soon as it has its answer, for `seconds`."""
+    """Let each client send its next request as soon as it has its answer, for `seconds`.
+
+    When cancelled, it abandons the requests in flight and returns the measurement so far.
+    """
     measured, began = LoadMeasurement(), time.perf_counter()
     number = iter(range(2**62))
 
@@ -86,7 +90,8 @@ async def closed_loop(send: Send, clients: int, seconds: float, *, patience_s: f
             end = await _end(send, next(number), patience_s)
             measured.add(start_s, time.perf_counter() - began, end)
 
-    await asyncio.gather(*[client() for _ in range(clients)])
+    with suppress(asyncio.CancelledError):
+        await asyncio.gather(*[client() for _ in range(clients)])
     return measured
 
 
