@@ -10,6 +10,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from experiments.setup.committed import written_to
+from slm_orchestration import artifacts
 from slm_orchestration.models.prices import read_prices, usd_per_second
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.classifier import Classifier, measure_classifier
@@ -60,11 +61,12 @@ def measure_overhead(cfg: DictConfig, strategy: FittedRoutedStrategy | FittedBan
 
 
 def _write_overhead(path: Path, strategy: str, row: dict[str, float | int]) -> None:
-    profile = replay.read_overhead(path)
-    others = profile[profile.index != strategy]
     where = {"device": "cpu", "threads": os.cpu_count(), "measured_on": datetime.date.today().isoformat()}
     fresh = pd.DataFrame([row | where], index=pd.Index([strategy], name="strategy"))
-    replay.write_overhead(path, fresh if others.empty else pd.concat([others, fresh]))
+    with artifacts.locked(path.parent):  # another process may add the row of another router at this moment
+        profile = replay.read_overhead(path)
+        others = profile[profile.index != strategy]
+        replay.write_overhead(path, fresh if others.empty else pd.concat([others, fresh]))
 
 
 def _read_overhead(cfg: DictConfig, strategy: str) -> Overhead:
