@@ -22,7 +22,8 @@ from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
 from slm_orchestration.routing.replay import Replayed
 from slm_orchestration.statistics.curves import upper_hull
 
-_SHARES = np.linspace(0.5, 1.0, 51)  # of the reference's quality, for which a threshold may be certified
+# Of the reference's quality, for which a threshold may be certified; rounded, so that 0.85 is not less than 0.85.
+_SHARES = np.round(np.linspace(0.5, 1.0, 51), 2)
 
 
 @dataclass(frozen=True)
