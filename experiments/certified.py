@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.setup import imported, inputs
+from experiments.setup.build import build
 from experiments.setup.config import entry
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.routing.outcome_matrix import NotRecorded
@@ -33,7 +33,7 @@ def main(cfg: DictConfig) -> None:
     if reason := imported.reason_to_skip(cfg):
         print(f"{cfg.routing.name}: skipped, as {reason}")
         return
-    configured = instantiate(cfg.routing.strategy, _convert_="all")
+    configured = build(cfg.routing.strategy)
     try:
         outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
         find = partial(certified_points, outcomes, configured, np.array(list(cfg.thresholds)))
