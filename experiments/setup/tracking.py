@@ -117,8 +117,11 @@ def update_table(
     The CSV is in data/live, or with record=true beside the recorded outcomes; a parquet copy is in data/results.
     """
     path = written_to(cfg, Path(cfg.inference.folder) / f"{name}.csv")
-    columns = schema.metadata[b"key"].decode().split(",")[:key_columns]
-    fresh = tables.conform(rows, schema)
+    keys = schema.metadata[b"key"].decode().split(",")
+    columns, fresh = keys[:key_columns], tables.conform(rows, schema)
+    for name in (name for name in keys if pd.api.types.is_float_dtype(fresh[name])):
+        # As the CSV has them, so that a level of many digits is found there again.
+        fresh[name] = [float(f"{value:.6g}") for value in fresh[name]]
     if path.exists():
         old = tables.conform(pd.read_csv(path), schema)
         measured = set(map(tuple, fresh[columns].to_numpy()))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup import tracking
 from experiments.setup.config import load_config
@@ -265,6 +265,16 @@ def test_a_measurement_is_one_run_with_a_step_per_row(cfg: DictConfig, tmp_path:
     ]
     kept = {path.path for path in client.list_artifacts(run.info.run_id)}
     assert kept == {"figure.pdf", "measured.csv", "resolved_configuration.yaml"}
+
+
+def test_a_level_of_many_digits_replaces_itself_when_it_is_measured_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a parquet copy is written below the working folder
+    cfg = OmegaConf.create({"record": False, "seed": 0, "inference": {"folder": str(tmp_path)}})
+    row = {"path": "routing", "mode": "open", "window": 0, "end_s": 1.0, "p50_s": 0.1, "p99_s": 0.2, "memory_bytes": 1}
+    for answered in (7, 8, 9):
+        rows = pd.DataFrame([row | {"level": 1234.5678, "answered": answered}])
+        made = tracking.update_table(cfg, rows, tables.LOAD_WINDOWS, "windows", key_columns=3)
+        assert made[["level", "answered"]].values.tolist() == [[1234.57, answered]]
 
 
 def test_a_password_in_the_address_of_the_store_is_neither_printed_nor_logged(monkeypatch, tmp_path):
