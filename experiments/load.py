@@ -104,9 +104,9 @@ async def _measure(cfg: DictConfig, target: LoadTarget, mode: str, level: float)
         took_s = time.perf_counter() - began
         server_s, own_s = _cpu_s(target.server) - before, _cpu_s(own) - own_before
     key = {"path": target.path, "mode": mode, "level": level}
-    windows = load.windows(measured)
+    summary, windows = load.summary(measured), load.windows(measured)
     windows["memory_bytes"] = [memory(end_s) for end_s in windows["end_s"]]
-    row = key | load.summary(measured) | {
+    row = key | summary | {
         "server_cores": server_s / took_s,
         "client_cores": None if target.server.pid == own.pid else own_s / took_s,
         "memory_first_bytes": windows["memory_bytes"].iloc[0],

@@ -60,6 +60,11 @@ def test_a_load_that_is_cut_off_keeps_what_it_has():
     assert set(measured.ends) == {ANSWERED}
 
 
+def test_a_load_without_an_ended_request_says_so():
+    with pytest.raises(ValueError, match="no request has ended, so there is nothing to measure"):
+        summary(LoadMeasurement())
+
+
 def test_a_closed_loop_that_is_cut_off_keeps_what_it_has():
     async def scene():
         async def send(number):

@@ -108,8 +108,11 @@ def summary(measured: LoadMeasurement) -> dict[str, float | int | None]:
 
     Intervals are by sectioning (Asmussen and Glynn 2007, chapter III.5), as consecutive latencies are correlated:
     Student's t around the value of the whole run, with the deviations of consecutive windows from it. For a queue that
-    keeps growing there is no steady state, and the interval only shows the spread of the windows.
+    keeps growing there is no steady state, and the interval only shows the spread of the windows. Raises ValueError if
+    no request has ended.
     """
+    if not measured.ends:
+        raise ValueError("no request has ended, so there is nothing to measure")
     ends = pd.Series(measured.ends).value_counts()
     answered = np.array(measured.ends) == ANSWERED
     ended_s = np.array(measured.ended_s)
