@@ -79,7 +79,7 @@ def test_predictions_of_the_wrong_shape_or_range_are_refused(predicted):
 def test_a_prediction_outside_0_to_1_is_refused_before_it_is_put_on_the_grid(quality):
     router = Spy(lambda prompts, answers: None)
     router.predict_quality = lambda prompts, answers: np.full((len(prompts), 3), quality)
-    with pytest.raises(ValueError, match="Spy must predict tasks × models"):
+    with pytest.raises(ValueError, match=rf"Spy must predict tasks × models = \(3, 3\) in \[0, 1\], got {quality}$"):
         guarded(router, OUTCOMES)(())
 
 

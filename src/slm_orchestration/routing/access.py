@@ -128,9 +128,11 @@ def guarded(router: Router, outcomes: OutcomeMatrix, reads: Reading | None = Non
             handed = _prompts(declared, outcomes, new), _answers(declared, outcomes, paid, new)
             quality = np.asarray(router.predict_quality(*handed), dtype=float)
             if quality.shape != (new.size, shape[1]) or not ((quality >= 0) & (quality <= 1)).all():
+                got = f"shape {quality.shape}"
+                if quality.shape == (new.size, shape[1]):
+                    got = f"{quality[~((quality >= 0) & (quality <= 1))][0]}"
                 raise ValueError(
-                    f"{type(router).__name__} must predict tasks × models = {(new.size, shape[1])} in [0, 1], "
-                    f"got shape {quality.shape}"
+                    f"{type(router).__name__} must predict tasks × models = {(new.size, shape[1])} in [0, 1], got {got}"
                 )
             known[new] = on_grid(quality)
         found = known.view()

@@ -91,7 +91,7 @@ def _quality_test(advice: Advice, target: float, before: OutcomeMatrix, new: Out
 
 
 def _kept(advice: Advice, target: float, outcomes: OutcomeMatrix) -> tuple[NDArray[np.float64], float]:
-    """Return each task's quality above `target` of the most expensive model's, and the mean retention."""
+    """Return, per task, the quality above the share `target` of the reference's, and the retention of all tasks."""
     choices = advice.fitted.choose(outcomes, np.array([advice.threshold]))[advice.strategy]
     quality = replay(advice.strategy, choices, outcomes, overhead=Overhead()).quality[0]
     reference = outcomes.quality[:, outcomes.models.index(advice.reference)]
