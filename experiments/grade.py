@@ -1,8 +1,10 @@
 """Grade and price the recorded and the sampled answers again, without running a model; only what changed is written.
 
-python -m experiments.grade suite=quick
+    python -m experiments.grade suite=quick inference=live
+    python -m experiments.grade suite=quick record=true        the recording that comes with the project
 
-Answers to tasks that the suite does not hold keep their grade and are priced again.
+Run it after a scorer, a price or a latency profile has changed. Answers to tasks that the suite does not hold keep
+their grade and are priced again.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ def regrade_samples(cfg: DictConfig, model: str, folder: Path, tasks: list[Task]
     after = inputs.priced_samples(cfg, before.assign(quality=quality))
     if not after.equals(before):
         write_side_table(after, folder, SAMPLES, model, metadata=tables.read_metadata(path))
-        print(f"{model}: samples changed in {int((after != before).any(axis=1).sum())} of {len(after)} rows")
+        changed = after.ne(before) & (after.notna() | before.notna())  # null equals null here
+        print(f"{model}: samples changed in {int(changed.any(axis=1).sum())} of {len(after)} rows")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,10 @@ def _unseen(cfg: DictConfig) -> list[Task]:
     recorded = tables.read(Path(cfg.paths.tasks), tables.TASKS)
     fresh = live_replay.unseen(tables.read(path, tables.TASKS), recorded, longest_answer=cfg.live.longest_answer)
     if fresh.empty:
-        raise ValueError(f"{path}: no task of the datasets of {cfg.paths.tasks} that is not among them")
+        raise ValueError(
+            f"{path}: no task is of a dataset of {cfg.paths.tasks}, not among its tasks, and answered in at most "
+            f"live.longest_answer={cfg.live.longest_answer} tokens"
+        )
     return from_table(fresh.sample(min(cfg.live.most, len(fresh)), random_state=cfg.seed).sort_values("task_id"))
 
 

@@ -58,7 +58,8 @@ def assemble(cfg: DictConfig) -> tuple[list[str], StrategyMatrix]:
     decisions, declared = operating_decisions(results), read_curve_metrics(results)
     for folder in sorted({path.parent for path in results.glob("*/*.parquet")}):
         if not (folder / "config.yaml").exists():
-            print(f"{folder}: left out, as its run was stopped; `python -m experiments.run routing={folder.name}`")
+            command = f"python -m experiments.run routing={folder.name}"
+            print(f"{folder}: left out, as its run was stopped; `{command}` runs it again")
     # An online strategy is measured over streams, not over tasks.
     decisions = decisions[~decisions["strategy"].isin(naming.online(declared))]
     guess = not is_asked(cfg) or GUESS in set(decisions["strategy"])
