@@ -39,7 +39,10 @@ _USED = frozenset(
 
 
 def main(cfg: DictConfig) -> None:
-    """Print the advice, and the drift tests of new data; write the page and the router where they are asked for."""
+    """Print the advice, and the drift tests of new data; write the page and the router where they are asked for.
+
+    Raises ValueError at the end if a router is to be saved and there is none.
+    """
     _refuse_unused()
     if not (0 < cfg.target <= 1 and 0 < cfg.delta < 1):
         raise ValueError(f"target={cfg.target}, delta={cfg.delta}: allowed is 0 to 1, delta between them")
@@ -61,17 +64,23 @@ def main(cfg: DictConfig) -> None:
     if cfg.new is not None:
         print(_drift(cfg, advice))
     commands: tuple[str, ...] = ()
+    not_saved: ValueError | None = None
     if cfg.save is not None:
-        commands = (_save(cfg, advice, Path(str(cfg.save))),)
-        print(f"\nrouter: {cfg.save}, served by\n  {commands[0]}")
+        try:
+            commands = (_save(cfg, advice, Path(str(cfg.save))),)
+            print(f"\nrouter: {cfg.save}, served by\n  {commands[0]}")
+        except ValueError as error:
+            not_saved = error  # raised at the end, so that the page is written all the same
     if cfg.page is not None:
         page = advice_page(advice, source=Path(str(cfg.outcomes)).name, commands=commands)
         artifacts.write_text(Path(str(cfg.page)), page)
         print(f"page: {cfg.page}")
+    if not_saved is not None:
+        raise not_saved
 
 
 def _save(cfg: DictConfig, advice: Advice, path: Path) -> str:
-    """Write the router, and return the command that serves it."""
+    """Write the router, and return the command that serves it. Raises ValueError if there is none that can be served."""
     command = (
         f"python -m experiments.serve serve.advice={path} pool=<a file of conf/pool with the models "
         f"{', '.join(advice.outcomes.models)}>"

@@ -54,6 +54,14 @@ def test_a_changed_table_another_pool_and_a_broken_file_are_refused(saved, tmp_p
             read_advised(other)
 
 
+def test_where_no_router_is_needed_nothing_is_saved_and_the_page_is_written_all_the_same(tmp_path):
+    page, router = tmp_path / "advice.html", tmp_path / "router.yaml"
+    words = [f"outcomes={TICKETS.with_name('overpriced.csv')}", "columns=auto", f"page={page}", f"save={router}"]
+    with pytest.raises(ValueError, match=r"router\.yaml: nothing is saved, as no router is needed"):
+        main(load_config(*words, "statistics=quick", config="advise"))
+    assert "steady alone" in page.read_text() and not router.exists()
+
+
 def test_the_page_leads_with_the_plain_truth_and_needs_no_script(saved):
     page = (saved / "advice.html").read_text()
     assert page.index("Route: ") < page.index("<svg") < page.index("<dt>Verdict</dt>")
