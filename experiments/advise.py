@@ -80,7 +80,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def _save(cfg: DictConfig, advice: Advice, path: Path) -> str:
-    """Write the router, and return the command that serves it. Raises ValueError if there is none that can be served."""
+    """Write the router, and return the command that serves it. Raises ValueError if none can be served."""
     command = (
         f"python -m experiments.serve serve.advice={path} pool=<a file of conf/pool with the models "
         f"{', '.join(advice.outcomes.models)}>"
