@@ -1,9 +1,8 @@
 """Run the real models again on a random sample of the recorded tasks, and report how often they agree.
 
-python -m experiments.audit n=50                      every model of the pool
-python -m experiments.audit n=20 model=smollm2-135m   one of them
-
-python -m experiments.audit inference.audit_may_skip=true   prints a line and exits with 0 where the weights are missing
+    python -m experiments.audit n=50                            every model of the pool
+    python -m experiments.audit n=20 model=smollm2-135m         one of them
+    python -m experiments.audit inference.audit_may_skip=true   says so and succeeds where weights cannot be downloaded
 
 Another number type or another processor changes a few answers. inference.audit_agreement is the share of answers that
 got the same quality in two recordings of the same models (`python -m experiments.agreement`). If honest answers agree

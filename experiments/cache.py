@@ -4,10 +4,11 @@
     python -m experiments.cache cache.encoder=minilm
     python -m experiments.cache cache.questions=data/tasks/standard.parquet
 
-Pairs that must not hit are made from the suite's questions by rule, some by rules that are later than the guard and
-share no list with it (held out). Vectors with a threshold and the guard of the live cache are compared on them. Then
-streams of requests run through each cache, priced by the recorded outcomes of the most expensive model. Prints both
-tables, writes and draws them, and logs them as an MLflow run.
+Rules make pairs from the suite's questions that ask for different things and must not hit. Some of the rules (held out)
+were written after the guard of the live cache and share no list of words with it. A cache by vectors, at several
+thresholds, and the guard are compared on these pairs. Then streams of requests are sent through each cache; a hit saves
+what the most expensive model's recorded call took. Prints, writes and draws both tables, and logs the streams as an
+MLflow run.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def _pairs(cfg: DictConfig, texts: list[str], groups: list[str]) -> tuple[list[TextPair], list[TextPair]]:
-    """Return the pairs that must not hit and those that may; a rule that changes a text in one way counts once."""
+    """Return the pairs that must not hit and those that may, made by several draws, without repeated pairs."""
     rng = np.random.default_rng(cfg.seed)
     draws = range(cfg.cache.draws)
     different = [pair for _ in draws for pair in different_pairs(texts, groups, rng=rng)]

@@ -1,12 +1,13 @@
-"""What can be promised: each strategy's thresholds that are certified to keep a share of the largest model's quality.
+"""Certify, for each strategy, a threshold that keeps a share of the most expensive model's quality.
 
     python -m experiments.certified routing=adaptive
     python -m experiments.certified -m 'routing=glob(*)'        all strategies with thresholds; ends with a table
 
-Learn-then-Test on the calibration tasks, betting on groups, at each retention of `retentions` and level 1 - `delta`;
-what the certified threshold gives is measured on evaluation tasks. Each strategy is certified by itself. Where nothing
-is certified, the most expensive model is called on every task. Writes certified.csv beside the strategy's run, and
-after the last strategy one of all beside the runs, which the paper prints.
+A threshold is chosen by Learn-then-Test on calibration tasks, for each share in `retentions`. With probability
+1 - `delta` it keeps that share. The guarantee holds for each strategy by itself, not for all of them together. What the
+threshold keeps and saves is measured on evaluation tasks. Where no threshold is certified, the most expensive model is
+called on every task. Writes certified.csv beside the strategy's run, and after a sweep one table of all strategies into
+the folder of results, which the paper prints.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _TABLE = "certified.csv"
 
 
 def main(cfg: DictConfig) -> None:
-    """Print and write a row per retention."""
+    """Print and write a row for each share of `retentions`."""
     if reason := imported.reason_to_skip(cfg):
         print(f"{cfg.routing.name}: skipped, as {reason}")
         return
@@ -52,7 +53,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def show_table(cfg: DictConfig) -> None:
-    """Print the rows of every strategy, the largest certified cost saving first."""
+    """Write the rows of every strategy into one table, and print it by share, the largest cost saving first."""
     results = Path(cfg.paths.results)
     paths = sorted(results.glob(f"*/{_TABLE}"))
     if paths:

@@ -1,10 +1,10 @@
-"""How often an audit detects forged outcomes: forge some rows of a copy, draw samples, and count detections.
+"""Measure how often an audit detects forged outcomes: forge some rows of a copy, draw samples, and count detections.
 
-python -m experiments.forgeries suite=quick
+    python -m experiments.forgeries suite=quick
 
-One row in a hundred gets another answer and the opposite quality. A sample detects them if one of its rows
-differs from the model's answer; the recorded outcomes replace the model, so no weights are needed. Prints the rate of
-1,000 seeded draws and the exact one (hypergeometric). Of a larger suite, a sample of the same size is a smaller part.
+In each of 1,000 copies of the recorded outcomes, one row in a hundred gets another answer and the opposite quality. A
+sample of rows detects the forgery if one of its rows differs from the recorded outcomes, which stand for the model, so
+that no weights are needed. Prints the share of samples that detect it, and the exact probability (hypergeometric).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _SHARE, _SIZES, _DRAWS = 0.01, (50, 200, 1000), 1000
 
 
 def main(cfg: DictConfig) -> None:
+    """Print, for each model and sample size, how often forged rows are detected."""
     tasks = load_tasks(cfg)
     for node in chosen_models(cfg):
         honest = read_outcomes(Path(cfg.paths.outcomes), [node.name])

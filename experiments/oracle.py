@@ -1,9 +1,10 @@
-"""How much of the oracle's quality is luck: a model chosen on some drawn answers, scored on others.
+"""Measure how much of the oracle's quality is luck, by choosing each task's model on some answers and scoring others.
 
     python -m experiments.oracle suite=medium
 
-Reads the sampled answers of a suite (free answers; five of each task and model that was sampled). A model without
-samples has its one greedy answer, which is not drawn, so that its own luck stays in. Prints and writes oracle.csv.
+Reads the answers that were sampled for a suite: several to each task with a free answer. Of a model that was not
+sampled, the one recorded answer is used both to choose and to score, so that its luck is not removed. Prints and writes
+oracle.csv.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
     python -m experiments.router_overhead routing=adaptive
     python -m experiments.router_overhead -m 'routing=glob(*)'
 
-Run it while nothing else runs. A router without a row is measured by its first run. The table is in data/live; with
-record=true it is the committed one, whose rows come first.
+Run it while nothing else runs. It writes data/live/router_overhead.csv, or with record=true the committed table. Replay
+takes a router's row from the committed table if there is one, else from data/live; `experiments.run` measures a router
+that has neither.
 """
 
 from __future__ import annotations
