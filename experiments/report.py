@@ -193,9 +193,9 @@ def _explained(cfg: DictConfig, name: str) -> pd.DataFrame:
 
 
 def _judged_on_medium(cfg: DictConfig, estimates: pd.DataFrame) -> tuple[dict[str, Number], pd.DataFrame]:
-    """Return numbers and estimates of the strategies that have no run here but a reference result on suite medium.
+    """Return the reference results on suite medium, as numbers and as estimates, of strategies that were not run here.
 
-    They read sampled answers or hidden states, which are recorded for that suite.
+    These strategies read sampled answers or hidden states, which are recorded for suite medium only.
     """
     folder = Path(cfg.paths.expected).parent / f"medium-{cfg.pool.name}"
     if not (folder / "estimates.parquet").exists():

@@ -82,7 +82,10 @@ def accept(cfg: DictConfig) -> None:
 
 
 def _keep_for_claims(cfg: DictConfig, folder: Path) -> None:
-    """Keep what else claims and paper use: routing that looks at nothing; estimates over splits and studies if made."""
+    """Write what else claims and the paper read: curves of random routing and the mixture, and other commands' tables.
+
+    Estimates over many splits and tables of studies are copied where they were made.
+    """
     results = read_results(Path(cfg.paths.results))
     trivial = claims.trivial_curves(results.curves, naming.constants(results.estimates)[-1])
     artifacts.write_text(folder / "trivial.csv", trivial.to_csv(index=False, float_format="%.10g", lineterminator="\n"))

@@ -107,13 +107,17 @@ def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
 
 
 def recorded_outcomes(cfg: DictConfig) -> OutcomeMatrix:
-    """Return what `load_outcomes` starts from, to be `answered` on other splits; imported ones have confidences."""
+    """Return the outcomes without calibrated confidences, for callers that change the split and then call `answered`.
+
+    Imported outcomes have confidences, calibrated on the split that they came with.
+    """
     return imported.load(cfg) if imported.is_asked(cfg) else _recorded(*_asked(cfg))
 
 
 def answered(cfg: DictConfig, outcomes: OutcomeMatrix) -> OutcomeMatrix:
-    """Return the outcomes with confidences, and with `answers=calibrated` choices, as their fit split shows them.
+    """Return the outcomes with what is learned on their fit split: confidences, and corrected choices where asked for.
 
+    `answers=calibrated` asks for corrected choices, `pool.classifier=true` adds the classifier as the cheapest model.
     Raises NotRecorded where choices cannot be calibrated.
     """
     if cfg.answers.name == "calibrated":

@@ -1,4 +1,7 @@
-"""The files that one command made together, by their sha256: no reader mixes two runs of it, or reads a damaged one."""
+"""Manifests: the sha256 of all files that one command wrote together.
+
+A reader compares them, so that it never mixes the files of two runs and never reads a damaged one.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Agreement:
     high: float
 
     def chance(self, expected: float) -> float:
-        """Return the probability that at most as many tasks agree in quality, if a share `expected` of all does."""
+        """Return the probability that so few tasks or fewer agree in quality, if each agrees with chance `expected`."""
         return float(binom.cdf(round(self.same_quality * self.tasks), self.tasks, expected))
 
     def __str__(self) -> str:

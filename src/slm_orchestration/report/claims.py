@@ -82,9 +82,9 @@ class Claim:
 class Evidence:
     """What claims are tested on, each as ESTIMATES or COMPARISONS.
 
-    `estimates` are those of the frozen split, `cross_fitted` those over many splits, which decide where they exist,
-    `measured` what neither is: counts and the gateway. `trivial` has a row per threshold of random and the mixture,
-    and a column per metric: what routing that looks at nothing achieves.
+    `cross_fitted` are estimates over many splits, which decide where they exist; `estimates` are those of the one
+    recorded split; `measured` are counts and the measurements of the gateway. `trivial` has a row per threshold of
+    random routing and the mixture, which look at no task, and a column per metric.
     """
 
     estimates: pd.DataFrame

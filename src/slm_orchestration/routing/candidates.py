@@ -71,10 +71,11 @@ def candidates(seed: int) -> dict[str, RoutedStrategy]:
 
 
 def thresholds_of(strategy: FittedStrategy, fit: OutcomeMatrix) -> NDArray[np.float64]:
-    """Return up to MOST_THRESHOLDS thresholds, each of which chooses for about as many other fit tasks.
+    """Return up to MOST_THRESHOLDS thresholds; between any two neighbours, about equally many choices change.
 
-    They lie between those at which a choice on fit tasks changes, with 0 and 1 at the ends; equal steps would leave out
-    most choices of a router whose scores are coarse. Fit tasks are used, so that calibration tasks remain unseen.
+    They lie between the thresholds at which the choice for some fit task changes, with 0 and 1 at the ends. Equal steps
+    would miss most changes of a router whose scores lie close together. Fit tasks are used, so that calibration tasks
+    remain unseen.
     """
     if isinstance(strategy, FittedRoutedStrategy):
         scored = fit.take(np.arange(min(_MOST_SCORED, len(fit))) * len(fit) // min(_MOST_SCORED, len(fit)))

@@ -23,7 +23,7 @@ _GRID = np.linspace(0, 1, 41)
 
 @dataclass(frozen=True)
 class Draws:
-    """How calibration tasks are drawn: `tasks` in each of `repetitions`, of which `per_group` share their luck."""
+    """How many calibration tasks are drawn in each of `repetitions`; the `per_group` tasks of a group are all alike."""
 
     tasks: int
     repetitions: int

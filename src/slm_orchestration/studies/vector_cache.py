@@ -1,6 +1,7 @@
-"""A cache that trusts vectors: the nearest request hits if its cosine reaches a threshold. What the live cache is not.
+"""A cache by vectors alone, to compare the live cache with: the nearest request hits if its cosine reaches a threshold.
 
-Vectors cannot tell "is" from "is not" or 108 from 180. The study of the cache measures what that costs.
+Vectors cannot tell "is" from "is not" or 108 from 180. The study of the cache measures what that costs; the live cache
+has a guard against it.
 """
 
 from __future__ import annotations
