@@ -5,7 +5,7 @@
 
 Compares the outcomes of a suite with those that `other` names (a file of conf/inference, read from its folder), on the
 tasks that both answered: the share with the same words, the share with the same quality, and both mean qualities.
-Writes agreement.csv beside the recorded outcomes and the table into their README; the paper prints it.
+Writes agreement.csv into data/live; with record=true beside the recorded outcomes, and the table into their README.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.setup.committed import require_writable
+from experiments.setup.committed import written_to
 from experiments.setup.config import CONF, entry
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.outcomes.audit import agreement_of_recordings
@@ -27,7 +27,6 @@ COMMAND = "python -m experiments.agreement"
 
 def main(cfg: DictConfig) -> None:
     """Print and write the agreement of the two recordings."""
-    require_writable(cfg, Path(cfg.inference.folder), "inference=live has your own")
     models = [str(model["name"]) for model in cfg.pool.models]
     first, second = Path(cfg.paths.outcomes), other_folder(cfg)
     found = agreement_of_recordings(read_outcomes(first, models), read_outcomes(second, models))
@@ -35,15 +34,12 @@ def main(cfg: DictConfig) -> None:
         print(f"{folder}: {made_on(folder, models[0])}")
     table = printed_tables.agreement(facts.recordings(found, Source("agreement.csv", "")), found)
     print(formats.text(table))
-    write_text(table_path(cfg), found.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+    path = written_to(cfg, Path(cfg.inference.folder) / "agreement.csv")
+    write_text(path, found.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+    print(f"table: {path}")
     page = Path(cfg.inference.folder) / "README.md"
-    if page.exists():
+    if cfg.record and page.exists():
         write_text(page, formats.with_table(page.read_text(encoding="utf-8"), table, COMMAND))
-
-
-def table_path(cfg: DictConfig) -> Path:
-    """Return the path of the table that this command writes."""
-    return Path(cfg.inference.folder) / "agreement.csv"
 
 
 def other_folder(cfg: DictConfig) -> Path:

@@ -18,7 +18,7 @@ from slm_orchestration.statistics.grid import on_grid
 
 @dataclass
 class HiddenStateRouter:
-    """One logistic probe per model on `dimensions` principal components of the last prompt state of `model`.
+    """One logistic probe per model on `dimensions` principal components of the prompt state of `model`.
 
     The prefill that gives the state is paid before any call. Source: Kadavath et al. 2022,
     "Language models (mostly) know what they know"; Azaria & Mitchell 2023, for probes of hidden states.
