@@ -1,7 +1,10 @@
 """Join the shards of a suite into the table that collecting it at once would have written.
 
-python -m experiments.collect --multirun shard=1/4,2/4,3/4,4/4   the parts, one after the other or on many machines
-python -m experiments.merge shard=4/4                            then this, which says how many parts there are
+    python -m experiments.collect inference=live --multirun shard=1/4,2/4,3/4,4/4
+    python -m experiments.merge inference=live shard=4/4
+
+The first command collects the shards one after the other; each may also be collected on a machine of its own, whose
+folder of shards is then copied here. The second needs the number of shards only: shard=1/4 does the same.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from slm_orchestration.outcomes.store import merge_shards, parse_shard
 
 
 def main(cfg: DictConfig) -> None:
+    """Write the joined table of each model."""
     require_writable(cfg, Path(cfg.paths.outcomes), "inference=live has your own")
     if cfg.shard is None:
         raise ValueError("shard=null: say how many parts there are, as in shard=4/4")

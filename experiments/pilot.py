@@ -1,8 +1,8 @@
 """Accept or reject every dataset by the largest model's quality on its pilot tasks, which no suite reports on.
 
-python -m experiments.prepare suite=pilot
-python -m experiments.collect suite=pilot model=qwen2.5-coder-1.5b record=true    resumable, as any suite
-python -m experiments.pilot record=true                       prints the table and keeps it in data/pilot.csv
+    python -m experiments.prepare suite=pilot
+    python -m experiments.collect suite=pilot model=qwen2.5-coder-1.5b record=true    resumable, as any suite
+    python -m experiments.pilot record=true                       prints the table and keeps it in data/pilot.csv
 
 A second round of the three commands adds tasks of the datasets that could still be rejected. `prepare` leaves out the
 rejected datasets (suite.selected_by). With larger models run the pilot again: other datasets will be accepted.
@@ -24,6 +24,7 @@ from slm_orchestration.tasks.suite import judge_datasets
 
 
 def main(cfg: DictConfig) -> None:
+    """Print and write the verdict on each dataset."""
     require_writable(cfg, Path(cfg.pilot.table), "pilot.table= names a table of your own")
     tasks = load_tasks(cfg)
     outcomes = store.read_outcomes(Path(cfg.paths.outcomes), [cfg.pilot.model]).dropna(subset="quality")

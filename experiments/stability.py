@@ -1,6 +1,6 @@
-"""How much answers depend on the rest of their batch: batch size, order, padding and threads.
+"""Measure how much answers depend on the rest of their batch: its size, order and padding, and the number of threads.
 
-python -m experiments.stability n=50 model=smollm2-135m
+    python -m experiments.stability n=50 model=smollm2-135m
 
 The same tasks are answered alone in one thread (inference.deterministic=true), where no other task can change them,
 and under other settings; each run is compared with the first. Prints the share of equal answers and qualities, and the
@@ -35,6 +35,7 @@ class Setting:
 
 
 def main(cfg: DictConfig) -> None:
+    """Print a line per model and setting: its agreement with the first setting, and its seconds."""
     tasks = random_sample(load_tasks(cfg), n=cfg.n, seed=cfg.seed)
     require_sandbox(tasks)
     full = cfg.inference.token_budget
