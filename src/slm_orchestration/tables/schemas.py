@@ -339,7 +339,7 @@ FAULTS = schema(
     ["fault", "rate", "protection"],
     [
         column("fault", TEXT, "injected fault: fail, stall, garbage or die"),
-        column("rate", NUMBER, "share of calls to the cheapest model with the fault", limits=SHARE),
+        column("rate", NUMBER, "share of the calls to each model that have the fault", limits=SHARE),
         column("protection", TEXT, "protection switched on: none, timeout, retry, breaker, fallback, rounds or all"),
         column("requests", COUNT, "number of requests sent", limits=POSITIVE),
         column("answered", COUNT, "requests with a usable answer within the deadline", limits=POSITIVE),
