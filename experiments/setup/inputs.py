@@ -314,6 +314,13 @@ def _states(cfg: DictConfig, outcomes: OutcomeMatrix, model: str) -> SideTable:
 
 def _samples(cfg: DictConfig, outcomes: OutcomeMatrix, model: str, count: int) -> SideTable:
     recorded = _side_table(cfg, "samples", model)
+    sampled, free = set(recorded["task_id"]), outcomes.tasks.loc[outcomes.tasks["choices"].isna(), "task_id"]
+    # Without this, a free task that a stopped recording did not reach would count as one without samples, at no cost.
+    if missing := [task for task in free if task not in sampled]:
+        raise NotRecorded(
+            f"the samples of {model} lack {len(missing)} tasks, first {missing[0]!r}; "
+            f"run {_command(cfg, 'samples', model)}"
+        )
     try:
         return samples_table(recorded, outcomes.tasks["task_id"], model, count)
     except NotRecorded as error:

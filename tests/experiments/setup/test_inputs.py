@@ -214,6 +214,27 @@ def test_the_first_samples_are_read_and_fewer_than_asked_are_refused(cfg: DictCo
         inputs.with_side_tables(cfg, RoutedStrategy("s", replace(router, samples=3), Utility()), outcomes)
 
 
+def test_a_free_task_without_samples_is_refused_and_a_choice_has_none(cfg: DictConfig) -> None:
+    row = {
+        "task_id": make_task(1, False).task_id,
+        "model": SMALL,
+        "answer": "x",
+        "quality": 1.0,
+        "finish_reason": "stop",
+    }
+    frame = pd.DataFrame([row | {"repeat": repeat} for repeat in (1, 2)]).assign(prompt_tokens=20, completion_tokens=3)
+    write_side_table(inputs.priced_samples(cfg, frame), Path(cfg.paths.outcomes), "samples", SMALL, metadata={})
+    outcomes = inputs.recorded_outcomes(cfg)
+    strategy = RoutedStrategy("s", SelfConsistencyRouter("cheapest", samples=2), Utility())
+    choices = inputs.with_side_tables(cfg, strategy, outcomes).side[f"samples:{SMALL}:2"]
+    assert list(choices.values) == [[], ["x", "x"], *[[]] * 8]
+    free = replace(outcomes, tasks=outcomes.tasks.assign(choices=[None] * 3 + [["A", "B"]] * 7))
+    with pytest.raises(
+        NotRecorded, match=rf"samples of {SMALL} lack 2 tasks, first 'logic/by_hand/0000'; run .*samples="
+    ):
+        inputs.with_side_tables(cfg, strategy, free)
+
+
 def test_the_tasks_are_those_that_were_prepared(cfg: DictConfig) -> None:
     tasks = inputs.load_tasks(cfg)
     assert [task.task_id for task in tasks[:2]] == ["logic/by_hand/0000", "mathematics/by_hand/0001"]
