@@ -1,13 +1,14 @@
 """Drift on outcomes whose truth is known: it is there, or is not."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 
 from slm_orchestration.outcomes.imported.reader import ImportOptions, read_imported, read_new_tasks
 from slm_orchestration.studies.advice import advise
 from slm_orchestration.studies.advice_choice import AdviceSettings
-from slm_orchestration.studies.drift import DriftTest, drift_tests, drift_text
+from slm_orchestration.studies.drift import DriftTest, drift_tests, drift_text, later_matrix
 from tests.studies.by_hand import outcomes
 
 TARGET = AdviceSettings(resamples=300)
@@ -36,6 +37,25 @@ def test_quality_is_tested_against_the_share_that_the_aim_wants_and_not_at_all_w
     assert kept.what == "retention" and kept.meaning.startswith("less than 100% of large's quality")
     spent = drift_tests(advise(imported, replace(TARGET, aim="budget")), same)
     assert "retention" not in {test.what for test in spent}
+
+
+def test_confidences_of_new_tasks_are_calibrated_on_the_known_ones_and_not_on_themselves(tmp_path):
+    def recorded(name: str, *, right_when_sure: bool) -> Path:
+        rows = [
+            {"task_id": f"{name}{n}", "model": model, "confidence": 0.9 if n % 2 else 0.1, "cost_usd": cost}
+            | {"quality": float(model == "large" or (n % 2 == 1) == right_when_sure)}
+            for n in range(200)
+            for model, cost in (("small", 1.0), ("large", 10.0))
+        ]
+        pd.DataFrame(rows).to_csv(tmp_path / f"{name}.csv", index=False)
+        return tmp_path / f"{name}.csv"
+
+    known = read_imported(recorded("known", right_when_sure=True))
+    new = read_new_tasks(recorded("new", right_when_sure=False), known, ImportOptions())
+    found = later_matrix(known, new)
+    sure = found.answers["confidence"].to_numpy().reshape(-1, 2)[:, 0]
+    wrong = found.quality[:, 0] == 0
+    assert wrong.sum() == 100 and sure[wrong].min() > 0.8 > 0.2 > sure[~wrong].max()
 
 
 def test_the_text_says_what_changed_with_both_means_and_what_to_do():

@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from slm_orchestration.outcomes.confidence import calibrate_confidence
 from slm_orchestration.outcomes.imported.reader import Imported
-from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, imported_matrix
+from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, imported_matrix, outcome_matrix
 from slm_orchestration.routing.replay import Overhead, replay
 from slm_orchestration.routing.strategy import FittedRoutedStrategy
 from slm_orchestration.statistics.comparisons import holm
@@ -42,8 +43,21 @@ def drift_tests(advice: Advice, new: Imported) -> list[DriftTest]:
     known = imported_matrix(advice.imported)
     tests = _prompt_tests(advice, known.where("evaluation"), new)
     if len(new.outcomes) and (target := advice.settings.kept) is not None:
-        tests.append(_quality_test(advice, target, known.where("evaluation"), imported_matrix(new)))
+        tests.append(_quality_test(advice, target, known.where("evaluation"), later_matrix(advice.imported, new)))
     return tests
+
+
+def later_matrix(known: Imported, new: Imported) -> OutcomeMatrix:
+    """Return new outcomes with confidences as the fit tasks of `known` calibrate them.
+
+    A served router has no other calibration; one by the new outcomes themselves would hide that they have changed.
+    """
+    columns = ["model", "signals", "confidence", "quality", "finish_reason", "split", "group"]
+    fit = known.outcomes.loc[known.outcomes["split"] == "fit", columns]
+    both = pd.concat([fit, new.outcomes[columns].assign(split="evaluation")], ignore_index=True)
+    confidence = calibrate_confidence(both)["confidence"].to_numpy()[len(fit) :]
+    calibrated = new.outcomes.assign(confidence=confidence)
+    return outcome_matrix(calibrated, new.tasks, new.models, small=new.small, cost_unit=new.cost_unit)
 
 
 def drift_text(tests: list[DriftTest], tasks: int) -> str:
