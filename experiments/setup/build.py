@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections.abc
 import inspect
 import logging
-import math
+import sys
 import types
 import typing
 from collections.abc import Iterator
@@ -88,7 +88,8 @@ def fits(value: object, hint: object) -> bool:
         return isinstance(value, bool)
     if hint in (int, float):
         kinds = (int,) if hint is int else (int, float)
-        return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+        # A whole number may have more digits than any float.
+        return isinstance(value, kinds) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     if hint in (str, Path):
         return isinstance(value, str)
     return hint is typing.Any

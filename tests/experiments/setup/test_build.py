@@ -96,6 +96,8 @@ def test_a_target_that_cannot_be_imported_is_named_in_one_line(caplog) -> None:
         (int, 0, True, "a whole number"),
         (float, 3, "3", "a number"),
         (float, 0.5, float("inf"), "a number"),
+        (float, 0.5, float("nan"), "a number"),
+        (int, 3, 10**400, "a whole number"),
         (bool, False, 0, "true or false"),
         (str, "3", 3, "text"),
         (Path, "a/b", None, "a path"),
