@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from slm_orchestration.routing.access import guarded, side_table_keys
+from slm_orchestration.routing.access import guarded, missing_inputs, side_table_keys
+from slm_orchestration.routing.rules import Utility
+from slm_orchestration.routing.strategy import RoutedStrategy
 from tests.routing.tables_by_hand import matrix
 
 OUTCOMES = matrix([[1, 1, 1], [0, 1, 1], [0, 0, 1]], confidence=[[0.9, 0.9, 0.9], [0.2, 0.8, 0.9], [0.2, 0.3, 0.9]])
@@ -114,3 +116,10 @@ def test_a_router_that_reads_the_question_sees_nothing_else_of_the_request():
         "Be brief.\n\nWho?": {"prompt", "system", "earlier", "question"},
         "Who?": {"prompt", "question"},
     }
+
+
+def test_an_answer_column_that_does_not_exist_is_named_with_those_that_do():
+    router = dataclasses.make_dataclass("Odd", [("reads", frozenset), ("uses", frozenset)])
+    strategy = RoutedStrategy("odd", router(frozenset({"answer:*"}), frozenset({"logprobs"})), Utility())
+    with pytest.raises(ValueError, match=r"^Odd\.uses names 'logprobs'; the columns of answers are answer, confidence"):
+        missing_inputs(strategy, OUTCOMES)

@@ -192,7 +192,7 @@ def fit_table(fit: OutcomeMatrix, router: Router | None = None) -> pd.DataFrame:
 def missing_inputs(strategy: object, outcomes: OutcomeMatrix) -> str | None:
     """Return a sentence on what `strategy` reads and `outcomes` do not hold, or None if nothing is missing.
 
-    A router may list in `uses` the answer columns that it cannot do without.
+    A router may list in `uses` the answer columns that it cannot do without. Raises ValueError if there is no such one.
     """
     if "guess" in getattr(strategy, "reads", ()):
         unknown = outcomes.tasks["guess_quality"].isna().any()
@@ -205,6 +205,9 @@ def missing_inputs(strategy: object, outcomes: OutcomeMatrix) -> str | None:
         return f"it reads {not_recorded[0].removesuffix('s')}s of models, which were not recorded"
     if "answer" in kinds:
         for column in sorted(getattr(router, "uses", DEFAULT_USES)):
+            if column not in ANSWER_COLUMNS:
+                known = ", ".join(ANSWER_COLUMNS)
+                raise ValueError(f"{type(router).__name__}.uses names {column!r}; the columns of answers are {known}")
             if missing := int(outcomes.answers[column].isna().sum()):
                 return f"it reads each answer's {column}, and {missing} of {len(outcomes.answers)} answers have none"
     return None
