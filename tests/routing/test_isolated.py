@@ -137,6 +137,16 @@ def test_a_copy_is_fitted_in_a_process_of_its_own_and_a_closed_one_leaves_none_b
     assert said(copied)["calls"] == 1
 
 
+def test_a_process_that_was_killed_between_two_questions_is_named(fitted):
+    copied = copy.deepcopy(fitted)
+    said(copied)
+    copied._process.kill()
+    copied._process.wait()
+    with pytest.raises(ValueError, match=r"^theirs.Tuned failed in its confined process: its process ended$"):
+        said(copied)
+    assert said(copied)["calls"] == 1  # in another process
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("Fails", "KeyError: 'no such column'"), ("Ends", "its process ended"), ("Missing", "AttributeError: .*Missing")],

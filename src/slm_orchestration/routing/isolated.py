@@ -88,11 +88,16 @@ class IsolatedRouter:
         return changed
 
     def _ask(self, what: str, *tables: pd.DataFrame) -> bytes:
+        messages = [pickle.dumps((what, tables))]
         if self._process is None:
             self._process = confined_python("slm_orchestration.routing.isolated", readable=_code(self.configured))
-            _send(self._process.stdin, pickle.dumps((sys.path, self.configured, self._state)))
-        _send(self._process.stdin, pickle.dumps((what, tables)))
-        reply = _receive(self._process.stdout)
+            messages.insert(0, pickle.dumps((sys.path, self.configured, self._state)))
+        try:
+            for message in messages:
+                _send(self._process.stdin, message)
+            reply = _receive(self._process.stdout)
+        except BrokenPipeError:  # a command takes this error for the end of whoever reads its own output
+            reply = b""
         if reply[:1] != _DONE:
             self.close()
             target = json.loads(self.configured)["_target_"]
