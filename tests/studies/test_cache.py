@@ -77,6 +77,14 @@ def test_paraphrases_keep_their_meaning_and_changed_requests_do_not():
     assert np.bincount(stream.forms) / 300 == pytest.approx([0.3, 0.5, 0.2], abs=0.08)
 
 
+def test_shares_of_all_requests_are_drawn_and_more_are_refused():
+    everything = StreamSettings(requests=50, paraphrased=0.9, changed=0.1)
+    stream = RequestStream.draw(OUTCOMES, everything, 0.0, rng=np.random.default_rng(0))
+    assert set(stream.forms.tolist()) == {1, 2}
+    with pytest.raises(ValueError, match=r"^paraphrased=0.8 and changed=0.5 are more than all requests$"):
+        RequestStream.draw(OUTCOMES, StreamSettings(50, 0.8, 0.5), 0.0, rng=np.random.default_rng(0))
+
+
 def test_equal_seeds_give_equal_streams_for_every_cache():
     settings = StreamSettings(requests=40, paraphrased=0.3, changed=0.1)
     one, two = (

@@ -55,7 +55,15 @@ class RequestStream:
     def draw(
         cls, outcomes: OutcomeMatrix, settings: StreamSettings, exponent: float, *, rng: np.random.Generator
     ) -> Self:
-        """Draw tasks by Zipf's law over their order in a shuffle; 0 as the exponent is uniform."""
+        """Draw tasks by Zipf's law over their order in a shuffle; 0 as the exponent is uniform.
+
+        Raises ValueError if the shares of paraphrased and changed requests exceed 1 together.
+        """
+        plain = 1 - settings.paraphrased - settings.changed
+        if plain < -1e-9:
+            raise ValueError(
+                f"paraphrased={settings.paraphrased:g} and changed={settings.changed:g} are more than all requests"
+            )
         questions = outcomes.tasks["question"].tolist()
         changed: dict[int, list[str]] = {}
         for pair in different_pairs(questions, outcomes.tasks["group"].tolist(), rng=rng):
@@ -63,7 +71,7 @@ class RequestStream:
         count = settings.requests
         weights = np.arange(1, len(questions) + 1) ** -float(exponent)
         tasks = rng.permutation(len(questions))[rng.choice(len(questions), count, p=weights / weights.sum())]
-        shares = [1 - settings.paraphrased - settings.changed, settings.paraphrased, settings.changed]
+        shares = [max(plain, 0.0), settings.paraphrased, settings.changed]  # 1 - 0.9 - 0.1 is below 0
         forms = rng.choice(3, count, p=shares)
         texts, meanings = [], []
         for task, form in zip(tasks.tolist(), forms.tolist(), strict=True):
