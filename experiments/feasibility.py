@@ -14,7 +14,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from experiments.setup.config import entry
-from experiments.setup.imported import of_file
+from experiments.setup.imported import files_asked, of_file
 from experiments.setup.results import published_claims
 from slm_orchestration import artifacts, tables
 from slm_orchestration.figures import style
@@ -25,11 +25,9 @@ from slm_orchestration.tables import FEASIBILITY
 
 def main(cfg: DictConfig) -> None:
     """Write the table and the figure, and print how many pairs reach the claim."""
-    if not cfg.files:
-        raise ValueError("files=[...] names no recorded outcomes")
     frames = []
-    for name in cfg.files:
-        outcomes, table = of_file(cfg, Path(str(name)))
+    for path in files_asked(cfg):
+        outcomes, table = of_file(cfg, path)
         frames.append(feasibility(outcomes, table, most_pairs=int(cfg.most_pairs), seed=int(cfg.seed)))
         print(f"{table}: {len(outcomes):,} tasks, {frames[-1].groupby(['small', 'large']).ngroups} pairs")
     frame = pd.concat(frames, ignore_index=True)

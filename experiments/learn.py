@@ -17,7 +17,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from experiments.setup.config import entry
-from experiments.setup.imported import is_asked, of_file
+from experiments.setup.imported import files_asked, is_asked, of_file
 from experiments.setup.inputs import load_outcomes
 from slm_orchestration import tables
 from slm_orchestration.figures import style
@@ -58,9 +58,7 @@ def _recorded(cfg: DictConfig) -> Iterator[tuple[OutcomeMatrix, str]]:
     if not is_asked(cfg):
         yield load_outcomes(cfg), str(cfg.suite.name)
         return
-    if not cfg.files:
-        raise ValueError("files=[...] names no recorded outcomes")
-    yield from (of_file(cfg, Path(str(name))) for name in cfg.files)
+    yield from (of_file(cfg, path) for path in files_asked(cfg))
 
 
 def _text(rows: pd.DataFrame) -> pd.DataFrame:

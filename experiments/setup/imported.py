@@ -41,11 +41,23 @@ def load(cfg: DictConfig) -> OutcomeMatrix:
     return _matrix(_path(cfg), selection(cfg), _checksum(cfg), _own_side(cfg))
 
 
+def files_asked(cfg: DictConfig) -> list[Path]:
+    """Return the files that `files` names. Raises ValueError if there is none, or if two have one name in tables."""
+    if not cfg.files:
+        raise ValueError("files=[...] names no recorded outcomes")
+    found: dict[str, Path] = {}
+    for path in (Path(str(name)) for name in cfg.files):
+        if (name := _table_name(path)) in found:
+            raise ValueError(f"files: {found[name]} and {path} would both be {name!r} in the table; rename one of them")
+        found[name] = path
+    return list(found.values())
+
+
 def of_file(cfg: DictConfig, path: Path) -> tuple[OutcomeMatrix, str]:
     """Return the outcomes of one of several files, and the file's name without suffixes."""
     named = OmegaConf.merge(cfg, {"outcomes": str(path)})
     assert isinstance(named, DictConfig)
-    return load(named), path.expanduser().resolve().name.split(".")[0]
+    return load(named), _table_name(path)
 
 
 def reason_to_skip(cfg: DictConfig) -> str | None:
@@ -74,6 +86,10 @@ def files_read(cfg: DictConfig) -> list[Path]:
     if not path.is_dir():
         return [path, *prices]
     return sorted(file for file in path.rglob("*") if file.name.lower().endswith(READABLE)) + prices
+
+
+def _table_name(path: Path) -> str:
+    return path.expanduser().resolve().name.split(".")[0]
 
 
 def _own_side(cfg: DictConfig) -> OwnSide | None:

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from experiments import analyze, report, run
-from experiments.setup.config import entry
+from experiments.setup.config import entry, load_config
+from experiments.setup.imported import files_asked
 from slm_orchestration import tables
 from tests.experiments.by_hand import configured
 
@@ -97,6 +98,15 @@ def test_small_models_are_all_but_the_dearest_unless_they_are_named(tmp_path):
     assert share.to_dict() == {"always_tiny": 1.0, "always_mid": 1.0, "always_big": 0.0}
     share = ran(tmp_path, "constant", "small=[tiny]").query("domain == 'overall'").set_index("strategy")["small_share"]
     assert share.to_dict() == {"always_tiny": 1.0, "always_mid": 0.0, "always_big": 0.0}
+
+
+def test_two_files_of_one_name_are_refused_before_either_is_read():
+    cfg = load_config("files=[a/my.csv,b/other.csv,b/my.parquet]", config="recorded")
+    with pytest.raises(ValueError, match=r"^files: a/my.csv and b/my.parquet would both be 'my' in the table; rename"):
+        files_asked(cfg)
+    with pytest.raises(ValueError, match=r"files=\[...\] names no recorded outcomes"):
+        files_asked(load_config(config="recorded"))
+    assert files_asked(load_config("files=[a/my.csv,b/other.csv]", config="recorded"))[1] == Path("b/other.csv")
 
 
 def test_results_lie_in_a_folder_named_after_the_file():
