@@ -19,7 +19,7 @@ _LEAST_SHARE = 0.02  # of the tasks, for a model to be described
 _LARGE_DIFFERENCE = 0.5  # in standard deviations of a feature
 _NO_SPREAD = 1e-12  # a standard deviation below it is rounding: the feature is the same on all tasks
 _MORE_OF_A_DOMAIN = 0.15  # share of a domain's tasks above the share of all tasks
-_LONGEST = 20_000  # tasks whose words are compared
+_MOST_COMPARED = 20_000  # tasks whose words are compared
 _WORDS_FOR = {  # features of a prompt, where their mean is higher and lower than elsewhere
     "log_characters": ("long prompts", "short prompts"),
     "number_density": ("many numbers", "few numbers"),
@@ -86,7 +86,7 @@ def _of_domains(outcomes: OutcomeMatrix, own: NDArray[np.bool_]) -> Iterator[str
 
 
 def _typical(prompts: pd.Series, served: NDArray[np.intp], models: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    rows = np.arange(min(len(prompts), _LONGEST))
+    rows = np.arange(min(len(prompts), _MOST_COMPARED))
     kind = np.full(len(rows), len(models))
     for place, model in enumerate(models):
         kind[served[rows] == model] = place
