@@ -142,8 +142,9 @@ def test_a_process_that_was_killed_between_two_questions_is_named(fitted):
     copied = copy.deepcopy(fitted)
     os.kill(int(said(copied)["pid"]), signal.SIGKILL)
     assert copied._process.stdout.read() == b""  # it has ended
+    larger_than_a_pipe = PROMPTS.assign(prompt="x" * 10_000 + PROMPTS["prompt"])
     with pytest.raises(ValueError, match=r"^theirs.Tuned failed in its confined process: its process ended$"):
-        said(copied)
+        copied.predict_quality(larger_than_a_pipe, ANSWERS)
     assert said(copied)["calls"] == 1  # in another process
 
 
