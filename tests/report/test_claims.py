@@ -105,6 +105,11 @@ def test_a_claim_without_its_estimate_is_not_testable_and_says_what_it_needs():
     assert (result["verdict"], result["reason"]) == ("not testable here", "routing")
 
 
+def test_the_ceiling_is_arithmetic_and_known_where_nothing_was_run():
+    result = readings([SHARE, COST], evidence([("random", "small_share", 0.1, 0.2)])).set_index("claim")
+    assert (result.loc["cost", "ceiling"], result.loc["cost", "verdict"]) == (2.0, "not testable here")
+
+
 def test_the_ceiling_of_a_saving_comes_from_the_claimed_small_share():
     rows = [("adaptive", "small_share", 0.6, 0.8), ("adaptive", "cost_saving", 3.5, 4.0)]
     result = readings([SHARE, COST], evidence(rows)).set_index("claim")

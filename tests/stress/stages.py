@@ -100,7 +100,7 @@ def kills(stages: list[Stage]) -> Iterator[Tally]:
             moment = rng.uniform(0, whole.seconds)
             ended(stage.work, kill_after_s=moment)
             if stage.name == "analyze":
-                tally.add(_mixed(stage), f"read after a kill at {moment:.2f} s")
+                tally.add(_mixed(stage, expected), f"read after a kill at {moment:.2f} s")
             again = ended(stage.work, limit_s=180)
             tally.add(
                 _difference(again, stage.files(), expected), f"kill {number} at {moment:.2f} s: {again.last_line}"
@@ -210,17 +210,19 @@ def _harm_of_reading(stage: Stage, damaged: Path, right: list[pd.DataFrame]) -> 
     return None if all(one.equals(other) for one, other in zip(found, right, strict=True)) else WRONG
 
 
-def _mixed(stage: Stage) -> str | None:
+def _mixed(stage: Stage, expected: dict[str, bytes]) -> str | None:
     """Return WRONG if the tables of two analyses are read as one, after a kill."""
     try:
-        results = read_results(Path(configured(stage.folder).paths.results))
+        read_results(Path(configured(stage.folder).paths.results))
     except (ValueError, OSError):
         return None
     except Exception:
         return TRACEBACK
-    levels = {*results.estimates["level"].dropna(), *results.measured["level"].dropna()}
-    whole = len(levels) <= 1
-    return None if whole else WRONG
+    found = stage.files()
+    before = {name: (stage.before / name).read_bytes() for name in expected if (stage.before / name).exists()}
+    changed = [name for name in expected if name.endswith(".parquet") and before.get(name) != expected[name]]
+    whole = any(all(found.get(name) == made.get(name) for name in changed) for made in (before, expected))
+    return None if changed and whole else WRONG
 
 
 def _difference(last: Ended, found: dict[str, bytes], expected: dict[str, bytes]) -> str | None:

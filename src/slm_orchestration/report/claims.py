@@ -171,7 +171,7 @@ def trivial_curves(curves: pd.DataFrame, most_expensive: str) -> pd.DataFrame:
 def _tested(claim: Claim, claims: Mapping[str, Claim], evidence: Evidence) -> dict[str, object]:
     found = evidence.row(claim)
     if found is None or claim.target is None:
-        return _result(claim, NOT_TESTABLE, claim.experiment)
+        return _result(claim, NOT_TESTABLE, claim.experiment) | {"ceiling": _ceiling(claim, claims)}
     row, source = found
     outcome = against_target(row["low"], row["high"], target=claim.target, at_least=claim.at_least)
     reason = str(row["method"]) if outcome == NOT_TESTABLE else ""
