@@ -35,7 +35,7 @@ def read_side_table(folder: Path, kind: str, model: str) -> pd.DataFrame:
     Raises OutcomesError with the command that records the table if it is missing or was changed.
     """
     path = side_table_path(folder, kind, model)
-    command = f"`python -m experiments.collect suite={folder.name} model={model} inference.{kind}=true`"
+    command = f"`python -m experiments.collect inference=live suite={folder.name} model={model} inference.{kind}=true`"
     if not path.exists():
         raise OutcomesError(f"{path}: the {kind} of {model} are not recorded; run {command}")
     if not is_listed(path):

@@ -310,8 +310,8 @@ def _verified(folder: Path, model: str) -> pd.DataFrame:
 def _collect_words(folder: Path) -> str:
     """Return the words of the command line that collect a folder: those of its suite, or of its shard."""
     if folder.parent.name == "shards":
-        return f"suite={folder.parent.parent.name} shard={folder.name.replace('-of-', '/')}"
-    return f"suite={folder.name}"
+        return f"inference=live suite={folder.parent.parent.name} shard={folder.name.replace('-of-', '/')}"
+    return f"inference=live suite={folder.name}"
 
 
 def _answer(line: dict) -> Answer:
