@@ -10,6 +10,8 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from experiments.setup.paths import groups
+
 _OVERRIDE = re.compile(r"(?P<key>[+~]{0,2}[\w.@/:-]+)=(?P<value>.+)", re.DOTALL)
 _STRUCTURED = ("[", "{", "'", '"')  # brackets and quotes that do not close are a mistake, not a name
 
@@ -31,16 +33,28 @@ def arranged(words: Sequence[str]) -> list[str]:
 
 
 def readable(override: str) -> str:
-    """Return `key=value` with the value in quotes if it is text that Hydra's grammar cannot read, such as `a=b.csv`."""
+    """Return `key=value` with the value in quotes if it is text that Hydra's grammar cannot read, such as `a=b.csv`.
+
+    Raises ValueError where a list of anything but names is given for a group, which Hydra does not check.
+    """
     parts = _OVERRIDE.fullmatch(override)
-    if parts is None or parts["value"].startswith(_STRUCTURED):
+    if parts is None:
         return override
     try:
-        OverridesParser.create().parse_override(override)
+        parsed = OverridesParser.create().parse_override(override)
+        value = parsed.value() if parsed.key_or_group in groups() and not parsed.is_sweep_override() else None
+        if isinstance(value, list) and not all(isinstance(name, str) for name in value):
+            _refuse(f"{override}: {parsed.key_or_group} takes names of files; they are {_names(parsed.key_or_group)}")
     except HydraException:
+        if parts["value"].startswith(_STRUCTURED):
+            return override
         escaped = re.sub(r"(\\*)'", r"\1\1\\'", parts["value"])
         return f"{parts['key']}='{escaped}'"
     return override
+
+
+def _names(group: str) -> str:
+    return ", ".join(groups()[group])
 
 
 def _refuse(message: str) -> NoReturn:

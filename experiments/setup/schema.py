@@ -207,7 +207,10 @@ _REQUIRED_TO_ASK = ("pool.small", "pool.models")  # outcomes recorded elsewhere 
 
 
 def check(cfg: DictConfig) -> None:
-    """Raise ValueError naming the first key whose value is impossible, the value, and what is allowed."""
+    """Raise ValueError naming the first key whose value is impossible, the value, and what is allowed.
+
+    A name that YAML reads as a whole number, such as routing.name=7, becomes text.
+    """
     required = _REQUIRED if "outcomes" in cfg else (*_REQUIRED, *_REQUIRED_TO_ASK)
     derived = []
     for node, name, key in _places(cfg):
@@ -219,6 +222,8 @@ def check(cfg: DictConfig) -> None:
             derived.append((node, name, key))
         else:
             _check_value(key, node[name])
+            if isinstance(ALLOWED[key], Text) and isinstance(node[name], int):
+                node[name] = str(node[name])
     for node, name, key in derived:  # last, so that the message names the key to change
         _check_value(key, node[name])
     orchestrator = OmegaConf.select(cfg, "serve.orchestrator", default=None)

@@ -105,7 +105,7 @@ def test_a_shard_that_does_not_exist_is_refused(text):
 
 
 def test_the_error_for_a_missing_shard_names_its_command(tmp_path):
-    with pytest.raises(OutcomesError, match=r"run `python -m experiments.collect inference=live suite=quick shard=2/3`"):
+    with pytest.raises(OutcomesError, match=r"collect inference=live suite=quick shard=2/3`"):
         store.read_recorded(Shard(2, 3).folder(tmp_path / "quick"), "small")
 
 

@@ -38,3 +38,11 @@ def test_an_option_keeps_its_value() -> None:
 def test_an_unknown_option_is_named() -> None:
     with pytest.raises(ValueError, match=r"^--foo: no such option; the options are"):
         arranged(["seed=1", "--foo"])
+
+
+def test_a_list_for_a_group_holds_names() -> None:
+    with pytest.raises(
+        ValueError, match=r"^statistics=\[1,null\]: statistics takes names of files; they are paper, quick"
+    ):
+        load_config("statistics=[1,null]")
+    assert readable("datasets=[1,null]") == "datasets=[1,null]"

@@ -73,3 +73,8 @@ def test_a_pool_without_prices_is_refused_before_any_model_is_built() -> None:
 def test_the_servers_keys_say_where_they_lie(words: tuple[str, ...], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         load_config(*(word if "threshold" not in word else f"+{word}" for word in words), config="serve")
+
+
+def test_a_name_that_yaml_reads_as_a_number_becomes_text() -> None:
+    cfg = load_config("routing.name=-1", "suite.name=7")
+    assert (cfg.routing.name, cfg.suite.name) == ("-1", "7")
