@@ -26,9 +26,10 @@ from experiments.setup.results import HULL
 from experiments.setup.tracking import SUMMARY, log_sweep
 from slm_orchestration import artifacts, tables
 from slm_orchestration.routing import replay, sweep
+from slm_orchestration.routing.evaluation import evaluate
 from slm_orchestration.routing.isolated import IsolatedRouter
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
-from slm_orchestration.routing.references import mixture_models, most_expensive_always
+from slm_orchestration.routing.references import mixture_models
 from slm_orchestration.routing.replay import Overhead
 from slm_orchestration.routing.strategy import (
     FEEDBACK,
@@ -38,7 +39,6 @@ from slm_orchestration.routing.strategy import (
     RoutedStrategy,
     Strategy,
     declared,
-    shown,
 )
 from slm_orchestration.statistics.strategy_matrix import GUESS, OVERALL, PRIVILEGED
 from slm_orchestration.studies.curve_metrics import (
@@ -128,40 +128,32 @@ def _replayed(
 ) -> tuple[dict[str, pd.DataFrame], dict[str, object]]:
     """Return the tables of the run, and its numbers at the operating points, for the log of runs."""
     calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
-    rule = build(cfg.operating_point)
-    thresholds = np.unique([*cfg.thresholds, *rule.extra_thresholds()])
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
-    tuned, summaries = strategy.choose(shown(strategy, reads, calibration), thresholds), {}
-    vertices = mixture_points(calibration, evaluation)
-    for name, choices in strategy.choose(shown(strategy, reads, evaluation), thresholds).items():
-        before = replay.replay(name, tuned[name], calibration, overhead=overhead)
-        point = rule.choose(before, calibration)
-        replayed = replay.replay(name, choices, evaluation, overhead=overhead)
-        at, threshold = (replayed, point.position), choices.thresholds[point.position]
-        parts["curves"].append(replay.curves(replayed, evaluation))
-        parts["decisions"].append(replay.decisions(replayed, evaluation))
-        if point.most_expensive_always:
-            at, threshold = (most_expensive_always(name, evaluation), 0), np.nan
-            parts["decisions"].append(replay.decisions(at[0], evaluation))
-            parts["curves"].append(replay.curves(at[0], evaluation))
+    summaries, vertices = {}, mixture_points(calibration, evaluation)
+    rule, grid = build(cfg.operating_point), list(cfg.thresholds)
+    for found in evaluate(strategy, rule, calibration, evaluation, reads=reads, thresholds=grid, overhead=overhead):
+        name, replayed, at = found.name, found.on_evaluation, (found.served, found.position)
+        for shown_at in [replayed, found.served] if found.chosen.most_expensive_always else [replayed]:
+            parts["decisions"].append(replay.decisions(shown_at, evaluation))
+            parts["curves"].append(replay.curves(shown_at, evaluation))
         summaries[name] = at_operating_point(*at, evaluation, vertices)
-        reason = _NO_THRESHOLD if np.isnan(choices.thresholds).all() else point.reason
-        parts["operating_points"].append(_point(name, threshold, reason, len(calibration)))
+        reason = found.chosen.reason if found.has_thresholds else _NO_THRESHOLD
+        parts["operating_points"].append(_point(name, found.threshold, reason, len(calibration)))
         if reads & PRIVILEGES:
             parts["curve_metrics"].append(_privileged(name, reads, len(evaluation), cfg.statistics.level))
-        if np.isnan(choices.thresholds).all():
+        if not found.has_thresholds:
             continue  # without thresholds there is no curve
         if FEEDBACK in reads:
-            costs = before.cost_usd.mean(axis=1)
-            by_stream = measures_by_stream(choices, evaluation, overhead, calibration=calibration, costs=costs)
-            about = {"position": point.position, "level": cfg.statistics.level, "tasks": len(evaluation)}
+            costs = found.on_calibration.cost_usd.mean(axis=1)
+            by_stream = measures_by_stream(found.choices, evaluation, overhead, calibration=calibration, costs=costs)
+            about = {"position": found.chosen.position, "level": cfg.statistics.level, "tasks": len(evaluation)}
             parts["curve_metrics"].append(summary(name, by_stream, **about))
             continue
         swept = SweptStrategy(
             strategy=name,
             calibration=calibration,
             evaluation=evaluation,
-            on_calibration=_changes(strategy, before, calibration, overhead),
+            on_calibration=_changes(strategy, found.on_calibration, calibration, overhead),
             on_evaluation=_changes(strategy, replayed, evaluation, overhead),
             score=pair_score(strategy, evaluation),
             point=(at[0].quality[at[1]], at[0].cost_usd[at[1]]),

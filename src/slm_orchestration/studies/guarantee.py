@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from slm_orchestration.routing.evaluation import evaluate
 from slm_orchestration.routing.operating_point import GuaranteedRetention, OperatingPoint, Retention
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix
-from slm_orchestration.routing.references import most_expensive_always, one_model_each
+from slm_orchestration.routing.references import one_model_each
 from slm_orchestration.routing.replay import Overhead, Replayed, replay
-from slm_orchestration.routing.strategy import Strategy, declared, shown
+from slm_orchestration.routing.strategy import Strategy, declared
 from slm_orchestration.statistics.intervals import wilson
 
 IGNORING_GROUPS = "ignoring groups"
@@ -82,23 +83,20 @@ def certified_points(
     calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
     fitted, reads = strategy.fit(outcomes.where("fit"), calibration), declared(strategy)
     rule, rows = GuaranteedRetention(target, delta, seed), []
-    tuned = fitted.choose(shown(fitted, reads, calibration), thresholds)
-    for name, choices in fitted.choose(shown(fitted, reads, evaluation), thresholds).items():
-        if np.isnan(choices.thresholds).all():
+    for found in evaluate(
+        fitted, rule, calibration, evaluation, reads=reads, thresholds=thresholds, overhead=Overhead()
+    ):
+        if not found.has_thresholds:
             continue
-        point = rule.choose(replay(name, tuned[name], calibration, overhead=Overhead()), calibration)
-        replayed, at = replay(name, choices, evaluation, overhead=Overhead()), point.position
-        if point.most_expensive_always:
-            replayed, at = most_expensive_always(name, evaluation), 0
-        quality, cost = replayed.quality[at].mean(), replayed.cost_usd[at].mean()
+        quality, cost = (getattr(found.served, name)[found.position].mean() for name in ("quality", "cost_usd"))
         rows.append(
             {
-                "strategy": name,
+                "strategy": found.name,
                 "target": target,
-                "threshold": np.nan if point.most_expensive_always else float(choices.thresholds[at]),
-                "certified": point.certified,
+                "threshold": found.threshold,
+                "certified": found.chosen.certified,
                 "retention": quality / evaluation.quality[:, -1].mean(),
-                "small_share": 1 - replayed.escalated[at].mean(),
+                "small_share": 1 - found.served.escalated[found.position].mean(),
                 "cost_saving": evaluation.cost_usd[:, -1].mean() / cost if cost > 0 else np.nan,
             }
         )

@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from slm_orchestration import tables
-from slm_orchestration.routing import replay
+from slm_orchestration.routing.evaluation import evaluate
 from slm_orchestration.routing.operating_point import OperatingPoint
 from slm_orchestration.routing.outcome_matrix import PAID, OutcomeMatrix
-from slm_orchestration.routing.references import most_expensive_always
 from slm_orchestration.routing.replay import Overhead
-from slm_orchestration.routing.strategy import FittedStrategy, Strategy, declared, shown
+from slm_orchestration.routing.strategy import FittedStrategy, Strategy, declared
 from slm_orchestration.statistics.intervals import UndefinedStatistic
 from slm_orchestration.statistics.sensitivity import over_refits
 from slm_orchestration.statistics.strategy_matrix import OVERALL
@@ -87,18 +86,14 @@ def refit(
     calibration, evaluation = outcomes.where("calibration"), outcomes.where("evaluation")
     fitted = strategy.fit(outcomes.where("fit"), calibration)
     overhead = overhead_of(fitted, calibration)
-    thresholds = np.unique([*grid, *operating_point.extra_thresholds()])
-    reads, vertices = declared(strategy), mixture_points(calibration, evaluation)
+    vertices = mixture_points(calibration, evaluation)
     points, curves = [], []
-    tuned = fitted.choose(shown(fitted, reads, calibration), thresholds)
     last = {name: float(getattr(evaluation, name)[:, -1].mean()) for name in ("quality", *PAID)}
-    for name, choices in fitted.choose(shown(fitted, reads, evaluation), thresholds).items():
-        on_calibration = replay.replay(name, tuned[name], calibration, overhead=overhead)
-        chosen = operating_point.choose(on_calibration, calibration)
-        replayed = replay.replay(name, choices, evaluation, overhead=overhead)
-        at, point = replayed, chosen.position
-        if chosen.most_expensive_always:
-            at, point = most_expensive_always(name, evaluation), 0
+    reads = declared(strategy)
+    for found in evaluate(
+        fitted, operating_point, calibration, evaluation, reads=reads, thresholds=grid, overhead=overhead
+    ):
+        at, point, replayed = found.served, found.position, found.on_evaluation
         quality = float(at.quality[point].mean())
         paid = {measure: float(getattr(at, measure)[point].mean()) for measure in PAID}
         values = (
@@ -111,12 +106,12 @@ def refit(
             1 - paid["device_s"] / last["device_s"] if last["device_s"] > 0 else np.nan,
             1 - float(at.escalated[point].mean()),
         )
-        points.append({"strategy": name} | dict(zip(METRICS, values, strict=True)))
+        points.append({"strategy": found.name} | dict(zip(METRICS, values, strict=True)))
         curves.append(
             pd.DataFrame(
                 {
-                    "strategy": name,
-                    "threshold": choices.thresholds,
+                    "strategy": found.name,
+                    "threshold": found.choices.thresholds,
                     "quality": replayed.quality.mean(axis=1),
                     "cost_share": replayed.cost_usd.mean(axis=1) / last["cost_usd"],
                     "quality_of_last": last["quality"],
