@@ -92,7 +92,7 @@ def test_a_copy_of_a_model_changes_nothing(alone, copied):
     _same(before, after)
 
 
-def test_a_model_that_is_worse_and_dearer_on_every_task_changes_nothing(alone):
+def test_a_model_that_is_worse_and_more_expensive_on_every_task_changes_nothing(alone):
     path, before = alone
     frame = recorded(100)
     worse = frame[frame["model"] == "klein"].assign(model="schlecht", quality=0.0, cost_usd=lambda f: f["cost_usd"] * 3)

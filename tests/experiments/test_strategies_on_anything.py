@@ -34,7 +34,7 @@ def _strategy(routing: str):
 
 
 def made_up(tasks: int, models: int, seed: int = 0) -> OutcomeMatrix:
-    """Return outcomes drawn at random; the dearer a model, the better."""
+    """Return outcomes drawn at random; the more expensive a model, the better."""
     rng = np.random.default_rng(seed)
     names = tuple(f"model-{index}" for index in range(models))
     shape = (tasks, models)
@@ -96,7 +96,7 @@ def _bare_import(outcomes):
     outcomes.answers[["answer", "signals", "finish_reason"]] = None
     outcomes.answers[["confidence", "completion_tokens"]] = np.nan
     outcomes.latency_s[:], outcomes.device_s[:] = np.nan, np.nan
-    outcomes.cost_usd[:], outcomes.cost_usd[:, -1] = 0.0, 1.0  # costs counted in calls of the dearest model
+    outcomes.cost_usd[:], outcomes.cost_usd[:, -1] = 0.0, 1.0  # costs counted in calls of the most expensive model
 
 
 def _one_prompt_and_one_domain(outcomes):

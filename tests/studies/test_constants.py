@@ -30,7 +30,7 @@ def test_a_reference_that_is_asked_for_need_not_be_the_best_but_must_exist():
         reference_model(known, "huge")
 
 
-def test_a_model_is_dominated_by_one_that_is_as_good_and_cheaper_or_better_and_no_dearer():
+def test_a_model_is_dominated_by_one_that_is_as_good_and_cheaper_or_better_and_no_more_expensive():
     assert pairs(matrix([[0, 0.5, 1]] * 2)) == []
     assert pairs(matrix([[0, 1, 1]] * 2)) == [("large", "middle")]
     # The other way round money buys quality: a better model at a higher price dominates nobody.

@@ -92,7 +92,7 @@ def test_without_dollars_or_seconds_calls_are_counted_and_the_columns_stay_null(
     assert drawn == {"deferral", "domain_heatmap", "forest"}
 
 
-def test_small_models_are_all_but_the_dearest_unless_they_are_named(tmp_path):
+def test_small_models_are_all_but_the_most_expensive_unless_they_are_named(tmp_path):
     write_outcomes(tmp_path / "my.csv", columns=("cost_usd",))
     share = ran(tmp_path, "constant").query("domain == 'overall'").set_index("strategy")["small_share"]
     assert share.to_dict() == {"always_tiny": 1.0, "always_mid": 1.0, "always_big": 0.0}
