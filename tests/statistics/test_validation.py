@@ -66,3 +66,8 @@ def test_holm_keeps_the_family_error():
     rates = validation.rates(found).set_index("statistic")["rate"]
     assert rates.index.tolist() == ["Holm over 5 tests, paired_t", "Holm over 5 tests, bootstrap"]
     assert (rates < 0.12).all()
+
+
+def test_a_statistic_that_no_sample_defines_has_no_rate() -> None:
+    found = [{("coverage", "quality"): True, ("coverage", "gain"): None}] * 3
+    assert validation.rates(found)["statistic"].tolist() == ["quality"]

@@ -95,8 +95,11 @@ def family_errors(numbers: Iterable[int], *, strategies: int, tasks: int, resamp
 
 
 def rates(found: Iterable[Found]) -> pd.DataFrame:
-    """Return rate_of, statistic, rate, band (inside, below or above BANDS), undefined and simulations over samples."""
-    frame = pd.DataFrame(list(found)).T
+    """Return rate_of, statistic, rate, band (inside, below or above BANDS), undefined and simulations over samples.
+
+    A statistic that no sample defines has no row.
+    """
+    frame = pd.DataFrame(list(found)).T.dropna(how="all")
     defined = frame.notna().sum(axis=1)
     held = frame.eq(True).sum(axis=1)
     table = pd.DataFrame({"rate": held / defined, "undefined": frame.shape[1] - defined})
