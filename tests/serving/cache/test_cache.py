@@ -7,7 +7,7 @@ from slm_orchestration.models.scripted import ScriptedModel
 from slm_orchestration.serving.cache.cache import AnswerCache, CacheSettings, pool_identity
 from slm_orchestration.serving.cache.entries import Entry
 from slm_orchestration.serving.orchestrator import RequestOptions, as_task
-from tests.serving.by_hand import LARGE, SMALL, orchestrator, scripted
+from tests.serving.by_hand import LARGE, SMALL, orchestrator, scripted, slow
 
 QUESTION = "What is the height of the old tower?"
 CONFIG = {"cache_enabled": True, "routing_threshold": 1}
@@ -36,13 +36,6 @@ def cache(path=None, now=None, **settings):
 def put(one, text, kept, identity=""):
     one.add(text if not isinstance(text, str) else task(text), kept, identity)
     one.entries.flush()
-
-
-def slow(model, tasks, *, seed):
-    import time
-
-    time.sleep(0.01)
-    return model.complete(tasks, seed=seed)
 
 
 def test_the_same_request_hits_exactly_and_a_polite_one_semantically_where_that_is_asked_for():

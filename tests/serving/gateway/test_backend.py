@@ -12,7 +12,7 @@ from slm_orchestration.serving.gateway.backend import OrchestratorBackend
 from slm_orchestration.serving.gateway.openai_api import Chat, Reply
 from slm_orchestration.serving.gateway.responses import InvalidRequest
 from slm_orchestration.serving.resilience import GuardedCall, Protection
-from tests.serving.by_hand import NAMES, SMALL, orchestrator, scripted
+from tests.serving.by_hand import NAMES, SMALL, orchestrator, scripted, slow
 from tests.serving.gateway.by_hand import USER
 
 CHAT = Chat(USER, None, None)
@@ -32,7 +32,7 @@ def test_a_reply_holds_the_answer_its_model_its_tokens_and_its_calls(records):
 
 
 def test_what_was_answered_is_a_cached_reply_and_what_was_not_is_none(records):
-    backend = _backend(records, config=CACHED)
+    backend = _backend(records, config=CACHED, call=slow)  # what a hit hardly saves is not kept
     assert backend.cached_reply(CHAT) is None
     first = asyncio.run(backend.answer(CHAT))
     again = backend.cached_reply(CHAT)
