@@ -21,7 +21,8 @@ import numpy as np
 from hydra.utils import instantiate
 
 from experiments.setup.config import CONF, load_config
-from experiments.setup.inputs import load_outcomes, with_side_tables
+from experiments.setup.inputs import load_outcomes
+from experiments.setup.side_tables import with_side_tables
 from slm_orchestration.report.machines import emulated
 from slm_orchestration.routing import access
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix

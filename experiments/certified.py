@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from experiments.setup import imported, inputs
 from experiments.setup.build import build
 from experiments.setup.config import entry
+from experiments.setup.side_tables import with_side_tables
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.routing.outcome_matrix import NotRecorded
 from slm_orchestration.studies.guarantee import certified_points
@@ -36,7 +37,7 @@ def main(cfg: DictConfig) -> None:
         return
     configured = build(cfg.routing.strategy)
     try:
-        outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
+        outcomes = with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
         find = partial(certified_points, outcomes, configured, np.array(list(cfg.thresholds)))
         rows = [row for share in cfg.retentions for row in find(target=share, delta=cfg.delta, seed=cfg.seed)]
     except NotRecorded as error:

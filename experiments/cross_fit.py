@@ -26,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.setup import inputs, overheads
 from experiments.setup.build import build
 from experiments.setup.config import entry, in_a_sweep
+from experiments.setup.side_tables import with_side_tables
 from slm_orchestration import tables
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
@@ -50,7 +51,7 @@ def main(cfg: DictConfig) -> None:
     rule, found = build(cfg.operating_point), []
     try:
         for repeat, fold, split in _splits(cfg):
-            outcomes = inputs.with_side_tables(cfg, configured, split)
+            outcomes = with_side_tables(cfg, configured, split)
             pair = refit(outcomes, configured, rule, list(cfg.thresholds), partial(overheads.overhead_of, cfg))
             where = {"by": cfg.by, "fit_tasks": len(outcomes.where("fit")), "repeat": repeat, "fold": fold}
             found.append([frame.assign(**where) for frame in pair])

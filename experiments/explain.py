@@ -29,6 +29,7 @@ from omegaconf import DictConfig
 from experiments.setup import inputs, overheads
 from experiments.setup.build import build
 from experiments.setup.config import entry
+from experiments.setup.side_tables import with_side_tables
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.routing import replay
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
@@ -47,7 +48,7 @@ def main(cfg: DictConfig) -> None:
     configured = build(cfg.routing.strategy)
     if not isinstance(configured, RoutedStrategy):
         raise ValueError(f"routing={cfg.routing.name}: a reference has learned nothing to explain")
-    outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
+    outcomes = with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     fit, calibration, evaluation = (outcomes.where(split) for split in ("fit", "calibration", "evaluation"))
     strategy = configured.fit(fit, calibration)
     overhead = overheads.overhead_of(cfg, strategy, calibration)

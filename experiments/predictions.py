@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from experiments.setup import imported, inputs, overheads
 from experiments.setup.build import build
 from experiments.setup.config import entry
+from experiments.setup.side_tables import with_side_tables
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.figures import style
 from slm_orchestration.figures.prediction_quality import prediction_quality
@@ -38,7 +39,7 @@ def main(cfg: DictConfig) -> None:
         return
     configured = build(cfg.routing.strategy)
     try:
-        outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
+        outcomes = with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
         fit, calibration, evaluation = (outcomes.where(split) for split in ("fit", "calibration", "evaluation"))
         strategy = configured.fit(fit, calibration)
     except NotRecorded as error:

@@ -15,12 +15,13 @@ from omegaconf import DictConfig
 from experiments.setup import inputs, overheads
 from experiments.setup.build import build
 from experiments.setup.config import entry
+from experiments.setup.side_tables import with_side_tables
 
 
 def main(cfg: DictConfig) -> None:
     """Measure the configured router again and replace its row."""
     configured = build(cfg.routing.strategy)
-    outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
+    outcomes = with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     strategy = configured.fit(outcomes.where("fit"), outcomes.where("calibration"))
     if not isinstance(strategy, overheads.WITH_ROUTER):
         print(f"{cfg.routing.name} has no router: nothing to measure")

@@ -23,6 +23,7 @@ from experiments.setup.config import entry, in_a_sweep
 from experiments.setup.leaderboard import show_leaderboard
 from experiments.setup.manifest import RUN, write_manifest
 from experiments.setup.results import HULL
+from experiments.setup.side_tables import with_side_tables
 from experiments.setup.tracking import SUMMARY, log_sweep
 from slm_orchestration import artifacts, tables
 from slm_orchestration.routing import replay, sweep
@@ -93,7 +94,7 @@ def main(cfg: DictConfig) -> int:
 
 def _run(cfg: DictConfig, folder: Path, paths: dict[str, Path]) -> None:
     configured = _configured(cfg)
-    outcomes = inputs.with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
+    outcomes = with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
     calibration = outcomes.where("calibration")
     strategy = configured.fit(outcomes.where("fit"), calibration)
     overhead = overheads.overhead_of(cfg, strategy, calibration)

@@ -1,10 +1,9 @@
-"""What commands start from: tasks, models and outcomes, checked, priced and calibrated, and side tables."""
+"""What commands start from: tasks, models and outcomes, checked, priced and calibrated."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -17,26 +16,19 @@ from yaml import YAMLError
 
 from experiments.setup import imported
 from experiments.setup.code_hash import code_sha256
-from experiments.setup.committed import is_committed
 from experiments.setup.manifest import RUN, unlisted
 from experiments.setup.overheads import classifier_overhead, read_overheads
 from slm_orchestration import artifacts, tables
 from slm_orchestration.models.prices import read_prices
 from slm_orchestration.outcomes import store
 from slm_orchestration.outcomes.latency import price_outcomes, read_profile
-from slm_orchestration.outcomes.side_tables import read_side_table
 from slm_orchestration.outcomes.store import read_outcomes
-from slm_orchestration.routing.access import PAID, side_table_keys
 from slm_orchestration.routing.classifier import with_classifier
 from slm_orchestration.routing.labels import calibrated_labels, with_confidence
 from slm_orchestration.routing.outcome_matrix import (
-    NotRecorded,
     OutcomeMatrix,
-    SideTable,
     outcome_matrix,
-    samples_table,
 )
-from slm_orchestration.routing.strategy import RoutedStrategy, Strategy
 from slm_orchestration.serving.pool import load_strategy
 from slm_orchestration.statistics.strategy_matrix import CLASSIFIER
 from slm_orchestration.tasks import sandbox
@@ -79,12 +71,17 @@ def priced_outcomes(cfg: DictConfig, outcomes: pd.DataFrame) -> pd.DataFrame:
     """
     if not (outcomes["latency_source"] == "measured").all():
         _check_measured(Path(cfg.paths.profile))
-    return tables.conform(_priced(cfg, outcomes), tables.OUTCOMES)
+    return tables.conform(priced(cfg, outcomes), tables.OUTCOMES)
+
+
+def priced(cfg: DictConfig, answers: pd.DataFrame) -> pd.DataFrame:
+    """Return answers with latency and cost from the configured latency profile and price table, not conformed."""
+    return price_outcomes(answers, read_profile(Path(cfg.paths.profile)), read_prices(Path(cfg.pool.prices)))
 
 
 def priced_samples(cfg: DictConfig, samples: pd.DataFrame) -> pd.DataFrame:
     """Return SAMPLES with latency and cost from the configured latency profile and price table."""
-    return tables.conform(_priced(cfg, samples).drop(columns="latency_source"), tables.SAMPLES)
+    return tables.conform(priced(cfg, samples).drop(columns="latency_source"), tables.SAMPLES)
 
 
 def rewrite_if_changed(folder: Path, model: str, before: pd.DataFrame, after: pd.DataFrame) -> bool:
@@ -176,17 +173,6 @@ def seconds_are_modelled(cfg: DictConfig) -> bool:
     models = [str(model["name"]) for model in cfg.pool.models]
     outcomes = read_outcomes(Path(cfg.paths.outcomes), models)
     return not bool((outcomes["latency_source"] == "measured").all())
-
-
-def with_side_tables(cfg: DictConfig, strategy: Strategy, outcomes: OutcomeMatrix) -> OutcomeMatrix:
-    """Return the outcomes with the hidden states and sampled answers that the router reads. Raises NotRecorded."""
-    if not isinstance(strategy, RoutedStrategy):
-        return outcomes
-    side = {}
-    for read in side_table_keys(strategy.router, outcomes.models):
-        _, name, *count = read.split(":")
-        side[read] = _samples(cfg, outcomes, name, int(count[0])) if count else _states(cfg, outcomes, name)
-    return replace(outcomes, side=side)
 
 
 def fingerprint(cfg: DictConfig) -> str:
@@ -292,61 +278,6 @@ def _check_measured(profile: Path) -> None:
             f"{profile}: no such latency profile; measured are {measured}. On that machine, "
             f"`python -m experiments.collect inference=live profile={profile.stem}` measures one"
         )
-
-
-def _priced(cfg: DictConfig, answers: pd.DataFrame) -> pd.DataFrame:
-    return price_outcomes(answers, read_profile(Path(cfg.paths.profile)), read_prices(Path(cfg.pool.prices)))
-
-
-def _states(cfg: DictConfig, outcomes: OutcomeMatrix, model: str) -> SideTable:
-    table = _side_table(cfg, "states", model).set_index("task_id")
-    if missing := [task for task in outcomes.tasks["task_id"] if task not in table.index]:
-        raise NotRecorded(
-            f"the states of {model} lack {len(missing)} tasks, first {missing[0]!r}; "
-            f"run {_command(cfg, 'states', model)}"
-        )
-    # The hidden state exists after prefill, so it costs what a call with one completion token costs.
-    calls = read_outcomes(Path(cfg.paths.outcomes), [model]).assign(completion_tokens=1)
-    paid = _priced(cfg, calls).set_index("task_id").loc[outcomes.tasks["task_id"], list(PAID)].to_numpy(float)
-    states = np.stack(table.loc[outcomes.tasks["task_id"], "state"].to_list()).astype(np.float32)
-    return SideTable(states, *paid.T)
-
-
-def _samples(cfg: DictConfig, outcomes: OutcomeMatrix, model: str, count: int) -> SideTable:
-    recorded = _side_table(cfg, "samples", model)
-    sampled, free = set(recorded["task_id"]), outcomes.tasks.loc[outcomes.tasks["choices"].isna(), "task_id"]
-    # Without this, a free task that a stopped recording did not reach would count as one without samples, at no cost.
-    if missing := [task for task in free if task not in sampled]:
-        raise NotRecorded(
-            f"the samples of {model} lack {len(missing)} tasks, first {missing[0]!r}; "
-            f"run {_command(cfg, 'samples', model)}"
-        )
-    try:
-        return samples_table(recorded, outcomes.tasks["task_id"], model, count)
-    except NotRecorded as error:
-        raise NotRecorded(f"{error}; ask for fewer, or run {_command(cfg, 'samples', model)}") from error
-
-
-def _side_table(cfg: DictConfig, kind: str, model: str) -> pd.DataFrame:
-    folder = Path(cfg.paths.outcomes)
-    if not (folder / kind / f"{model}.parquet").exists():
-        found = {
-            path.parent.parent.name: entry["rows"]
-            for path in folder.parent.glob(f"*/{kind}/{model}.parquet")
-            if "rows" in (entry := store.read_manifest(path.parent).get(model, {}))
-        }
-        elsewhere = max(found, key=found.__getitem__, default=None)
-        judged = f"; suite={elsewhere} has them, so judge it there" if elsewhere else ""
-        raise NotRecorded(
-            f"the {kind} of {model} are not recorded on suite {cfg.suite.name}{judged}, or run "
-            f"{_command(cfg, kind, model)}"
-        )
-    return read_side_table(folder, kind, model)
-
-
-def _command(cfg: DictConfig, kind: str, model: str) -> str:
-    where = "record=true" if is_committed(Path(cfg.paths.outcomes)) else f"inference={cfg.inference.name}"
-    return f"python -m experiments.collect {where} suite={cfg.suite.name} model={model} inference.{kind}=true"
 
 
 def _overhead_row(profile: pd.DataFrame, strategy: str | None) -> dict[str, str] | None:

@@ -1,8 +1,8 @@
 """A cache file that never fails or delays a request: it is read without waiting and written by a thread of its own.
 
-An error of the file (locked, full, damaged, not a file) is counted and logged, and the cache goes on without it: what
-was to be read is a miss, what was to be written is dropped. After an error the file is not used for a moment, then it
-is tried again.
+An error of the file (locked, full, damaged, not a file) is counted and logged, and never reaches a request: a read
+that fails is a miss, and a write that fails is dropped. After an error the file is not used for a moment, then it is
+tried again.
 """
 
 from __future__ import annotations
