@@ -44,10 +44,6 @@ def main(cfg: DictConfig) -> None:
     Raises ValueError at the end if a router is to be saved and there is none.
     """
     _refuse_unused()
-    if not (0 < cfg.target <= 1 and 0 < cfg.delta < 1):
-        raise ValueError(f"target={cfg.target}, delta={cfg.delta}: allowed is 0 to 1, delta between them")
-    if not 0 <= cfg.budget_share <= 1:
-        raise ValueError(f"budget_share={cfg.budget_share}: allowed is 0 to 1")
     settings = AdviceSettings(
         retention=float(cfg.target),
         delta=float(cfg.delta),

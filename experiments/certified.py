@@ -13,66 +13,45 @@ the folder of results, which the paper prints.
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
-from experiments.setup import imported, inputs
-from experiments.setup.build import build
 from experiments.setup.config import entry
-from experiments.setup.side_tables import with_side_tables
-from slm_orchestration.artifacts import write_text
-from slm_orchestration.routing.outcome_matrix import NotRecorded
+from experiments.setup.studies import as_text, read_parts, write_part, write_study
+from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
+from slm_orchestration.routing.strategy import Strategy
 from slm_orchestration.studies.guarantee import certified_points
 
-_TABLE = "certified.csv"
+_STUDY = "certified"
 
 
 def main(cfg: DictConfig) -> None:
     """Print and write a row for each share of `retentions`."""
-    if reason := imported.reason_to_skip(cfg):
-        print(f"{cfg.routing.name}: skipped, as {reason}")
-        return
-    configured = build(cfg.routing.strategy)
-    try:
-        outcomes = with_side_tables(cfg, configured, inputs.load_outcomes(cfg))
-        find = partial(certified_points, outcomes, configured, np.array(list(cfg.thresholds)))
-        rows = [row for share in cfg.retentions for row in find(target=share, delta=cfg.delta, seed=cfg.seed)]
-    except NotRecorded as error:
-        print(f"{cfg.routing.name}: skipped, {error}")
-        return
-    frame = pd.DataFrame(rows)
-    if frame.empty:
-        print(f"{cfg.routing.name}: it has no thresholds")
-        return
-    path = Path(cfg.paths.results) / cfg.routing.name / _TABLE
-    write_text(path, frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
-    print(_text(frame))
-    print(f"table: {path}")
+    write_part(cfg, _STUDY, partial(_certified, cfg))
 
 
 def show_table(cfg: DictConfig) -> None:
     """Write the rows of every strategy into one table, and print it by share, the largest cost saving first."""
-    results = Path(cfg.paths.results)
-    paths = sorted(results.glob(f"*/{_TABLE}"))
-    if paths:
-        frame = pd.concat([pd.read_csv(path) for path in paths])
-        largest = frame.groupby("strategy")["cost_saving"].transform("max")
-        frame = frame.assign(largest=largest).sort_values(
-            ["largest", "strategy", "target"], ascending=[False, True, True]
-        )
-        frame = frame.drop(columns="largest")
-        write_text(results / _TABLE, frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
-        print(f"\ncertified with probability {1 - cfg.delta:g} on suite {cfg.suite.name}")
-        print(_text(frame.sort_values(["target", "cost_saving"], ascending=[True, False])))
-        print(f"table: {results / _TABLE}")
+    frame = read_parts(cfg, _STUDY)
+    if frame.empty:
+        return
+    largest = frame.groupby("strategy")["cost_saving"].transform("max")
+    order = ["largest", "strategy", "target"]
+    frame = frame.assign(largest=largest).sort_values(order, ascending=[False, True, True]).drop(columns="largest")
+    path = write_study(cfg, _STUDY, frame)
+    shown = frame.sort_values(["target", "cost_saving"], ascending=[True, False])
+    print(f"\ncertified with probability {1 - cfg.delta:g} on suite {cfg.suite.name}; without a threshold: always-L")
+    print(f"{as_text(shown)}\ntable: {path}")
 
 
-def _text(frame: pd.DataFrame) -> str:
-    shown = frame.assign(threshold=frame["threshold"].map(lambda t: "always-L" if pd.isna(t) else f"{t:g}"))
-    return shown.to_string(index=False, float_format="{:.3f}".format)
+def _certified(cfg: DictConfig, strategy: Strategy, outcomes: OutcomeMatrix) -> pd.DataFrame:
+    find = partial(certified_points, outcomes, strategy, np.array(list(cfg.thresholds)))
+    rows = [row for share in cfg.retentions for row in find(target=share, delta=cfg.delta, seed=cfg.seed)]
+    if not rows:
+        raise NotRecorded("it has no thresholds")
+    return pd.DataFrame(rows)
 
 
 if __name__ == "__main__":

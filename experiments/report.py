@@ -22,16 +22,15 @@ from omegaconf import DictConfig
 from experiments.setup.config import ROOT, entry
 from experiments.setup.imported import is_asked
 from experiments.setup.results import (
-    STUDIES,
     Results,
     by_fit_tasks,
     claim_sources,
     cross_fitted,
     evaluated_outcomes,
     read_results,
-    study,
     tested_claims,
 )
+from experiments.setup.studies import STUDIES, read_study
 from experiments.setup.trace import trace
 from slm_orchestration import artifacts, tables
 from slm_orchestration.figures import naming, style
@@ -124,7 +123,7 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
     source = Source("estimates.parquet", results.configuration)
     simulated, recordings = pd.read_csv(ROOT / VALIDATION), pd.read_csv(AGREEMENT)
     repeated = cross_fitted(cfg)[0]
-    certified, measured = (study(cfg, name) for name in STUDIES)
+    certified, measured = (read_study(cfg, name) for name in STUDIES)
     ranks = against_gain(measured[0])
     between, signals = _explained(cfg, "between_within"), _explained(cfg, "signals")
     evaluated, quoted = tested_claims(results, repeated, naming.constants(estimates)[-1])

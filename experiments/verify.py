@@ -24,7 +24,8 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.setup.code_hash import code_sha256
 from experiments.setup.config import entry
 from experiments.setup.inputs import recorded_files, saved_configuration
-from experiments.setup.results import STUDIES, read_results, run_folders
+from experiments.setup.results import read_results, run_folders
+from experiments.setup.studies import STUDIES
 from slm_orchestration import artifacts, tables
 from slm_orchestration.figures import naming
 from slm_orchestration.report import claims, reference

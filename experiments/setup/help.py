@@ -30,7 +30,7 @@ def help_text(name: str, purpose: str, config: str = "config") -> str:
         lines += ["Keys, with their defaults:", *(line for key in shown_keys for line in _key_lines(key, cfg, config))]
     if files := [key for key in keys if key.startswith("paths.")]:
         lines += _wrapped("  files and folders", f"{', '.join(files)}; --cfg job --resolve shows them")
-    if offered := _groups_read(name.partition(" ")[0], cfg, config):
+    if offered := _groups_read(name.partition(" ")[0], config):
         lines += ["", "Groups, each word a file of conf/GROUP (the default first):", *offered]
     return "\n".join(
         [
@@ -104,7 +104,7 @@ def _wrapped(head: str, text: str) -> list[str]:
     return [head, *textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent)]
 
 
-def _groups_read(module: str, cfg: DictConfig, config: str) -> list[str]:
+def _groups_read(module: str, config: str) -> list[str]:
     read = {key.partition(".")[0] for key in keys_named(module)}
     lines = []
     for group, names in groups().items():

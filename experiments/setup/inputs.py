@@ -100,7 +100,11 @@ def rewrite_if_changed(folder: Path, model: str, before: pd.DataFrame, after: pd
 
 def load_outcomes(cfg: DictConfig) -> OutcomeMatrix:
     """Return the outcomes of the configured pool on the configured suite, or those that were imported."""
-    return imported.load(cfg) if imported.is_asked(cfg) and cfg.answers.name == "recorded" else _answered(*_asked(cfg))
+    return (
+        imported.load(cfg)
+        if imported.is_asked(cfg) and cfg.answers.name == "recorded"
+        else _answered(*settings_and_inputs(cfg))
+    )
 
 
 def recorded_outcomes(cfg: DictConfig) -> OutcomeMatrix:
@@ -108,7 +112,7 @@ def recorded_outcomes(cfg: DictConfig) -> OutcomeMatrix:
 
     Imported outcomes have confidences, calibrated on the split that they came with.
     """
-    return imported.load(cfg) if imported.is_asked(cfg) else _recorded(*_asked(cfg))
+    return imported.load(cfg) if imported.is_asked(cfg) else _recorded(*settings_and_inputs(cfg))
 
 
 def answered(cfg: DictConfig, outcomes: OutcomeMatrix) -> OutcomeMatrix:
@@ -129,7 +133,7 @@ def answered(cfg: DictConfig, outcomes: OutcomeMatrix) -> OutcomeMatrix:
     )
 
 
-def _asked(cfg: DictConfig) -> tuple[str, tuple[str, ...]]:
+def settings_and_inputs(cfg: DictConfig) -> tuple[str, tuple[str, ...]]:
     """Return what outcomes depend on: the configuration without the strategy, and the checksums of what is read."""
     if imported.is_asked(cfg):
         read = imported.files_read(cfg)

@@ -31,8 +31,6 @@ _LIVE = {
     "load.csv": (tables.LOAD, measurements.load_estimates),
     "faults.csv": (tables.FAULTS, measurements.fault_estimates),
 }
-# Tables of all strategies that commands of their own make, and the paper prints.
-STUDIES = ("certified", "predictions")
 
 
 @dataclass(frozen=True)
@@ -134,18 +132,6 @@ def cross_fitted(cfg: DictConfig, name: str = "cross_fit") -> tuple[pd.DataFrame
         if path.exists():
             return tables.read(path, tables.ESTIMATES), path
     return pd.DataFrame(columns=tables.ESTIMATES.names), paths[0]
-
-
-def study(cfg: DictConfig, name: str) -> tuple[pd.DataFrame, Path]:
-    """Return the table `name`.csv of a study of all strategies, and its file: of the results, else of the reference.
-
-    `name` is one of STUDIES. A suite may have none; the table is then empty.
-    """
-    paths = [Path(folder) / f"{name}.csv" for folder in (cfg.paths.results, cfg.paths.expected)]
-    for path in paths:
-        if path.exists():
-            return pd.read_csv(path), path
-    return pd.DataFrame(), paths[0]
 
 
 def by_fit_tasks(cfg: DictConfig) -> dict[int, pd.DataFrame]:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup.inputs import configuration_hash, saved_configuration
 from experiments.setup.results import configuration_of, run_folders, run_of
+from experiments.setup.studies import STUDIES
 from slm_orchestration import artifacts, tables
 from slm_orchestration.outcomes.store import recorded_identity
 from slm_orchestration.report import paper
@@ -31,7 +32,7 @@ def trace(cfg: DictConfig, name: str, named: Mapping[str, Number]) -> list[tuple
     if not table.is_file():
         table = Path(number.table)  # measured elsewhere: a committed table
     links.append(("table", f"{table} {_sha(table)}" if table.is_file() else number.table or "none"))
-    if table.is_file() and not table.is_relative_to(folder) and not table.stem.startswith("cross_fit"):
+    if table.is_file() and not table.is_relative_to(folder) and not table.stem.startswith(("cross_fit", *STUDIES)):
         return links  # measured, and computed from no run
     runs = [run_of(folder, strategy) for strategy in number.strategies] or run_folders(folder)
     links.append(("configuration", f"{configuration_of(folder)}, of {len(run_folders(folder))} runs"))

@@ -4,7 +4,7 @@ from sklearn.cluster import KMeans
 from sklearn.ensemble import ExtraTreesRegressor
 
 from slm_orchestration.routing.features import FEATURES, unit_length
-from slm_orchestration.routing.predictors import Forest, Kinds, Neighbours, PerModel, k_means
+from slm_orchestration.routing.predictors import Forest, Kinds, PerModel, k_means
 from slm_orchestration.routing.quality_model import LogisticQuality
 from slm_orchestration.statistics.grid import STEP
 
@@ -48,7 +48,6 @@ def test_the_order_of_columns_adds_nothing_to_distances():
     "predictor",
     [
         Kinds(None, WIDTH, seed=0),
-        Neighbours((5, 20), WIDTH),
         PerModel(LogisticQuality(), WIDTH),
         Forest(50, 4, 0.5, WIDTH, seed=0),
     ],
@@ -65,12 +64,6 @@ def test_a_kind_of_few_tasks_is_shrunk_towards_the_means():
     points = points_of(np.array([0] * 9 + [1]), spread=0.0)
     fitted = Kinds(2, WIDTH, seed=0, softness=1e-3).fit(points, np.array([[0.0]] * 9 + [[1.0]]), np.arange(10))
     assert fitted.predict(points)[:, 0] == pytest.approx([0.3 / 12] * 9 + [1.3 / 4])
-
-
-def test_neighbours_average_over_their_counts():
-    points = points_of(np.array([0, 0, 1, 1]), spread=0.0)
-    fitted = Neighbours((2, 4), WIDTH).fit(points, np.array([[1.0], [1.0], [0.0], [0.0]]), np.arange(4))
-    assert fitted.predict(points[:1])[0, 0] == pytest.approx((1.0 + 0.5) / 2)
 
 
 def test_a_forest_predicts_what_scikit_learn_does_one_task_or_many():

@@ -15,7 +15,6 @@ from slm_orchestration.routing.quality_model import QualityModel
 from slm_orchestration.statistics.grid import STEP, on_grid
 
 Floats = NDArray[np.float64]
-_BLOCK = 1024  # points compared at a time, so that memory does not grow with them
 
 
 class Predictor(Protocol):
@@ -81,30 +80,6 @@ class Forest:
 
     def _seen(self, points: Floats) -> NDArray[np.float32]:
         return np.ascontiguousarray(points[:, : len(FEATURES) + self.dimensions], dtype=np.float32)
-
-
-@dataclass
-class Neighbours:
-    """The mean quality of the nearest fit tasks by cosine of the first `dimensions`, averaged over several counts."""
-
-    counts: tuple[int, ...]
-    dimensions: int
-
-    def fit(self, points: Floats, quality: Floats, groups: NDArray) -> Self:
-        """Keep the fit tasks."""
-        self._points, self._quality = _directions(points, self.dimensions), quality
-        return self
-
-    def predict(self, points: Floats) -> Floats:
-        """Return tasks × models in [0, 1]."""
-        counts = sorted({min(count, len(self._quality)) for count in self.counts})
-        directions = _directions(points, self.dimensions)
-        found = np.empty((len(points), self._quality.shape[1]))
-        for start in range(0, len(points), _BLOCK):
-            nearest = _nearest(directions[start : start + _BLOCK], self._points, counts[-1])
-            means = [self._quality[nearest[:, :count]].mean(axis=1) for count in counts]
-            found[start : start + _BLOCK] = np.mean(means, axis=0)
-        return found
 
 
 @dataclass
@@ -183,12 +158,3 @@ def _squared_distances(points: Floats, centres: Floats) -> Floats:
     a, b = points / STEP, centres / STEP  # whole numbers
     squares = (a**2).sum(axis=1)[:, None] - 2 * (a @ b.T) + (b**2).sum(axis=1)
     return np.asarray(squares * STEP**2)
-
-
-def _nearest(points: Floats, among: Floats, count: int) -> NDArray[np.intp]:
-    """Return, per point, the rows of `among` of the largest cosine, nearest first; of equal ones the earlier row."""
-    cosine = (points / STEP) @ (among / STEP).T  # whole numbers, so sums are exact
-    key = cosine.astype(np.int64) * len(among) + np.arange(len(among))[::-1]
-    found = np.argpartition(-key, count - 1, axis=1)[:, :count]
-    order = np.argsort(-np.take_along_axis(key, found, axis=1), axis=1)
-    return np.take_along_axis(found, order, axis=1)

@@ -3,6 +3,8 @@
 import json
 import random
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -87,6 +89,15 @@ def test_what_was_explained_of_a_strategy_leads_to_its_table_and_its_run(printed
     assert len(found["run"]) == 1 and len(found["weights"]) == len(MODELS)
 
 
+@contextmanager
+def written(path: Path, content: bytes) -> Iterator[None]:
+    """Put other bytes into a file for a while."""
+    honest = path.read_bytes()
+    path.write_bytes(content)
+    yield
+    path.write_bytes(honest)
+
+
 def test_an_unknown_name_is_refused_and_similar_names_are_given(printed: DictConfig):
     with pytest.raises(
         ValueError, match=r"no number is named 'adaptive\.cost_savings'; near are adaptive\.cost_saving"
@@ -96,22 +107,18 @@ def test_an_unknown_name_is_refused_and_similar_names_are_given(printed: DictCon
 
 def test_a_printed_number_that_differs_from_its_table_is_refused(printed: DictConfig):
     path = Path(printed.paths.paper) / "generated/numbers.json"
-    honest = path.read_text()
-    entries = json.loads(honest)
+    entries = json.loads(path.read_text())
     entries["adaptive.cost_saving"]["text"] = "99.00×"
-    path.write_text(json.dumps(entries))
-    with pytest.raises(ValueError, match=r"prints adaptive\.cost_saving as '99\.00×', where the tables have"):
+    said = r"prints adaptive\.cost_saving as '99\.00×', where the tables have"
+    with written(path, json.dumps(entries).encode()), pytest.raises(ValueError, match=said):
         links(printed, "adaptive.cost_saving")
-    path.write_text(honest)
 
 
 def test_outcomes_that_the_run_did_not_read_are_refused(printed: DictConfig):
     path = Path(printed.paths.outcomes) / "small.parquet"
-    honest = path.read_bytes()
-    path.write_bytes(honest + b"\n")
-    with pytest.raises(ValueError, match=r"small\.parquet is not the file that"):
+    said = r"small\.parquet is not the file that"
+    with written(path, path.read_bytes() + b"\n"), pytest.raises(ValueError, match=said):
         links(printed, "adaptive.cost_saving")
-    path.write_bytes(honest)
 
 
 def test_before_anything_is_printed_the_command_that_prints_is_named(printed: DictConfig, tmp_path: Path):
@@ -125,14 +132,9 @@ def test_before_anything_is_printed_the_command_that_prints_is_named(printed: Di
 
 def test_an_edited_configuration_of_a_run_no_longer_leads_to_its_decisions(printed: DictConfig):
     path = Path(printed.paths.results) / "all/config.yaml"
-    honest = path.read_text()
-    named = described(printed)
-    path.write_text(f"{honest}seed: 1\n")
-    with pytest.raises(
-        ValueError, match=r"all: config\.yaml is \w{12}, and decisions\.parquet was made by \w{12}; run it"
-    ):
+    named, said = described(printed), r"all: config\.yaml is \w{12}, and decisions\.parquet was made by \w{12}; run it"
+    with written(path, path.read_bytes() + b"seed: 1\n"), pytest.raises(ValueError, match=said):
         trace(printed, "adaptive.cost_saving", named)
-    path.write_text(honest)
 
 
 def test_the_weights_are_those_that_the_outcomes_of_each_model_name(printed: DictConfig):

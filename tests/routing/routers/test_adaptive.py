@@ -3,7 +3,7 @@ import pytest
 
 from slm_orchestration.routing.access import fit_table
 from slm_orchestration.routing.features import WideVectors
-from slm_orchestration.routing.predictors import Kinds, Neighbours, PerModel
+from slm_orchestration.routing.predictors import Forest, Kinds, PerModel
 from slm_orchestration.routing.quality_model import LogisticQuality
 from slm_orchestration.routing.routers.adaptive import AdaptiveRouter, combination
 from tests.routing.routers.by_hand import EASY, HARD, OUTCOMES, QUALITY, QUESTIONS, prompts
@@ -14,7 +14,7 @@ def adaptive() -> AdaptiveRouter:
     parts = {
         "logistic": PerModel(LogisticQuality((0.3,)), 8),
         "kinds": Kinds(4, 8, seed=0),
-        "neighbours": Neighbours((5, 10), 8),
+        "forest": Forest(dimensions=8, trees=20, leaf_tasks=4, columns=0.5, seed=0),
     }
     return AdaptiveRouter(WideVectors(8, seed=0), parts)
 
