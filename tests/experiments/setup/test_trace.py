@@ -89,6 +89,18 @@ def test_what_was_explained_of_a_strategy_leads_to_its_table_and_its_run(printed
     assert len(found["run"]) == 1 and len(found["weights"]) == len(MODELS)
 
 
+def test_what_a_study_of_all_strategies_found_leads_to_its_committed_table_and_the_weights(printed: DictConfig):
+    table = Path(printed.paths.expected) / "certified.csv"
+    table.parent.mkdir(exist_ok=True)
+    table.write_text("strategy,target,threshold,retention,cost_saving\nadaptive,0.95,0.1,1.02,1.5\n")
+    named, shown = report.describe(printed, read_results(Path(printed.paths.results)))
+    paper.write_generated(shown, named, Path(printed.paths.paper) / paper.GENERATED)
+    found = links(printed, "certified.adaptive.95.cost_saving")
+    assert found["number"] == ["certified.adaptive.95.cost_saving = 1.50×"]
+    assert found["table"] == [f"{table} sha256 {artifacts.sha256(table)}"]
+    assert len(found["weights"]) == len(MODELS)
+
+
 @contextmanager
 def written(path: Path, content: bytes) -> Iterator[None]:
     """Put other bytes into a file for a while."""
