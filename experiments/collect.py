@@ -4,6 +4,8 @@
     python -m experiments.collect inference=live suite=quick model=smollm2-135m   one of them
     python -m experiments.collect inference=live suite=quick shard=3/16           a part; experiments.merge joins them
     python -m experiments.collect inference=live suite=quick inference.states=true inference.samples=true   also these
+    python -m experiments.collect inference=live suite=full max_seconds=600 grade=later        on a borrowed machine
+    python -m experiments.collect inference=live suite=quick profile=h100 only=profile         time the models alone
 
 Answers go into data/live, and `inference=live` makes the other commands read them; record=true adds to data/outcomes,
 the recording that comes with the project.
@@ -11,13 +13,18 @@ the recording that comes with the project.
 Side tables hold the hidden states and sampled answers that some routers read; they are recorded for a whole suite, not
 in shards. Answers that another suite recorded are reused: quick is part of medium, medium of standard.
 
-A model without rows in the latency profile is timed after it has answered. To time it again, remove its rows and run
-this command while nothing else runs.
+Tasks are answered in random blocks that hold each domain in proportion, and the table is written after each block: what
+a stopped run leaves is a sample. Its last block is kept in a journal, from which the same command continues.
+
+A model without rows in the latency profile is timed once it has answered all tasks. To time models again, run with
+only=profile while nothing else runs. Answers recorded with grade=later are neither graded nor priced; experiments.grade
+does both, also on another machine.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -64,24 +71,45 @@ def main(cfg: DictConfig) -> None:
             f"shard={cfg.shard}: hidden states and samples are not recorded in shards; merge the shards, then run this "
             "command without shard="
         )
+    if cfg.grade == "later" and cfg.inference.samples:
+        raise ValueError("grade=later: sampled answers are graded as they come; record them with grade=now")
     tasks = inputs.load_tasks(cfg)
-    inputs.require_sandbox(tasks)
-    settings = CollectionSettings(
-        token_budget=cfg.inference.token_budget, attempts=cfg.inference.attempts, seed=cfg.seed
-    )
-    folder, profile = Path(cfg.paths.outcomes), Path(cfg.paths.profile)
+    models = [(node, build(node)) for node in inputs.chosen_models(cfg)]
+    if cfg.only == "profile":
+        for _, model in models:
+            time_model(cfg, model, tasks)
+        return
+    if cfg.grade == "now":
+        inputs.require_sandbox(tasks)
+        read_prices(Path(cfg.pool.prices))  # what is wrong with prices or pool is said before any model runs
+    folder, started = Path(cfg.paths.outcomes), time.monotonic()
     others = [other for other in sorted(folder.parent.glob("*/")) if other != folder]
     if cfg.shard is not None:
         tasks, folder = parse_shard(cfg.shard).select(tasks), parse_shard(cfg.shard).folder(folder)
-    models = [(node, build(node)) for node in inputs.chosen_models(cfg)]
-    read_prices(Path(cfg.pool.prices))  # what is wrong with prices or pool is said before any model runs
-    for node, model in models:
-        answered = collect(model, tasks, folder, grade=score, settings=settings, other_suites=others)
-        if node.name not in set(read_profile(profile)["model"]):
-            time_model(cfg, model, tasks)
-        _price_recorded(cfg, node.name, folder)
+    for number, (node, model) in enumerate(models):
+        settings = CollectionSettings(
+            token_budget=cfg.inference.token_budget,
+            attempts=cfg.inference.attempts,
+            seed=cfg.seed,
+            max_seconds=_share_of_time(cfg.max_seconds, started, len(models) - number),
+        )
+        grade = score if cfg.grade == "now" else None
+        answered = collect(model, tasks, folder, grade=grade, settings=settings, other_suites=others)
+        recorded = store.read_manifest(folder).get(node.name, {}).get("rows", 0)
+        if recorded < len(tasks):
+            print(f"{node.name}: stopped, {answered} answered now, {recorded} of {len(tasks)} in finished blocks")
+            continue
+        if cfg.grade == "now":
+            if node.name not in set(read_profile(Path(cfg.paths.profile))["model"]):
+                time_model(cfg, model, tasks)
+            _price_recorded(cfg, node.name, folder)
         record_side_tables(cfg, model, tasks)
         print(f"{node.name}: {answered} answered now, {len(tasks)} in all" if answered else f"{node.name}: complete")
+
+
+def _share_of_time(max_seconds: float | None, started: float, models: int) -> float | None:
+    """Return the seconds of the next of `models`, which share what is left of `max_seconds` since `started`."""
+    return None if max_seconds is None else (max_seconds - (time.monotonic() - started)) / models
 
 
 def time_model(cfg: DictConfig, model: Model, tasks: list[Task]) -> None:
@@ -156,4 +184,4 @@ def _price_recorded(cfg: DictConfig, model: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    entry(main, "experiments.collect")
+    entry(main, "experiments.collect", config="collect")

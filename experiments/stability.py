@@ -30,7 +30,7 @@ class Setting:
 
     name: str
     deterministic: bool
-    token_budget: int
+    token_budget: int | None
     backwards: bool = False
 
 
@@ -39,11 +39,12 @@ def main(cfg: DictConfig) -> None:
     tasks = random_sample(load_tasks(cfg), n=cfg.n, seed=cfg.seed)
     require_sandbox(tasks)
     full = cfg.inference.token_budget
+    batches = "full batches" if full is None else f"batches of {full} tokens"
     settings = [
         Setting("deterministic", True, full),
         Setting("deterministic, backwards", True, full, backwards=True),
-        Setting(f"batches of {full} tokens", False, full),
-        Setting(f"batches of {full} tokens, backwards", False, full, backwards=True),
+        Setting(batches, False, full),
+        Setting(f"{batches}, backwards", False, full, backwards=True),
         Setting("batches of 1000 tokens", False, 1000),
     ]
     for node in chosen_models(cfg):

@@ -86,7 +86,7 @@ class EndpointModel:
     def complete(self, tasks: Sequence[Task], *, seed: int) -> list[Completion]:
         """Answer `tasks` concurrently. Raises CallError if one of them still fails after all attempts."""
         done: dict[int, Completion] = {}
-        for finished in self.stream(tasks, batch_tokens=0, seed=seed):
+        for finished in self.stream(tasks, batch_tokens=None, seed=seed):
             for index, answered in finished:
                 if isinstance(answered, CallError):
                     raise answered
@@ -94,7 +94,7 @@ class EndpointModel:
         return [done[index] for index in range(len(tasks))]
 
     def stream(
-        self, tasks: Sequence[Task], *, batch_tokens: int, seed: int
+        self, tasks: Sequence[Task], *, batch_tokens: int | None, seed: int
     ) -> Iterator[list[tuple[int, Completion | CallError]]]:
         """Yield indices into `tasks` with their completion, or the error of that task, as the server answers.
 

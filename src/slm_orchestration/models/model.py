@@ -80,11 +80,12 @@ class BatchStreaming(Model, Protocol):
     """A model that batches continuously and yields completions as they finish."""
 
     def stream(
-        self, tasks: Sequence[Task], *, batch_tokens: int, seed: int
+        self, tasks: Sequence[Task], *, batch_tokens: int | None, seed: int
     ) -> Iterator[list[tuple[int, Completion | CallError]]]:
         """Yield indices into `tasks` with their completion, or the error of that task; each index once.
 
-        A batch holds at most `batch_tokens` tokens, room for the answers included, unless one task alone needs more.
+        A batch holds at most `batch_tokens` tokens, room for the answers included, unless one task alone needs more;
+        with None it holds what the device has memory for.
         Raises CallError if the batch as a whole fails; tasks not yielded by then are unanswered.
         """
         ...
@@ -116,7 +117,7 @@ class WhiteBox(Model, Protocol):
         ...
 
     def samples(
-        self, tasks: Sequence[Task], *, temperature: float, seeds: Sequence[Sequence[int]], batch_tokens: int
+        self, tasks: Sequence[Task], *, temperature: float, seeds: Sequence[Sequence[int]], batch_tokens: int | None
     ) -> Iterator[list[tuple[int, Completion]]]:
         """Yield indices into `tasks` with a free answer sampled at `temperature`, each with its own seed."""
         ...

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -17,17 +20,25 @@ from slm_orchestration.tables import OUTCOMES, conform
 from slm_orchestration.tasks.task import Task
 
 Grade = Callable[[Task, str], float]
-# A decoded token takes several times as long as a prompt token; used only for the progress bar.
-_PROMPT_TOKENS_PER_DECODED_TOKEN = 4
+# A decoded token takes several times as long as a prompt token; both numbers are used only for the progress bar.
+_PROMPT_TOKENS_PER_DECODED_TOKEN, _CHARACTERS_PER_TOKEN = 4, 4
+# The first blocks are small, so that a run which is soon cut off leaves a sample, too.
+_FIRST_BLOCK, _LARGEST_BLOCK = 250, 4000
+# Tokens of a batch of tasks that failed together, where no budget is given.
+_SMALL_BATCH = 8192
 
 
 @dataclass(frozen=True)
 class CollectionSettings:
-    """`token_budget` is the most tokens of a batch; a failing call is made `attempts` times in all."""
+    """`token_budget` is the most tokens of a batch (None: what the device has memory for).
 
-    token_budget: int
+    A failing call is made `attempts` times in all. No task is begun once `max_seconds` have passed.
+    """
+
+    token_budget: int | None
     attempts: int
     seed: int
+    max_seconds: float | None = None
 
 
 def collect(
@@ -35,43 +46,79 @@ def collect(
     tasks: Sequence[Task],
     folder: Path,
     *,
-    grade: Grade,
+    grade: Grade | None,
     settings: CollectionSettings,
     other_suites: Sequence[Path] = (),
 ) -> int:
     """Answer the tasks that have no recorded answer, write the table, and return how many were answered.
 
-    A recorded answer is kept while what the model is shown of its task is unchanged. Answers of the same model in
-    `other_suites`, folders of other suites, are reused. Raises ConfigurationChanged, and changes nothing, if the
-    answers in `folder` come from another model, prompt form or dtype, or belong to tasks that are not in `tasks`.
+    Tasks are answered in blocks (`stratified_blocks`), and the table is written after each: what is there when a run is
+    cut off is a sample of all domains. A recorded answer is kept while what the model is shown of its task is unchanged.
+    Answers of the same model in `other_suites`, folders of other suites, are reused. Without `grade`, new answers have
+    no quality. Raises ConfigurationChanged, and changes nothing, if the answers in `folder` come from another model,
+    prompt form or dtype, or belong to tasks that are not in `tasks`.
     """
-    identity = model.identity()
+    identity, started = model.identity(), time.monotonic()
     journal = Journal(store.journal_path(folder, model.name), identity)
     checksums = {task.task_id: task_checksum(task) for task in tasks}
     store.settle(store.outcomes_path(folder, model.name))
-    kept = _finished(folder, model.name, identity, checksums)
-    complete = len(kept) == len(tasks)
+    answers = _finished(folder, model.name, identity, checksums)
+    # A reference may have changed since an answer was graded, so that each is graded anew, once.
+    grades = _recorded_grades(folder, model.name, answers) if grade is None else {}
+    complete = len(answers) == len(tasks)
     for other in other_suites if not complete else ():
-        kept = _reused(other, model.name, identity, checksums) | kept
+        answers = _reused(other, model.name, identity, checksums) | answers
     in_journal = journal.read()
     for answer in in_journal:
         if checksums.get(answer.task_id) == answer.checksum:
-            kept[answer.task_id] = answer
-    pending = [task for task in tasks if task.task_id not in kept]
+            answers[answer.task_id] = answer
+    pending = [task for task in tasks if task.task_id not in answers]
     if complete and not journal.path.exists():
         return 0
     _refuse_to_drop(folder, model.name, {answer.task_id for answer in in_journal}, asked=checksums)
-    failed = _answer_pending(model, pending, kept, journal, settings)
-    answers = [kept.get(task.task_id) or failed[task.task_id] for task in tasks]
-    graded = tqdm(zip(tasks, answers, strict=True), total=len(tasks), desc=f"grading {model.name}", disable=None)
-    frame = pd.DataFrame(
-        [outcome_row(task, model.name, answer, grade) for task, answer in graded], columns=OUTCOMES.names
-    )
     ran = {**model.provenance(), **model.hardware(), "seed": settings.seed, "token_budget": settings.token_budget}
-    metadata = store.table_metadata(identity, [checksums[task.task_id] for task in tasks], ran)
-    store.write_outcomes(frame, folder, model.name, metadata=metadata)
-    journal.remove()
-    return len(pending)
+    kept = len(answers)
+    with _progress(model.name, pending) as update:
+        for block in stratified_blocks(pending, settings.seed) or [[]]:
+            with closing(_block_answers(model, block, settings)) as arriving:
+                for finished in arriving:
+                    journal.append(answer for answer in finished if answer.completion is not None)
+                    answers |= {answer.task_id: answer for answer in finished}
+                    update(finished)
+                    if settings.max_seconds is not None and time.monotonic() - started >= settings.max_seconds:
+                        return len(answers) - kept
+            frame = _graded_table(model.name, tasks, answers, grade, grades)
+            metadata = store.table_metadata(identity, [checksums[task_id] for task_id in frame["task_id"]], ran)
+            store.write_outcomes(frame, folder, model.name, metadata=metadata)
+            journal.remove()
+    return len(answers) - kept
+
+
+def stratified_blocks(tasks: Sequence[Task], seed: int) -> list[list[Task]]:
+    """Return the tasks in random blocks, each with the domains in the proportions of all; later blocks are larger."""
+    domains = np.array([task.domain for task in tasks], dtype=str)
+    order, place = np.random.default_rng(seed).permutation(len(tasks)), np.empty(len(tasks))
+    for domain in np.unique(domains):
+        members = order[domains[order] == domain]
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    order = order[np.argsort(place[order], kind="stable")]
+    blocks, size = [], _FIRST_BLOCK
+    while len(order):
+        blocks.append([tasks[index] for index in sorted(order[:size])])
+        order, size = order[size:], min(2 * size, _LARGEST_BLOCK)
+    return blocks
+
+
+def _graded_table(
+    model: str, tasks: Sequence[Task], answers: Mapping[str, Answer], grade: Grade | None, grades: dict[str, float]
+) -> pd.DataFrame:
+    """Return OUTCOMES of the tasks that are answered, in their order; add to `grades` what is graded now."""
+    found = [(task, answers[task.task_id]) for task in tasks if task.task_id in answers]
+    for task, answer in tqdm(found, desc=f"grading {model}", disable=None, leave=False):
+        if grade is not None and answer.completion is not None and task.task_id not in grades:
+            grades[task.task_id] = grade(task, answer.completion.answer)
+    rows = [outcome_row(task, model, answer, grades.get(task.task_id)) for task, answer in found]
+    return pd.DataFrame(rows, columns=OUTCOMES.names)
 
 
 def regrade(frame: pd.DataFrame, metadata: Mapping[str, str], tasks: Sequence[Task], *, grade: Grade) -> pd.DataFrame:
@@ -89,23 +136,27 @@ def regrade(frame: pd.DataFrame, metadata: Mapping[str, str], tasks: Sequence[Ta
             f"{len(changed)} tasks changed since {model} answered them, first {changed[0]!r}; run experiments.collect"
         )
     graded = [
-        outcome_row(by_id[row["task_id"]], row["model"], _recorded_answer(row, mark), grade)
-        if row["task_id"] in by_id
-        else row
+        _regraded(by_id[row["task_id"]], row, mark, grade) if row["task_id"] in by_id else row
         for row, mark in rows
     ]
     return conform(pd.DataFrame(graded, columns=OUTCOMES.names), OUTCOMES)
 
 
-def outcome_row(task: Task, model: str, answer: Answer, grade: Grade) -> dict[str, object]:
-    """Return one row of OUTCOMES, not yet priced."""
+def _regraded(task: Task, row: Mapping[str, object], mark: str, grade: Grade) -> dict[str, object]:
+    answer = _recorded_answer(row, mark)
+    quality = None if answer.completion is None else grade(task, answer.completion.answer)
+    return outcome_row(task, str(row["model"]), answer, quality)
+
+
+def outcome_row(task: Task, model: str, answer: Answer, quality: float | None) -> dict[str, object]:
+    """Return one row of OUTCOMES, not yet priced. An answer without a `quality` is not graded yet."""
     about = {name: getattr(task, name) for name in ("task_id", "domain", "dataset", "group", "split")}
     row = dict.fromkeys(OUTCOMES.names) | about | {"model": model, "repeat": 0, "error": answer.error}
     if (completion := answer.completion) is None:
         return row
     return row | {
         "answer": completion.answer,
-        "quality": grade(task, completion.answer),
+        "quality": quality,
         "signals": json.dumps(completion.signals),
         "prompt_tokens": completion.prompt_tokens,
         "completion_tokens": completion.completion_tokens,
@@ -151,6 +202,15 @@ def _finished(folder: Path, model: str, identity: dict[str, str], checksums: dic
         path = store.outcomes_path(folder, model)
         raise ConfigurationChanged(f"{path}: {'; '.join(changed)}; restore that, or collect into another folder")
     return kept
+
+
+def _recorded_grades(folder: Path, model: str, kept: Mapping[str, Answer]) -> dict[str, float]:
+    """Return the quality of those recorded answers that are kept, by task id."""
+    if not kept:
+        return {}
+    frame, _ = store.read_recorded(folder, model)
+    graded = frame[frame["task_id"].isin(kept.keys())].dropna(subset="quality")
+    return dict(zip(graded["task_id"], graded["quality"], strict=True))
 
 
 def _refuse_to_drop(folder: Path, model: str, in_journal: set[str], *, asked: Mapping[str, str]) -> None:
@@ -200,36 +260,33 @@ def _recorded_answer(row: dict, mark: str) -> Answer:
     return Answer(row["task_id"], mark, completion)
 
 
-def _answer_pending(
-    model: Model, pending: list[Task], kept: dict[str, Answer], journal: Journal, settings: CollectionSettings
-) -> dict[str, Answer]:
-    """Answer `pending`; add answers to `kept` and the journal as they arrive, and return the failed ones by task id."""
-    prompt_tokens = dict(zip([task.task_id for task in pending], model.prompt_lengths(pending), strict=True))
-    work = {task.task_id: _estimated_tokens(task, prompt_tokens[task.task_id]) for task in pending}
-    failed: dict[str, Answer] = {}
-    with tqdm(total=sum(work.values()), desc=model.name, unit="token", unit_scale=True, disable=None) as bar:
-        for answers in _all_answers(model, pending, prompt_tokens, settings):
-            journal.append(answer for answer in answers if answer.completion is not None)
-            for answer in answers:
-                (failed if answer.completion is None else kept)[answer.task_id] = answer
-                bar.update(work[answer.task_id])
-            bar.set_postfix(tasks=len(kept), failed=len(failed))
-    return failed
+@contextmanager
+def _progress(model: str, pending: Sequence[Task]) -> Iterator[Callable[[list[Answer]], None]]:
+    """Yield a function that moves a progress bar over `pending` on by the answers that it is given."""
+    work, counts = {task.task_id: _estimated_tokens(task) for task in pending}, {"tasks": 0, "failed": 0}
+    with tqdm(total=sum(work.values()), desc=model, unit="token", unit_scale=True, disable=None) as bar:
+
+        def update(finished: list[Answer]) -> None:
+            counts["tasks"] += len(finished)
+            counts["failed"] += sum(answer.completion is None for answer in finished)
+            bar.update(sum(work[answer.task_id] for answer in finished))
+            bar.set_postfix(counts)
+
+        yield update
 
 
-def _estimated_tokens(task: Task, prompt_tokens: int) -> int:
-    return prompt_tokens + (0 if task.choices is not None else _PROMPT_TOKENS_PER_DECODED_TOKEN * (task.max_tokens - 1))
+def _estimated_tokens(task: Task) -> int:
+    read = sum(len(message["content"]) for message in task.messages) // _CHARACTERS_PER_TOKEN
+    return read + (0 if task.choices is not None else _PROMPT_TOKENS_PER_DECODED_TOKEN * (task.max_tokens - 1))
 
 
-def _all_answers(
-    model: Model, pending: list[Task], prompt_tokens: dict[str, int], settings: CollectionSettings
-) -> Iterator[list[Answer]]:
+def _block_answers(model: Model, block: list[Task], settings: CollectionSettings) -> Generator[list[Answer]]:
     """Yield each task's answer once, streamed if the model can; the tasks that failed are answered batch by batch."""
-    left = {task.task_id: task for task in pending}
-    if isinstance(model, BatchStreaming):
+    left = {task.task_id: task for task in block}
+    if isinstance(model, BatchStreaming) and block:
         try:
-            for finished in model.stream(pending, batch_tokens=settings.token_budget, seed=settings.seed):
-                answered = [(pending[index], one) for index, one in finished if isinstance(one, Completion)]
+            for finished in model.stream(block, batch_tokens=settings.token_budget, seed=settings.seed):
+                answered = [(block[index], one) for index, one in finished if isinstance(one, Completion)]
                 for task, _ in answered:
                     del left[task.task_id]
                 yield [Answer(task.task_id, task_checksum(task), completion) for task, completion in answered]
@@ -237,7 +294,8 @@ def _all_answers(
             pass  # the tasks that are left follow in batches, which are halved until the failing task is found
     rest = list(left.values())
     new_tokens = [1 if task.choices is not None else task.max_tokens for task in rest]
-    for batch in plan_batches([prompt_tokens[task.task_id] for task in rest], new_tokens, settings.token_budget):
+    lengths = model.prompt_lengths(rest) if rest else []
+    for batch in plan_batches(lengths, new_tokens, settings.token_budget or _SMALL_BATCH):
         yield _answer_batch(model, [rest[index] for index in batch], settings)
 
 

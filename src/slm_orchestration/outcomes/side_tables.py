@@ -97,7 +97,7 @@ def collect_samples(
     settings: SampleSettings,
     *,
     grade: Callable[[Task, str], float],
-    batch_tokens: int,
+    batch_tokens: int | None,
 ) -> pd.DataFrame:
     """Return the SAMPLES of one model, not yet priced.
 

@@ -59,9 +59,16 @@ def journal_path(folder: Path, model: str) -> Path:
 def read_outcomes(folder: Path, models: Sequence[str]) -> pd.DataFrame:
     """Return the OUTCOMES of `models`, concatenated, after checking each table against the manifest.
 
-    Raises OutcomesError if a table is missing, unlisted or changed since it was recorded.
+    Raises OutcomesError if a table is missing, unlisted or changed since it was recorded, or holds ungraded answers.
     """
-    return pd.concat([_verified(folder, model) for model in models], ignore_index=True)
+    frames = [_verified(folder, model) for model in models]
+    for model, frame in zip(models, frames, strict=True):
+        if ungraded := int((frame["quality"].isna() & frame["error"].isna()).sum()):
+            raise OutcomesError(
+                f"{outcomes_path(folder, model)}: {ungraded} answers are not graded yet; "
+                f"run `python -m experiments.grade {_collect_words(folder)}`"
+            )
+    return pd.concat(frames, ignore_index=True)
 
 
 def write_outcomes(frame: pd.DataFrame, folder: Path, model: str, *, metadata: Mapping[str, str]) -> None:
@@ -124,7 +131,7 @@ def rewrite_outcomes(frame: pd.DataFrame, folder: Path, model: str) -> None:
 
 
 def read_recorded(folder: Path, model: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return the verified table of one model and its metadata. Raises OutcomesError as `read_outcomes` does."""
+    """Return the verified table of one model and its metadata; its answers need not be graded. Raises OutcomesError."""
     return _verified(folder, model), tables.read_metadata(outcomes_path(folder, model))
 
 

@@ -18,16 +18,17 @@ def _prefilled(*rows):
     return cache
 
 
-def _keys(cache, layer=0):
-    return cache.layers[layer].keys[:, 0, :, 0].tolist()
+def _keys(slots, layer=0):
+    return slots.cache.layers[layer].keys[:, 0, :, 0].tolist()
 
 
 @pytest.fixture
 def filled():
     # row 0 has three tokens; row 1 has two, and padding on their left
     prefilled = _prefilled([11, 12, 13], [0, 21, 22])
-    cache = SlottedCache(prefilled.layers, rows=3, capacity=6)
-    cache.length = 4
+    cache = SlottedCache(torch.device("cpu"), rows=3, capacity=6, length=4)
+    for layer in prefilled.layers:
+        cache.add_layer(layer)
     cache.insert([0, 2], prefilled, [0, 1], torch.tensor([[1, 1, 1], [0, 1, 1]]))
     return cache
 
@@ -35,7 +36,7 @@ def filled():
 def test_prompts_end_at_the_common_length_in_their_slots(filled):
     assert _keys(filled) == [[0, 11, 12, 13, 0, 0], [0] * 6, [0, 0, 21, 22, 0, 0]]
     assert _keys(filled, layer=1)[0] == [0, 1011, 1012, 1013, 0, 0]
-    assert filled.layers[0].values[2, 1, :4, 2].tolist() == [0, 0, -21, -22]
+    assert filled.cache.layers[0].values[2, 1, :4, 2].tolist() == [0, 0, -21, -22]
     assert filled.mask.tolist() == [[0, 1, 1, 1, 0, 0], [0] * 6, [0, 0, 1, 1, 0, 0]]
     assert (filled.rows, filled.capacity) == (3, 6)
 
@@ -54,17 +55,28 @@ def test_a_reused_slot_forgets_the_tokens_of_the_finished_row(filled):
 
 
 def test_a_new_token_is_written_in_place_at_the_reserved_column(filled):
-    for layer in filled.layers:
-        layer.length = filled.length
-    storage = filled.layers[0].keys.data_ptr()
-    mask = filled.extend()
-    assert (filled.length, mask.shape, mask[:, -1].tolist()) == (5, (3, 5), [1, 1, 1])
+    storage = filled.cache.layers[0].keys.data_ptr()
+    filled.extend()
+    assert (filled.length, filled.mask[:, 4].tolist()) == (5, [1, 1, 1])
     new = torch.full((3, HEADS, 1, WIDTH), 99.0, dtype=torch.float64)
     keys, values = filled.cache.update(new, -new, 0)
     assert keys[:, 0, :, 0].tolist() == [[0, 11, 12, 13, 99], [0, 0, 0, 0, 99], [0, 0, 21, 22, 99]]
     assert values[0, 0, -1, 0] == -99
-    assert filled.layers[0].keys.data_ptr() == storage
-    assert filled.layers[0].get_seq_length() == 5
+    assert filled.cache.layers[0].keys.data_ptr() == storage
+    assert filled.cache.layers[0].get_seq_length() == 5
+
+
+def test_whole_blocks_of_columns_are_read_and_the_capacity_is_a_number_of_blocks():
+    slots = SlottedCache(torch.device("cpu"), rows=1, capacity=9, length=7, block=4)
+    layer = slots.add_layer(_prefilled([1]).layers[0])
+    assert slots.capacity == 12
+    new = torch.ones(1, HEADS, 1, WIDTH, dtype=torch.float64)
+    for length, read in ((8, 8), (9, 12)):
+        slots.extend()
+        keys, _ = layer.update(new, new)
+        assert (slots.length, keys.shape[2]) == (length, read)
+    assert _keys(slots) == [[0] * 7 + [1, 1] + [0] * 3]
+    assert slots.compacted([0], rows=1, length=2, capacity=3).capacity == 4
 
 
 def test_compaction_keeps_the_rows_that_go_on_and_empties_the_old_cache(filled):
@@ -72,5 +84,5 @@ def test_compaction_keeps_the_rows_that_go_on_and_empties_the_old_cache(filled):
     assert _keys(fresh) == [[0, 21, 22, 0], [0] * 4]
     assert _keys(fresh, layer=1)[0] == [0, 1021, 1022, 0]
     assert fresh.mask.tolist() == [[0, 1, 1, 0], [0] * 4]
-    assert (fresh.length, [layer.length for layer in fresh.layers]) == (3, [3, 3])
-    assert filled.layers == []
+    assert (fresh.length, [layer.get_seq_length() for layer in fresh.cache.layers]) == (3, [3, 3])
+    assert filled.cache.layers == []

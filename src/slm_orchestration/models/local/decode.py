@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from slm_orchestration.models.local.decode_step import DecodeStep
 from slm_orchestration.models.local.kv_cache import SlottedCache
 from slm_orchestration.models.local.prefill import PrefillBatch, Prefiller, PrefillResult, prefill_batches
 
+# Columns that a CUDA graph of a step reads: a new graph is captured after so many steps.
+_GRAPH_COLUMNS = 128
 # Columns beyond what the present rows need, so that the cache is reallocated less often.
 _SPARE_COLUMNS = 64
 # The cache is compacted when at most this share of its rows is running.
@@ -118,7 +121,9 @@ class _DecodingBatch:
     ) -> None:
         self.network, self.prompts, self.end_tokens, self.sampling = network, prompts, end_tokens, sampling
         self.prefiller = Prefiller(network)
-        self.slots = SlottedCache([], rows=0, capacity=0)
+        # On a GPU each step is a CUDA graph, and attention reads whole blocks of columns, so that few graphs are captured.
+        self.slots = SlottedCache(network.device, block=_GRAPH_COLUMNS if network.device.type == "cuda" else 1)
+        self.decode_step = DecodeStep(network, self.slots)
         self.running: dict[int, int] = {}
         self.generated: dict[int, Generated] = {}
         self.generators = [np.random.default_rng(list(seed)) for seed in sampling.seeds] if sampling else []
@@ -148,14 +153,7 @@ class _DecodingBatch:
         last = [
             self.generated[self.running[slot]].tokens[-1] if slot in self.running else 0 for slot in range(slots.rows)
         ]
-        mask = slots.extend()
-        output = self.network(
-            input_ids=torch.tensor(last, device=mask.device)[:, None],
-            attention_mask=mask,
-            position_ids=mask.sum(dim=-1, keepdim=True) - 1,
-            past_key_values=slots.cache,
-        )
-        logits = output.logits[:, -1].float()
+        logits = self.decode_step(last).float()
         finished = self._append(
             logits if len(used) == slots.rows else logits[used], [self.running[slot] for slot in used]
         )
@@ -164,8 +162,9 @@ class _DecodingBatch:
 
     def _insert(self, result: PrefillResult, rows: list[int], indices: list[int]) -> None:
         width = result.mask.shape[1]
-        if self.slots.rows == 0:
-            self.slots = SlottedCache(result.cache.layers, rows=0, capacity=0)
+        if not self.slots.cache.layers:
+            for layer in result.cache.layers:
+                self.slots.add_layer(layer)
         # An empty batch starts with a new cache, so that a single prompt never pays for padding left by others.
         fits = self.slots.rows - len(self.running) >= len(rows) and self.slots.length >= width
         if not self.running or not fits:
@@ -184,6 +183,7 @@ class _DecodingBatch:
         ]
         capacity = length + max(left) + _SPARE_COLUMNS
         self.slots = self.slots.compacted(used, rows=len(used) + more_rows, length=length, capacity=capacity)
+        self.decode_step = DecodeStep(self.network, self.slots)
         self.running = dict(enumerate(staying))
 
     def _append(self, logits: torch.Tensor, indices: Sequence[int]) -> list[int]:

@@ -12,40 +12,73 @@ from transformers.cache_utils import DynamicLayer
 from slm_orchestration.models.local import cpu_kernels
 
 
+class Columns:
+    """The column of the next token, the same in every slot, as a number and as a tensor that a CUDA graph can read.
+
+    Attention reads a multiple of `block` columns, so that one graph serves as many steps; those beyond are masked.
+    """
+
+    def __init__(self, length: int, *, block: int, device: torch.device) -> None:
+        self.length, self.block = length, block
+        self.last = torch.zeros(1, dtype=torch.long, device=device)
+
+    def extend(self) -> None:
+        """Take the next column: its number becomes `last`."""
+        self.last.fill_(self.length)
+        self.length += 1
+
+    @property
+    def read(self) -> int:
+        """The number of columns that attention reads."""
+        return -(-self.length // self.block) * self.block
+
+
 class SlotLayer(DynamicLayer):
     """Keys and values of one layer (rows × heads × capacity × width); a new token is written in place, not appended."""
 
     keys: torch.Tensor
     values: torch.Tensor
 
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor, columns: Columns) -> None:
         super().__init__()
-        self.keys, self.values, self.length = keys, values, 0
+        self.keys, self.values, self.columns = keys, values, columns
         self.is_initialized = True
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        start, self.length = self.length, self.length + key_states.shape[-2]
-        self.keys[:, :, start : self.length] = key_states
-        self.values[:, :, start : self.length] = value_states
-        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+        self.keys.index_copy_(2, self.columns.last, key_states)
+        self.values.index_copy_(2, self.columns.last, value_states)
+        return self.keys[:, :, : self.columns.read], self.values[:, :, : self.columns.read]
 
     def get_seq_length(self) -> int:
-        return self.length
+        return self.columns.length
 
 
 class SlottedCache:
     """KV cache of `rows` slots of `capacity` tokens. The tokens of every row end at column `length`.
 
-    `mask` (rows × capacity) is 1 where a slot holds a token of its own prompt or answer, and 0 for padding.
+    `mask` (rows × capacity) is 1 where a slot holds a token of its own prompt or answer, and 0 for padding. Attention
+    reads a multiple of `block` columns, and the capacity is rounded up to one. Layers are added by `add_layer`.
     """
 
-    def __init__(self, like: Sequence[Any], *, rows: int, capacity: int) -> None:
-        self.length = 0
-        self.mask = torch.zeros(rows, capacity, dtype=torch.long, device=like[0].keys.device if like else None)
-        self.layers: list[Any] = [_empty_layer(layer, rows, capacity) for layer in like]
-        self.cache = Cache(layers=self.layers)
+    def __init__(
+        self, device: torch.device, *, rows: int = 0, capacity: int = 0, length: int = 0, block: int = 1
+    ) -> None:
+        self.columns = Columns(length, block=block, device=device)
+        self.mask = torch.zeros(rows, -(-capacity // block) * block, dtype=torch.long, device=device)
+        self.cache = Cache(layers=[])
+
+    def add_layer(self, like: Any) -> SlotLayer:
+        """Add an empty layer with the heads, width and dtype of `like`, a layer of another cache, and return it."""
+        shape = (self.rows, like.keys.shape[1], self.capacity, like.keys.shape[3])
+        layer = SlotLayer(like.keys.new_zeros(shape), like.values.new_zeros(shape), self.columns)
+        self.cache.layers.append(layer)
+        return layer
+
+    @property
+    def length(self) -> int:
+        return self.columns.length
 
     @property
     def rows(self) -> int:
@@ -61,7 +94,7 @@ class SlottedCache:
         into, source = torch.tensor(slots, device=mask.device), torch.tensor(rows, device=mask.device)
         self.mask[into] = 0
         self.mask[into, start : self.length] = mask[source]
-        for layer, prefilled in zip(self.layers, cache.layers, strict=True):
+        for layer, prefilled in zip(self.cache.layers, cache.layers, strict=True):
             layer.keys[into, :, start : self.length] = prefilled.keys[source]
             layer.values[into, :, start : self.length] = prefilled.values[source]
 
@@ -78,30 +111,22 @@ class SlottedCache:
         """
         span, kept = self.longest(slots), torch.tensor(list(slots), dtype=torch.long, device=self.mask.device)
         old, new = slice(self.length - span, self.length), slice(length - span, length)
-        fresh = SlottedCache([], rows=rows, capacity=capacity)
-        fresh.length, fresh.mask = length, self.mask.new_zeros(rows, capacity)
+        sources = self.cache.layers
+        fresh = SlottedCache(
+            self.mask.device, rows=rows, capacity=capacity, length=length, block=self.columns.block
+        )
         fresh.mask[: len(slots), new] = self.mask[kept, old]
-        while self.layers:
-            source = self.layers.pop(0)
-            into = _empty_layer(source, rows, capacity)
-            into.length = length
+        while sources:
+            source = sources.pop(0)
+            into = fresh.add_layer(source)
             into.keys[: len(slots), :, new] = source.keys[kept, :, old]
             into.values[: len(slots), :, new] = source.values[kept, :, old]
-            fresh.layers.append(into)
             source.keys = source.values = source.keys[:0]
         cpu_kernels.release_free_memory()
-        fresh.cache = Cache(layers=fresh.layers)
         return fresh
 
-    def extend(self) -> torch.Tensor:
-        """Reserve one more column for the tokens of the next forward pass, and return the mask up to it."""
+    def extend(self) -> None:
+        """Take one more column for the tokens of the next forward pass."""
         self.mask[:, self.length] = 1
-        self.length += 1
-        return self.mask[:, : self.length]
+        self.columns.extend()
 
-
-def _empty_layer(like: Any, rows: int, capacity: int) -> SlotLayer:
-    heads, width = like.keys.shape[1], like.keys.shape[3]
-    return SlotLayer(
-        like.keys.new_zeros(rows, heads, capacity, width), like.values.new_zeros(rows, heads, capacity, width)
-    )

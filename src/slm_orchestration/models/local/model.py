@@ -29,7 +29,7 @@ from slm_orchestration.models.local.decode import (
     label_probabilities,
     stream_tokens,
 )
-from slm_orchestration.models.local.device import processor_name, resolved_device, resolved_dtype
+from slm_orchestration.models.local.device import fitting_tokens, processor_name, resolved_device, resolved_dtype
 from slm_orchestration.models.local.prompt import ANSWER_PREFIX, prompt_text
 from slm_orchestration.models.local.states import default_layer, hidden_states
 from slm_orchestration.models.local.text_chunks import text_chunks, whole_characters
@@ -39,6 +39,8 @@ from slm_orchestration.tasks.task import Task
 
 # Tokens and prompts of a prefill batch: more would not fit into a processor's cache, but a GPU needs many.
 _PREFILL_ON_CPU, _PREFILL_ON_GPU = (512, 8), (16384, 64)
+# Most tokens of a batch that is not told: a larger one is no faster on a CPU.
+_BATCH_ON_CPU = 8192
 _NO_LIMIT = 1 << 40
 _Finished = list[tuple[int, Completion]]
 _PROMPT_FORM = f"chat template, then {ANSWER_PREFIX!r} and the labels with a leading space for choices; greedy"
@@ -61,6 +63,7 @@ class LocalModel:
     _network: Any = field(default=None, init=False, repr=False)
     _tokenizer: Any = field(default=None, init=False, repr=False)
     _context: int = field(default=0, init=False, repr=False)
+    _label_ids: dict[tuple[str, ...], list[int]] = field(default_factory=dict, init=False, repr=False)
 
     def identity(self) -> dict[str, str]:
         return {
@@ -102,7 +105,7 @@ class LocalModel:
         return [done[index] for index in range(len(tasks))]
 
     def stream(
-        self, tasks: Sequence[Task], *, batch_tokens: int, seed: int
+        self, tasks: Sequence[Task], *, batch_tokens: int | None, seed: int
     ) -> Iterator[list[tuple[int, Completion | CallError]]]:
         """Yield indices into `tasks` with their completions as they finish; choices first, then free answers.
 
@@ -166,7 +169,7 @@ class LocalModel:
         )
 
     def samples(
-        self, tasks: Sequence[Task], *, temperature: float, seeds: Sequence[Sequence[int]], batch_tokens: int
+        self, tasks: Sequence[Task], *, temperature: float, seeds: Sequence[Sequence[int]], batch_tokens: int | None
     ) -> Iterator[list[tuple[int, Completion]]]:
         """Yield indices into `tasks` with a free answer sampled at `temperature`, each with its own seed.
 
@@ -259,11 +262,20 @@ class LocalModel:
 
     def _label_tokens(self, task: Task) -> list[int]:
         """Return the first token of each label, with a leading space."""
-        labels = [f" {label}" for label in task.choices or []]
-        return [ids[0] for ids in self._tokenizer(labels, add_special_tokens=False)["input_ids"]]
+        labels = tuple(f" {label}" for label in task.choices or [])
+        if labels not in self._label_ids:  # most tasks of a dataset have the same labels
+            encoded = self._tokenizer(list(labels), add_special_tokens=False)["input_ids"]
+            self._label_ids[labels] = [ids[0] for ids in encoded]
+        return self._label_ids[labels]
 
-    def _limits(self, batch_tokens: int) -> BatchLimits:
-        prefill = _PREFILL_ON_CPU if self._network.device.type == "cpu" else _PREFILL_ON_GPU
+    def _limits(self, batch_tokens: int | None) -> BatchLimits:
+        device = self._network.device.type
+        prefill = _PREFILL_ON_CPU if device == "cpu" else _PREFILL_ON_GPU
+        if batch_tokens is None:
+            batch_tokens = _BATCH_ON_CPU
+            if device == "cuda":
+                free, _ = torch.cuda.mem_get_info(self._network.device)
+                batch_tokens = fitting_tokens(self._network.config, free, self._network.dtype.itemsize)
         return ONE_AT_A_TIME if self.deterministic else BatchLimits(batch_tokens, *prefill)
 
     @contextmanager
