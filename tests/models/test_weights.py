@@ -3,6 +3,8 @@ import hashlib
 import subprocess
 import sys
 
+import gguf
+import numpy as np
 import pytest
 
 from slm_orchestration.artifacts import ArtifactError, fetch_wheel
@@ -136,3 +138,23 @@ def test_an_interrupted_conversion_leaves_no_partial_file(one_file, monkeypatch,
     with pytest.raises(expected, match="free some space" if isinstance(error, OSError) else None):
         weights_module.converted_folder(one_file)
     assert left_in_cache() == []
+
+
+def test_the_header_of_a_gguf_file_is_read_once_and_gives_the_same_fields(tmp_path):
+    path = tmp_path / "model.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_array("tokenizer.ggml.tokens", ["a", "é", "c"])
+    writer.add_tensor("output.weight", np.arange(6, dtype=np.float32).reshape(2, 3))
+    for step in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file, writer.close):
+        step()
+    plain = gguf.GGUFReader(path)
+    with weights_module._read_once():
+        reader = gguf.GGUFReader(path)
+        assert gguf.GGUFReader(path) is reader
+    assert reader.fields["tokenizer.ggml.tokens"].contents() == ["a", "é", "c"]
+    assert {name: field.contents() for name, field in reader.fields.items()} == {
+        name: field.contents() for name, field in plain.fields.items()
+    }
+    assert reader.tensors[0].data.tolist() == plain.tensors[0].data.tolist()
+    assert type(reader.data) is np.ndarray
+    assert gguf.GGUFReader(path) is not gguf.GGUFReader(path)

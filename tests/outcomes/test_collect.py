@@ -1,5 +1,7 @@
 import json
 from dataclasses import replace
+from itertools import chain
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from slm_orchestration.models.model import CallError
 from slm_orchestration.models.scripted import ScriptedModel
 from slm_orchestration.outcomes import store
-from slm_orchestration.outcomes.collect import CollectionSettings, collect, plan_batches, regrade
+from slm_orchestration.outcomes.collect import CollectionSettings, collect, plan_batches, regrade, stratified_blocks
 from slm_orchestration.outcomes.store import (
     Answer,
     ConfigurationChanged,
@@ -263,3 +265,83 @@ def test_every_task_is_in_one_batch_and_no_shared_batch_exceeds_the_budget(lengt
     assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch) == 1 or len(batch) * max(sum(lengths[place]) for place in batch) <= budget
+
+
+def test_answers_without_a_grade_are_read_by_nothing_but_grading(tmp_path):
+    collect(ScriptedModel("small", ANSWERS), TASKS, tmp_path, grade=None, settings=SETTINGS)
+    with pytest.raises(OutcomesError, match=r"small.parquet: 4 answers are not graded yet; run `python -m experiments"):
+        read_outcomes(tmp_path, ["small"])
+    frame, metadata = store.read_recorded(tmp_path, "small")
+    assert frame["quality"].isna().all()
+    assert frame["error"].isna().all()
+    assert regrade(frame, metadata, TASKS, grade=exact)["quality"].tolist() == [1.0, 1.0, 0.0, 1.0]
+
+
+def test_a_failed_call_is_not_an_ungraded_answer(tmp_path):
+    model = ScriptedModel("small", ANSWERS, fails_on=["logic/made/1"], fails_always=True)
+    outcomes = collected(tmp_path, model)
+    assert outcomes["quality"].isna().tolist() == [False, True, False, False]
+
+
+def test_adding_ungraded_answers_keeps_the_grades_of_the_others(tmp_path):
+    collected(tmp_path, ScriptedModel("small", ANSWERS), TASKS[:2])
+    again = ScriptedModel("small", ANSWERS)
+    tasks = [TASKS[0], make_task(1, "Other letter?"), *TASKS[2:]]
+    collect(again, tasks, tmp_path, grade=None, settings=SETTINGS)
+    assert list(chain.from_iterable(again.calls)) == ["logic/made/1", "logic/made/2", "logic/made/3"]
+    frame, _ = store.read_recorded(tmp_path, "small")
+    # The second task is shown differently now, so that its grade was that of another answer.
+    assert frame["quality"].isna().tolist() == [False, True, True, True]
+    collect(ScriptedModel("small", ANSWERS), [*tasks, make_task(4)], tmp_path, grade=exact, settings=SETTINGS)
+    assert read_outcomes(tmp_path, ["small"])["quality"].notna().all()
+
+
+class Clock(Streaming):
+    """Takes a second for each answer."""
+
+    def complete(self, tasks, *, seed):
+        self.now += len(tasks)
+        return super().complete(tasks, seed=seed)
+
+
+def test_a_run_that_is_out_of_time_leaves_whole_blocks_and_goes_on_from_the_journal(tmp_path, monkeypatch):
+    monkeypatch.setitem(collect.__globals__, "_FIRST_BLOCK", 2)
+    model = Clock("small", ANSWERS)
+    model.now = 0.0
+    monkeypatch.setitem(collect.__globals__, "time", SimpleNamespace(monotonic=lambda: model.now))
+    tasks = [make_task(number) for number in range(7)]  # blocks of 2, 4 and 1
+    limited = CollectionSettings(token_budget=6, attempts=2, seed=0, max_seconds=3.5)
+    assert collect(model, tasks, tmp_path, grade=exact, settings=limited) == 4
+    table, _ = store.read_recorded(tmp_path, "small")
+    first = stratified_blocks(tasks, 0)[0]
+    assert table["task_id"].tolist() == [task.task_id for task in first]
+    answered = Journal(store.journal_path(tmp_path, "small"), model.identity()).read()
+    assert len(answered) == 2
+    rest = Streaming("small", ANSWERS)
+    assert collect(rest, tasks, tmp_path, grade=exact, settings=SETTINGS) == 3
+    assert collected(tmp_path, rest, tasks)["task_id"].tolist() == [task.task_id for task in tasks]
+    assert len(rest.calls) == 3
+
+
+@given(st.lists(st.sampled_from(["logic", "code", "tool_use"]), max_size=120), st.integers(0, 5))
+def test_blocks_hold_every_task_once_and_each_domain_in_proportion(domains, seed):
+    tasks = [replace(make_task(number), domain=domain) for number, domain in enumerate(domains)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(stratified_blocks.__globals__, "_FIRST_BLOCK", 10)
+        blocks = stratified_blocks(tasks, seed)
+    assert sorted(task.task_id for block in blocks for task in block) == sorted(task.task_id for task in tasks)
+    assert [len(block) for block in blocks[:2]] == [10, 20][: len(blocks)] or len(tasks) < 30
+    done = []
+    for block in blocks:
+        done += [task.domain for task in block]
+        for domain in set(domains):
+            assert abs(done.count(domain) - len(done) * domains.count(domain) / len(domains)) <= 2
+
+
+def test_blocks_are_drawn_by_the_seed():
+    tasks = [make_task(number) for number in range(1000)]
+    first, other = stratified_blocks(tasks, 0), stratified_blocks(tasks, 1)
+    assert first == stratified_blocks(tasks, 0)
+    assert [len(block) for block in first] == [250, 500, 250]
+    assert first[0] != other[0]
+    assert first[0] != tasks[:250]

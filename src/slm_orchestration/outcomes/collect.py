@@ -53,10 +53,10 @@ def collect(
     """Answer the tasks that have no recorded answer, write the table, and return how many were answered.
 
     Tasks are answered in blocks (`stratified_blocks`), and the table is written after each: what is there when a run is
-    cut off is a sample of all domains. A recorded answer is kept while what the model is shown of its task is unchanged.
-    Answers of the same model in `other_suites`, folders of other suites, are reused. Without `grade`, new answers have
-    no quality. Raises ConfigurationChanged, and changes nothing, if the answers in `folder` come from another model,
-    prompt form or dtype, or belong to tasks that are not in `tasks`.
+    cut off is a sample of all domains. A recorded answer is kept while what the model is shown of its task is
+    unchanged. Answers of the same model in `other_suites`, folders of other suites, are reused. Without `grade`, new
+    answers have no quality. Raises ConfigurationChanged, and changes nothing, if the answers in `folder` come from
+    another model, prompt form or dtype, or belong to tasks that are not in `tasks`.
     """
     identity, started = model.identity(), time.monotonic()
     journal = Journal(store.journal_path(folder, model.name), identity)
@@ -136,13 +136,12 @@ def regrade(frame: pd.DataFrame, metadata: Mapping[str, str], tasks: Sequence[Ta
             f"{len(changed)} tasks changed since {model} answered them, first {changed[0]!r}; run experiments.collect"
         )
     graded = [
-        _regraded(by_id[row["task_id"]], row, mark, grade) if row["task_id"] in by_id else row
-        for row, mark in rows
+        _regraded(by_id[row["task_id"]], row, mark, grade) if row["task_id"] in by_id else row for row, mark in rows
     ]
     return conform(pd.DataFrame(graded, columns=OUTCOMES.names), OUTCOMES)
 
 
-def _regraded(task: Task, row: Mapping[str, object], mark: str, grade: Grade) -> dict[str, object]:
+def _regraded(task: Task, row: dict, mark: str, grade: Grade) -> dict[str, object]:
     answer = _recorded_answer(row, mark)
     quality = None if answer.completion is None else grade(task, answer.completion.answer)
     return outcome_row(task, str(row["model"]), answer, quality)

@@ -121,7 +121,7 @@ class _DecodingBatch:
     ) -> None:
         self.network, self.prompts, self.end_tokens, self.sampling = network, prompts, end_tokens, sampling
         self.prefiller = Prefiller(network)
-        # On a GPU each step is a CUDA graph, and attention reads whole blocks of columns, so that few graphs are captured.
+        # On a GPU a step is a CUDA graph, and attention reads whole blocks of columns, so that few graphs are captured.
         self.slots = SlottedCache(network.device, block=_GRAPH_COLUMNS if network.device.type == "cuda" else 1)
         self.decode_step = DecodeStep(network, self.slots)
         self.running: dict[int, int] = {}
@@ -162,7 +162,7 @@ class _DecodingBatch:
 
     def _insert(self, result: PrefillResult, rows: list[int], indices: list[int]) -> None:
         width = result.mask.shape[1]
-        if not self.slots.cache.layers:
+        if not self.slots.layers:
             for layer in result.cache.layers:
                 self.slots.add_layer(layer)
         # An empty batch starts with a new cache, so that a single prompt never pays for padding left by others.

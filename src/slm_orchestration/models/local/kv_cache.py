@@ -67,13 +67,14 @@ class SlottedCache:
     ) -> None:
         self.columns = Columns(length, block=block, device=device)
         self.mask = torch.zeros(rows, -(-capacity // block) * block, dtype=torch.long, device=device)
-        self.cache = Cache(layers=[])
+        self.layers: list[Any] = []
+        self.cache = Cache(layers=self.layers)
 
     def add_layer(self, like: Any) -> SlotLayer:
         """Add an empty layer with the heads, width and dtype of `like`, a layer of another cache, and return it."""
         shape = (self.rows, like.keys.shape[1], self.capacity, like.keys.shape[3])
         layer = SlotLayer(like.keys.new_zeros(shape), like.values.new_zeros(shape), self.columns)
-        self.cache.layers.append(layer)
+        self.layers.append(layer)
         return layer
 
     @property
@@ -94,7 +95,7 @@ class SlottedCache:
         into, source = torch.tensor(slots, device=mask.device), torch.tensor(rows, device=mask.device)
         self.mask[into] = 0
         self.mask[into, start : self.length] = mask[source]
-        for layer, prefilled in zip(self.cache.layers, cache.layers, strict=True):
+        for layer, prefilled in zip(self.layers, cache.layers, strict=True):
             layer.keys[into, :, start : self.length] = prefilled.keys[source]
             layer.values[into, :, start : self.length] = prefilled.values[source]
 
@@ -111,13 +112,10 @@ class SlottedCache:
         """
         span, kept = self.longest(slots), torch.tensor(list(slots), dtype=torch.long, device=self.mask.device)
         old, new = slice(self.length - span, self.length), slice(length - span, length)
-        sources = self.cache.layers
-        fresh = SlottedCache(
-            self.mask.device, rows=rows, capacity=capacity, length=length, block=self.columns.block
-        )
+        fresh = SlottedCache(self.mask.device, rows=rows, capacity=capacity, length=length, block=self.columns.block)
         fresh.mask[: len(slots), new] = self.mask[kept, old]
-        while sources:
-            source = sources.pop(0)
+        while self.layers:
+            source = self.layers.pop(0)
             into = fresh.add_layer(source)
             into.keys[: len(slots), :, new] = source.keys[kept, :, old]
             into.values[: len(slots), :, new] = source.values[kept, :, old]
@@ -129,4 +127,3 @@ class SlottedCache:
         """Take one more column for the tokens of the next forward pass."""
         self.mask[:, self.length] = 1
         self.columns.extend()
-
