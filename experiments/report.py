@@ -63,6 +63,7 @@ AGREEMENT = ROOT / "data/outcomes/agreement.csv"  # written by experiments.agree
 REPLAY_SPEED = ROOT / "data/replay_speed.csv"
 _TRACE = "trace"
 _EXPLAINED = "adaptive"  # the strategy that the paper explains
+_LARGER, _LARGER_SIZES = "wide", (300, 15000)  # the suite with the most tasks of each dataset, for learning curves
 # The estimates over many splits that the paper names, by the prefix of their numbers.
 _REPEATED = {
     "cross": "cross_fit",
@@ -113,7 +114,9 @@ def draw(cfg: DictConfig, results: Results, folder: Path) -> list[Path]:
     }
     frames = {words: cross_fitted(cfg, name)[0] for words, name in held.items()}
     unseen = {words: frame for words, frame in frames.items() if len(frame)}
-    drawn["learning_curve"] = learning_curve(by_fit_tasks(cfg), unseen)
+    drawn["learning_curve"] = learning_curve(
+        {suite: _learning(cfg, suite) for suite in (cfg.suite.name, _LARGER)}, unseen
+    )
     return _save(drawn | _figures_of_measurements(), folder)
 
 
@@ -156,6 +159,11 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
             ("last", naming.constants(estimates)[-1]),
         ):
             named |= facts.aliased(named, f"{prefix}.{strategy}", f"{prefix}.{alias}")
+    for size, (found, path) in by_fit_tasks(_folders(cfg, _LARGER)).items():
+        named |= numbers.from_estimates(found, Source(str(path), ""), f"{_LARGER}_{size}.")
+    for size in _LARGER_SIZES:
+        for strategy in (_EXPLAINED, "classifier"):
+            named |= facts.aliased(named, f"{_LARGER}_{size}.{strategy}", f"{_LARGER}_{size}.{strategy}")
     smaller = _judged_on_medium(cfg, estimates)
     named |= smaller[0]
     for alias, strategy in (
@@ -183,6 +191,18 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
         printed.elsewhere(named, smaller[1], "medium"),
     ]
     return named, shown
+
+
+def _folders(cfg: DictConfig, suite: str) -> list[Path]:
+    """Return the folders of estimates over many splits: results and reference, of another suite the reference alone."""
+    if suite == cfg.suite.name:
+        return [Path(cfg.paths.results), Path(cfg.paths.expected)]
+    return [Path(cfg.paths.expected).with_name(f"{suite}-{cfg.pool.name}")]
+
+
+def _learning(cfg: DictConfig, suite: str) -> dict[int, pd.DataFrame]:
+    """Return the estimates over many splits of a suite by the number of fit tasks."""
+    return {size: frame for size, (frame, _) in by_fit_tasks(_folders(cfg, suite)).items()}
 
 
 def _explained(cfg: DictConfig, name: str) -> pd.DataFrame:

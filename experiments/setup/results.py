@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,16 +135,18 @@ def cross_fitted(cfg: DictConfig, name: str = "cross_fit") -> tuple[pd.DataFrame
     return pd.DataFrame(columns=tables.ESTIMATES.names), paths[0]
 
 
-def by_fit_tasks(cfg: DictConfig) -> dict[int, pd.DataFrame]:
-    """Return the estimates over many splits by the number of fit tasks, as far as they were made."""
-    folders = [Path(cfg.paths.results), Path(cfg.paths.expected)]
-    stems = {path.stem for folder in folders for path in folder.glob("cross_fit*.parquet")}
-    # Not cross_fit_by_dataset_300: its folds hold datasets that were never seen, which is another curve.
-    sizes = {int(found[1]): found[0] for stem in stems if (found := re.fullmatch(r"cross_fit_(\d+)", stem))}
-    if "cross_fit" in stems:
-        metadata = tables.read_metadata(cross_fitted(cfg)[1])
-        sizes[int(metadata["fitted"])] = "cross_fit"
-    return {size: cross_fitted(cfg, stem)[0] for size, stem in sorted(sizes.items())}
+def by_fit_tasks(folders: Sequence[Path]) -> dict[int, tuple[pd.DataFrame, Path]]:
+    """Return estimates over many splits and their file by the number of fit tasks; the first folder that has one wins.
+
+    Files such as cross_fit_by_dataset_300 are another curve: their folds hold datasets that were never seen.
+    """
+    sizes: dict[int, tuple[pd.DataFrame, Path]] = {}
+    for path in [path for folder in folders for path in folder.glob("cross_fit*.parquet")]:
+        size = re.fullmatch(r"cross_fit(?:_(\d+))?", path.stem)
+        if size:
+            fit_tasks = int(size[1] or tables.read_metadata(path)["fitted"])
+            sizes.setdefault(fit_tasks, (tables.read(path, tables.ESTIMATES), path))
+    return dict(sorted(sizes.items()))
 
 
 def measured(cfg: DictConfig) -> pd.DataFrame:

@@ -32,8 +32,9 @@ def trace(cfg: DictConfig, name: str, named: Mapping[str, Number]) -> list[tuple
     if not table.is_file():
         table = Path(number.table)  # measured elsewhere: a committed table
     links.append(("table", f"{table} {_sha(table)}" if table.is_file() else number.table or "none"))
-    if table.is_file() and not table.is_relative_to(folder) and not table.stem.startswith(("cross_fit", *STUDIES)):
-        return links  # measured, and computed from no run
+    of_suite = table.stem.startswith(("cross_fit", *STUDIES)) and table.parent.name == Path(cfg.paths.expected).name
+    if table.is_file() and not table.is_relative_to(folder) and not of_suite:
+        return links  # measured, or computed from the outcomes of another suite, and from no run
     runs = [run_of(folder, strategy) for strategy in number.strategies] or run_folders(folder)
     links.append(("configuration", f"{configuration_of(folder)}, of {len(run_folders(folder))} runs"))
     inputs: dict[str, str] = {}

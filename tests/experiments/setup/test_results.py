@@ -2,7 +2,6 @@
 
 import pandas as pd
 import pytest
-from omegaconf import OmegaConf
 
 from experiments.setup.results import by_fit_tasks, published_claims
 from slm_orchestration import tables
@@ -24,6 +23,6 @@ def test_a_learning_curve_takes_the_sizes_of_fits_on_groups_and_not_those_by_dat
     for name, estimate in (("cross_fit", 0.3), ("cross_fit_100", 0.1), ("cross_fit_by_dataset_100", 0.9)):
         frame = pd.DataFrame([row | {"estimate": estimate, "tasks": 10, "method": "by hand"}])
         tables.write(frame, tables.ESTIMATES, tmp_path / f"{name}.parquet", metadata={"fitted": "300"})
-    cfg = OmegaConf.create({"paths": {"results": str(tmp_path), "expected": str(tmp_path / "none")}})
-    found = by_fit_tasks(cfg)
-    assert {size: frame["estimate"].tolist() for size, frame in found.items()} == {100: [0.1], 300: [0.3]}
+    found = by_fit_tasks([tmp_path / "none", tmp_path])
+    assert {size: frame["estimate"].tolist() for size, (frame, _) in found.items()} == {100: [0.1], 300: [0.3]}
+    assert found[100][1] == tmp_path / "cross_fit_100.parquet"

@@ -50,9 +50,11 @@ class DecodeStep:
 
     def _logits(self) -> torch.Tensor:
         slots = self.slots
+        mask = slots.mask[:, None, None, : slots.columns.read].bool()
         output = self.network(
             input_ids=self._ids,
-            attention_mask=slots.mask[:, None, None, : slots.columns.read].bool(),
+            # Without padding no mask is needed; on a GPU one is always given, as asking would wait for the device.
+            attention_mask=None if slots.columns.block == 1 and bool(mask.all()) else mask,
             position_ids=self._positions,
             past_key_values=slots.cache,
         )
