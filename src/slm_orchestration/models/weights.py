@@ -140,12 +140,17 @@ class Weights:
     size: int
     sources: Sequence[WeightSource]
 
+    @property
+    def cached_name(self) -> str:
+        """Return where the file lies in the cache folder, if it is there."""
+        return f"weights/{self.sha256[:16]}.gguf"
+
     def fetch(self) -> Path:
         """Return the path of the verified file, downloading it if it is not in the cache.
 
         Raises ArtifactError with the reason of each source if all fail; a download with another sha256 is deleted.
         """
-        target = cache_folder() / "weights" / f"{self.sha256[:16]}.gguf"
+        target = cache_folder() / self.cached_name
         if target.is_file() and self._mismatch(target) is None:
             return target
         reasons = []

@@ -142,7 +142,7 @@ def regrade(frame: pd.DataFrame, metadata: Mapping[str, str], tasks: Sequence[Ta
 
 
 def _regraded(task: Task, row: dict, mark: str, grade: Grade) -> dict[str, object]:
-    answer = _recorded_answer(row, mark)
+    answer = recorded_answer(row, mark)
     quality = None if answer.completion is None else grade(task, answer.completion.answer)
     return outcome_row(task, str(row["model"]), answer, quality)
 
@@ -239,13 +239,14 @@ def _still_valid(frame: pd.DataFrame, metadata: Mapping[str, str], checksums: di
     """Return the recorded answers whose task is still shown to the model unchanged, by task id."""
     marked = zip(frame.to_dict("records"), store.recorded_checksums(metadata), strict=True)
     return {
-        row["task_id"]: _recorded_answer(row, mark)
+        row["task_id"]: recorded_answer(row, mark)
         for row, mark in marked
         if pd.isna(row["error"]) and checksums.get(row["task_id"]) == mark
     }
 
 
-def _recorded_answer(row: dict, mark: str) -> Answer:
+def recorded_answer(row: dict, mark: str) -> Answer:
+    """Return the answer that a row of OUTCOMES holds; `mark` is the checksum of its task."""
     if pd.notna(row["error"]):
         return Answer(row["task_id"], mark, None, row["error"])
     completion = Completion(

@@ -196,6 +196,15 @@ def write_manifest(folder: Path, entries: Mapping[str, object]) -> None:
     write_text(folder / _MANIFEST, json.dumps(dict(entries), indent=2, sort_keys=True) + "\n")
 
 
+def journal_identity(path: Path) -> dict[str, str] | None:
+    """Return the identity that a journal was begun with; None if there is none, or its first line was cut off."""
+    if not path.exists():
+        return None
+    with path.open("rb") as stream:
+        first = stream.readline()
+    return dict(json.loads(first)) if first.endswith(b"\n") else None
+
+
 class Journal:
     """Append-only file of the answers of one model, one JSON line each; the first line is the model's identity."""
 
