@@ -40,9 +40,8 @@ def main(cfg: DictConfig) -> None:
     if cfg.record and not is_committed(folder):
         raise ValueError(f"record=true: {folder} is not the committed recording; add inference=recorded")
     tasks, models = load_tasks(cfg), [str(node.name) for node in chosen_models(cfg)]
-    every_model = [str(node.name) for node in cfg.pool.models]
     with tempfile.TemporaryDirectory() as temporary:
-        made_for = extracted(Path(cfg.archive), Path(temporary), every_model)
+        made_for = extracted(Path(cfg.archive), Path(temporary))
         _require_same(cfg, made_for)
         recordings = _checked(cfg, Path(temporary) / "answers", tasks)
         timings = read_timings(Path(temporary) / "profile.csv", models)

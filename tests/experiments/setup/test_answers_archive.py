@@ -36,7 +36,7 @@ def into(tmp_path: Path) -> Path:
 
 def test_the_files_of_a_kit_are_written_and_what_it_was_made_for_is_returned(tmp_path: Path, into: Path) -> None:
     made = archive(tmp_path / "a.tar.gz", member("answers/small.parquet", b"table"), member("profile.csv", b"rows"))
-    assert extracted(made, into, ["small"]) == {"suite": "quick"}
+    assert extracted(made, into) == {"suite": "quick"}
     assert (into / "answers" / "small.parquet").read_bytes() == b"table"
     assert sorted(path.name for path in into.iterdir()) == ["answers", "kit.json", "profile.csv"]
 
@@ -45,10 +45,11 @@ LINK = {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd", "size": 0}
 
 
 HOSTILE = {
-    "up": (member("../outside"), r"holds '\.\./outside', which no kit of these models writes"),
+    "up": (member("../outside"), r"holds '\.\./outside', which no kit writes"),
     "absolute": (member("/tmp/outside"), "holds '/tmp/outside', which"),
     "up inside": (member("answers/../../outside"), "which no kit"),
-    "another model": (member("answers/other.parquet"), "holds 'answers/other.parquet'"),
+    "a folder deeper": (member("answers/more/other.parquet"), "holds 'answers/more/other.parquet'"),
+    "another ending": (member("answers/other.py"), "holds 'answers/other.py'"),
     "folder": (member("answers", b"", type=tarfile.DIRTYPE), "holds 'answers'"),
     "symbolic link": (member("profile.csv", b"", **LINK), "profile.csv is not a plain file"),
     "hard link": (member("profile.csv", b"", type=tarfile.LNKTYPE, linkname="kit.json"), "is not a plain file"),
@@ -66,7 +67,7 @@ def test_what_no_kit_writes_is_refused(
 ) -> None:
     made = archive(tmp_path / "a.tar.gz", hostile)
     with pytest.raises(ValueError, match=said) as refused:
-        extracted(made, into, ["small"], most=20_000)
+        extracted(made, into, most=20_000)
     assert str(refused.value).startswith(str(made)) and "\n" not in str(refused.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "within"]
     assert not any(path.is_symlink() for path in into.rglob("*"))
@@ -75,7 +76,7 @@ def test_what_no_kit_writes_is_refused(
 def test_a_small_file_that_grows_without_end_is_not_written_to_the_disk(tmp_path: Path, into: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(gzip.compress(bytes(64 << 20)))
     with pytest.raises(ValueError, match=r"holds more than 2,097,152 bytes"):
-        extracted(tmp_path / "a.tar.gz", into, ["small"], most=2 << 20)
+        extracted(tmp_path / "a.tar.gz", into, most=2 << 20)
     assert sum(path.stat().st_size for path in into.iterdir()) < 4 << 20
 
 
@@ -83,30 +84,30 @@ def test_a_small_file_that_grows_without_end_is_not_written_to_the_disk(tmp_path
 def test_what_is_no_archive_is_refused(tmp_path: Path, into: Path, content: bytes) -> None:
     (tmp_path / "a.tar.gz").write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.tar\.gz: .*; copy it again from the kit, or let run\.py --archive"):
-        extracted(tmp_path / "a.tar.gz", into, ["small"])
+        extracted(tmp_path / "a.tar.gz", into)
 
 
 def test_parts_are_joined_and_a_missing_one_is_noticed(tmp_path: Path, into: Path) -> None:
     content = archive(tmp_path / "whole", member("answers/small.parquet", os.urandom(900))).read_bytes()
     for number in (1, 2, 3):
         (tmp_path / f"a.tar.gz.{number:03d}").write_bytes(content[(number - 1) * 400 : number * 400])
-    assert extracted(tmp_path / "a.tar.gz", into, ["small"]) == {"suite": "quick"}
+    assert extracted(tmp_path / "a.tar.gz", into) == {"suite": "quick"}
     (tmp_path / "a.tar.gz.003").rename(tmp_path / "kept")
     with pytest.raises(ValueError, match="ended before the end-of-stream"):
-        extracted(tmp_path / "a.tar.gz", into, ["small"])
+        extracted(tmp_path / "a.tar.gz", into)
     (tmp_path / "kept").rename(tmp_path / "a.tar.gz.003")
     (tmp_path / "a.tar.gz.002").unlink()
     with pytest.raises(ValueError, match=r"part a\.tar\.gz\.002 is missing"):
-        extracted(tmp_path / "a.tar.gz", into, ["small"])
+        extracted(tmp_path / "a.tar.gz", into)
 
 
 def test_no_file_and_no_parts_is_said(tmp_path: Path, into: Path) -> None:
     with pytest.raises(ValueError, match=r"answers\.tar\.gz: no such file, and no parts of it"):
-        extracted(tmp_path / "answers.tar.gz", into, ["small"])
+        extracted(tmp_path / "answers.tar.gz", into)
 
 
 def test_an_archive_that_does_not_say_what_it_was_made_for_is_refused(tmp_path: Path, into: Path) -> None:
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz"):
         pass
     with pytest.raises(ValueError, match=r"holds no kit\.json"):
-        extracted(tmp_path / "a.tar.gz", into, ["small"])
+        extracted(tmp_path / "a.tar.gz", into)

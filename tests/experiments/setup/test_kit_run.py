@@ -4,7 +4,12 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
+import signal
+import subprocess
+import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -139,3 +144,59 @@ def test_an_interpreter_without_torch_is_named(
     monkeypatch.setattr(kit_run, "_NEEDED", ("json", "surely_not_installed"))
     assert kit_run.main(packed, []) == 2
     assert "lacks surely_not_installed; start run.py with an interpreter that has" in capsys.readouterr().err
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+(model,) = [word[6:] for word in sys.argv if word.startswith("model=")] or ["small"]
+folder = Path("data/live/quick")
+folder.mkdir(parents=True, exist_ok=True)
+print(*sys.argv[1:])
+if "paths.profile=data/untimed.csv" in sys.argv and model != "finished":
+    (folder / f"{model}.journal.partial").write_text("identity\\nfirst\\n")
+    time.sleep(60 if model == "small" else 0)
+    sys.exit(f"{model} gave up")
+(folder / f"{model}.parquet").touch()
+"""
+
+
+def other_models(packed: Path, *models: str) -> Path:
+    """A kit of other models, whose collection does what SLOW does; returns its run.py."""
+    code = packed / "project" / "experiments"
+    code.mkdir(parents=True)
+    (code / "__init__.py").touch()
+    (code / "collect.py").write_text(SLOW)
+    about = described(packed)
+    (packed / "kit.json").write_text(json.dumps({**about, "models": models, "words": ["seed=1"]}))
+    return Path(shutil.copy(kit.RUNNER, packed / "run.py"))
+
+
+def test_models_side_by_side_have_their_own_logs_and_only_those_that_have_answered_are_timed(packed: Path) -> None:
+    run = other_models(packed, "finished", "failing")
+    done = subprocess.run(
+        [sys.executable, run, "--parallel", "token_budget=9"], capture_output=True, text=True, check=False
+    )
+    logs = {path.name: path.read_text() for path in (packed / "logs").iterdir()}
+    assert logs == {
+        "finished.log": "seed=1 token_budget=9 paths.profile=data/untimed.csv model=finished\n",
+        "failing.log": "seed=1 token_budget=9 paths.profile=data/untimed.csv model=failing\nfailing gave up\n",
+        "finished.timing.log": "seed=1 token_budget=9 model=finished\n",
+    }
+    assert done.returncode == 1 and "failing: ended with exit code 1: failing gave up" in done.stderr
+    assert done.stdout.endswith("answers.tar.gz: finished complete, failing 1 answers so far\n")
+
+
+def test_a_run_that_is_ended_leaves_an_archive_of_what_was_answered(packed: Path) -> None:
+    run = other_models(packed, "small")
+    journal = packed / "project" / "data" / "live" / "quick" / "small.journal.partial"
+    with subprocess.Popen([sys.executable, run], stdout=subprocess.PIPE, text=True) as process:
+        while not journal.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=30)[0]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert said.endswith("answers.tar.gz: small 1 answers so far\n")
+    with tarfile.open(packed / "answers.tar.gz") as tar:
+        assert tar.extractfile("answers/small.journal.partial").read() == b"identity\nfirst\n"
