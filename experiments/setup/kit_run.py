@@ -120,7 +120,7 @@ def archived(kit: Path, made_for: dict, into: Path) -> str:
     found |= {path: f"answers/{path.name}" for path in sorted(recorded.glob("*.journal.partial"))}
     found |= {profile: "profile.csv", kit / "kit.json": "kit.json"}
     written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode="w") as tar:
+    with tarfile.open(fileobj=written, mode="w", encoding="utf-8") as tar:
         for path, name in found.items():
             try:
                 content = path.read_bytes()
