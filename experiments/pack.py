@@ -13,7 +13,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -21,10 +20,8 @@ from experiments.setup import kit
 from experiments.setup.build import build
 from experiments.setup.config import entry
 from experiments.setup.inputs import chosen_models, load_tasks
-from slm_orchestration.models.prices import read_prices
 from slm_orchestration.models.weights import Weights
 from slm_orchestration.outcomes import store
-from slm_orchestration.outcomes.latency import COLUMNS, write_profile
 
 _MEGABYTE = 10**6
 # What the kit decides by itself: where it reads and writes, and what only packing asks.
@@ -49,7 +46,7 @@ def main(cfg: DictConfig) -> None:
         files = _write_weights(cfg, made)
         names = [str(node.name) for node in chosen_models(cfg)]
         made_for = {"suite": str(cfg.suite.name), "pool": str(cfg.pool.name), "profile": str(cfg.profile)}
-        asked = {"models": names, "words": _words(cfg), "part_bytes": _part_bytes(cfg)}
+        asked = {"tasks": len(tasks), "models": names, "words": _words(cfg), "part_bytes": _part_bytes(cfg)}
         kit.write_description(made, files, {**made_for, **asked})
         made.rename(into)
     print(f"{into}: {len(tasks)} tasks of {cfg.suite.name} for {', '.join(names)}")
@@ -59,16 +56,9 @@ def main(cfg: DictConfig) -> None:
 
 
 def _write_data(cfg: DictConfig, data: Path) -> None:
-    """Write the tasks, the prices, a profile for models that are not timed yet, and the answers that are to be kept."""
+    """Write the tasks, the prices, and the answers that are to be kept."""
     kit.copied(Path(cfg.paths.tasks), data / "tasks" / f"{cfg.suite.name}.parquet")
     kit.copied(Path(cfg.pool.prices), data / "prices.csv")
-    device = str(read_prices(Path(cfg.pool.prices))["device"].iloc[0])
-    rows = [
-        dict.fromkeys(COLUMNS, 0.0) | {"model": node.name, "concurrency": name, "device": device, "threads": 1}
-        for node in chosen_models(cfg)
-        for name in ("one", "saturated")
-    ]
-    write_profile(pd.DataFrame(rows), data / "untimed.csv")
     if cfg.answered:
         _write_answers(cfg, data / "live")
 

@@ -4,7 +4,8 @@
     python run.py --parallel                          all models side by side, each with a log of its own
     python run.py --answers /elsewhere                where answers.tar.gz is kept up to date; this folder if not given
     python run.py --archive                           only write answers.tar.gz from what is recorded
-    python run.py inference.token_budget=32768        any key of experiments.collect
+    python run.py max_seconds=600                     or any other key of experiments.collect
+    python run.py only=profile                        time the models, also those that have not answered everything
 
 Everything is written into this folder and the one of --answers. `python -m experiments.unpack` takes the answers back.
 """
@@ -12,6 +13,7 @@ Everything is written into this folder and the one of --answers. `python -m expe
 from __future__ import annotations
 
 import argparse
+import csv
 import gzip
 import hashlib
 import importlib.util
@@ -28,8 +30,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-# Words of every collection, before those of the command line.
-WORDS: tuple[str, ...] = ()
+# Words of the collections, before those of the command line: grading needs packages that this machine may lack.
+ANSWER, TIME = ("grade=later",), ("only=profile",)
 ARCHIVE = "answers.tar.gz"
 _ARCHIVE_EVERY_S, _LOOK_EVERY_S, _GRACE_S = 30.0, 0.2, 20.0
 _BLOCK_BYTES = 1 << 20
@@ -116,46 +118,58 @@ def archived(kit: Path, made_for: dict, into: Path) -> str:
     one version of it, and the last line of a journal may be cut off.
     """
     recorded, profile = _outcomes(kit, made_for), _profile(kit, made_for)
-    found = {path: f"answers/{path.name}" for path in sorted(recorded.glob("*.parquet"))}
-    found |= {path: f"answers/{path.name}" for path in sorted(recorded.glob("*.journal.partial"))}
+    # Journals first: one that becomes part of its table meanwhile is then in the archive twice, and not missing.
+    names = [f"{model}{ending}" for ending in (".journal.partial", ".parquet") for model in made_for["models"]]
+    found = {recorded / name: f"answers/{name}" for name in names}
     found |= {profile: "profile.csv", kit / "kit.json": "kit.json"}
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w", encoding="utf-8") as tar:
         for path, name in found.items():
             try:
                 content = path.read_bytes()
-            except FileNotFoundError:  # a journal that has just become a table, or no profile yet
+            except FileNotFoundError:  # not begun yet, or a journal that has become a table
                 continue
             described = tarfile.TarInfo(name)
             described.size = len(content)
             tar.addfile(described, io.BytesIO(content))
     _write_in_parts(gzip.compress(written.getvalue(), mtime=0), into, made_for["part_bytes"])
-    answered = ", ".join(f"{name} {_progress(recorded, name)}" for name in made_for["models"])
-    return f"{into / ARCHIVE}: {answered}"
+    counts = [f"{model} {answered(recorded, model):,}" for model in made_for["models"]]
+    return f"{into / ARCHIVE}: of {made_for['tasks']:,} tasks are answered by {', '.join(counts)}"
 
 
-def is_answered(recorded: Path, model: str) -> bool:
-    """Return whether a model has answered its tasks: there is a table, and no journal beside it."""
-    return (recorded / f"{model}.parquet").is_file() and not (recorded / f"{model}.journal.partial").exists()
+def answered(recorded: Path, model: str) -> int:
+    """Return how many tasks a model has answered: the rows of its table, and the lines of its journal but the first."""
+    manifest, journal = recorded / "manifest.json", recorded / f"{model}.journal.partial"
+    listed = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
+    lines = journal.read_bytes().count(b"\n") if journal.exists() else 0
+    return listed.get(model, {}).get("rows", 0) + max(lines - 1, 0)
+
+
+def is_timed(profile: Path, model: str) -> bool:
+    """Return whether the latency profile knows the seconds of a model."""
+    if not profile.exists():
+        return False
+    with profile.open(encoding="utf-8", newline="") as stream:
+        return any(row["model"] == model for row in csv.DictReader(stream))
 
 
 def _run(kit: Path, made_for: dict, into: Path, asked: argparse.Namespace) -> int:
     """Answer, then time each model that has answered, alone on the machine; return the exit code."""
     chosen = [word.partition("=")[2] for word in asked.words if word.startswith("model=")]
     models = chosen or made_for["models"]
-    words = [*made_for["words"], *WORDS, *(word for word in asked.words if not word.startswith("model="))]
-    # Models are timed once all have answered: a machine that does other work gives no seconds to rely on.
-    untimed = [*words, "paths.profile=data/untimed.csv"]
+    given = [word for word in asked.words if not word.startswith("model=")]
     together = [[model] for model in models] if asked.parallel or chosen else [models]
     collections = _Collections(kit, made_for, into)
     try:
         for names in together:
             only = [f"model={names[0]}"] if asked.parallel or chosen else []
-            collections.start(names[0] if only else "collect", [*untimed, *only])
+            collections.start(names[0] if only else "collect", [*made_for["words"], *ANSWER, *given, *only])
         collections.wait()
+        # Models are timed once all have answered: a machine that does other work gives no seconds to rely on.
         for model in models:
-            if is_answered(_outcomes(kit, made_for), model):
-                collections.start(f"{model}.timing", [*words, f"model={model}"])
+            complete = answered(_outcomes(kit, made_for), model) >= made_for["tasks"]
+            if complete and not is_timed(_profile(kit, made_for), model):
+                collections.start(f"{model}.timing", [*made_for["words"], *given, *TIME, f"model={model}"])
                 collections.wait()
     finally:
         archived(kit, made_for, into)  # at once: whoever ends this may not wait until the collections have ended
@@ -235,14 +249,6 @@ def _write_in_parts(content: bytes, into: Path, part_bytes: int) -> None:
     for path in into.glob(f"{ARCHIVE}*"):
         if path.name not in pieces:
             path.unlink()
-
-
-def _progress(recorded: Path, model: str) -> str:
-    if is_answered(recorded, model):
-        return "complete"
-    journal = recorded / f"{model}.journal.partial"
-    lines = journal.read_bytes().count(b"\n") if journal.exists() else 0
-    return f"{max(lines - 1, 0):,} answers so far"
 
 
 def _outcomes(kit: Path, made_for: dict) -> Path:

@@ -64,7 +64,7 @@ def test_answers_of_a_kit_graded_here_are_those_of_a_collection_here(
     kit = made / "kit"
     first = run(image, kit, "--parallel", "--answers", str(made / "answers"))
     assert first.returncode == 0, first.stderr
-    assert "scripted-small complete, scripted-large complete" in first.stdout
+    assert first.stdout.endswith("of 30 tasks are answered by scripted-small 30, scripted-large 30\n")
     logs = {path.name for path in (kit / "logs").iterdir()}
     assert logs == {f"{model}{ending}.log" for model in MODELS for ending in ("", ".timing")}
     profile = read_profile(kit / "project" / "data" / "live" / "profiles" / "gpu.csv")
@@ -80,7 +80,7 @@ def test_answers_of_a_kit_graded_here_are_those_of_a_collection_here(
     unpack.main(load_config(*words, config="unpack"))
     assert "scripted-large: 0 answers added, 30 of 30 tasks answered" in capsys.readouterr().out
     grade.main(load_config("inference=live", *POOL, *own(made)))
-    collect.main(load_config("inference=live", *POOL, *own(made), f"paths.outcomes={made}/collected"))
+    collect.main(load_config("inference=live", *POOL, *own(made), f"paths.outcomes={made}/collected", config="collect"))
     for model in MODELS:
         here, metadata = store.read_recorded(made / "here", model)
         there, expected = store.read_recorded(made / "collected", model)
@@ -132,7 +132,7 @@ def test_a_kit_with_the_answers_that_are_here_asks_for_the_others(
 ) -> None:
     tables.write(to_table(TASKS[:20]), tables.TASKS, tmp_path / "tasks.parquet", metadata={})
     words = [*POOL, "model=scripted-small", *own(tmp_path)]
-    collect.main(load_config("inference=live", *words))
+    collect.main(load_config("inference=live", *words, config="collect"))
     shutil.copy(made / "tasks.parquet", tmp_path / "tasks.parquet")
     packed(*words, "answered=true", f"into={tmp_path}/kit")
     assert run(image, tmp_path / "kit").returncode == 0

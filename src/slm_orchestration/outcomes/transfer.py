@@ -108,7 +108,7 @@ def add_answers(recording: Recording, tasks: Sequence[Task], folder: Path, model
     new = {answer.task_id: answer for answer in incoming if pd.notna(kept.get(answer.task_id, {"error": ""})["error"])}
     added = sum(answer.completion is not None for answer in new.values())
     if added or any(task_id not in kept for task_id in new):
-        made = {task_id: outcome_row(by_id[task_id], model, answer, _not_graded) for task_id, answer in new.items()}
+        made = {task_id: outcome_row(by_id[task_id], model, answer, None) for task_id, answer in new.items()}
         rows = [(kept | made)[task.task_id] for task in tasks if task.task_id in kept or task.task_id in made]
         known = recording.provenance or store.recorded_provenance(metadata)
         described = store.table_metadata(recording.identity, [checksums[row["task_id"]] for row in rows], known)
@@ -176,7 +176,3 @@ def _check_form(answer: Answer) -> None:
 
 def _texts(completion: Completion) -> list[object]:
     return [completion.answer, completion.finish_reason, json.dumps(completion.signals)]
-
-
-def _not_graded(task: Task, answer: str) -> float:
-    return math.nan

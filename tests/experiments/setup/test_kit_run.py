@@ -27,15 +27,9 @@ def packed(tmp_path: Path) -> Path:
     (tmp_path / "packages" / "surely_not_installed").mkdir(parents=True)
     (tmp_path / "packages" / "json").mkdir()
     file = kit.split(tmp_path / "source", NAME, tmp_path / "parts", 1000)
-    about = {
-        "suite": "quick",
-        "pool": "scripted",
-        "profile": "gpu",
-        "models": ["small"],
-        "words": [],
-        "part_bytes": 1000,
-    }
-    kit.write_description(tmp_path, [file], about)
+    made_for = {"suite": "quick", "pool": "scripted", "profile": "gpu"}
+    asked = {"tasks": 2, "models": ["small"], "words": [], "part_bytes": 1000}
+    kit.write_description(tmp_path, [file], {**made_for, **asked})
     return tmp_path
 
 
@@ -112,9 +106,10 @@ def test_caches_lie_in_the_kit_and_only_packages_that_are_missing_are_added(pack
 def test_an_archive_is_written_at_any_time(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (recorded(packed) / "small.journal.partial").write_text("identity\nfirst\nsecond\nthi")
     assert kit_run.main(packed, ["--archive"]) == 0
-    assert capsys.readouterr().out == f"{packed / 'answers.tar.gz'}: small 2 answers so far\n"
+    said = f"{packed / 'answers.tar.gz'}: of 2 tasks are answered by small 2\n"
+    assert capsys.readouterr().out == said
     with tarfile.open(packed / "answers.tar.gz") as tar:
-        assert sorted(tar.getnames()) == ["answers/small.journal.partial", "kit.json"]
+        assert tar.getnames() == ["answers/small.journal.partial", "kit.json"]
 
 
 def test_a_large_archive_is_written_in_parts_and_a_small_one_replaces_them(packed: Path, tmp_path: Path) -> None:
@@ -130,12 +125,12 @@ def test_a_large_archive_is_written_in_parts_and_a_small_one_replaces_them(packe
     assert [path.name for path in into.iterdir()] == ["answers.tar.gz"]
 
 
-def test_a_model_has_answered_once_its_journal_is_gone(packed: Path) -> None:
-    assert not kit_run.is_answered(recorded(packed), "small")
-    (recorded(packed) / "small.parquet").touch()
-    assert kit_run.is_answered(recorded(packed), "small")
-    (recorded(packed) / "small.journal.partial").touch()
-    assert not kit_run.is_answered(recorded(packed), "small")
+def test_answers_are_the_rows_of_the_table_and_the_whole_lines_of_the_journal(packed: Path) -> None:
+    assert kit_run.answered(recorded(packed), "small") == 0
+    (recorded(packed) / "manifest.json").write_text('{"small": {"rows": 250}}')
+    assert kit_run.answered(recorded(packed), "small") == 250
+    (recorded(packed) / "small.journal.partial").write_text("identity\nfirst\nsecond\nthi")
+    assert kit_run.answered(recorded(packed), "small") == 252
 
 
 def test_an_interpreter_without_torch_is_named(
@@ -147,17 +142,21 @@ def test_an_interpreter_without_torch_is_named(
 
 
 SLOW = """
-import sys, time
+import json, sys, time
 from pathlib import Path
 (model,) = [word[6:] for word in sys.argv if word.startswith("model=")] or ["small"]
 folder = Path("data/live/quick")
 folder.mkdir(parents=True, exist_ok=True)
 print(*sys.argv[1:])
-if "paths.profile=data/untimed.csv" in sys.argv and model != "finished":
+if "only=profile" in sys.argv:
+    (folder.parent / "profiles").mkdir(exist_ok=True)
+    (folder.parent / "profiles" / "gpu.csv").write_text(f"model,seconds\\n{model},1\\n")
+elif model == "finished":
+    (folder / "manifest.json").write_text(json.dumps({model: {"rows": 2}}))
+else:
     (folder / f"{model}.journal.partial").write_text("identity\\nfirst\\n")
     time.sleep(60 if model == "small" else 0)
     sys.exit(f"{model} gave up")
-(folder / f"{model}.parquet").touch()
 """
 
 
@@ -175,16 +174,17 @@ def other_models(packed: Path, *models: str) -> Path:
 def test_models_side_by_side_have_their_own_logs_and_only_those_that_have_answered_are_timed(packed: Path) -> None:
     run = other_models(packed, "finished", "failing")
     done = subprocess.run(
-        [sys.executable, run, "--parallel", "token_budget=9"], capture_output=True, text=True, check=False
+        [sys.executable, run, "--parallel", "max_seconds=9"], capture_output=True, text=True, check=False
     )
     logs = {path.name: path.read_text() for path in (packed / "logs").iterdir()}
     assert logs == {
-        "finished.log": "seed=1 token_budget=9 paths.profile=data/untimed.csv model=finished\n",
-        "failing.log": "seed=1 token_budget=9 paths.profile=data/untimed.csv model=failing\nfailing gave up\n",
-        "finished.timing.log": "seed=1 token_budget=9 model=finished\n",
+        "finished.log": "seed=1 grade=later max_seconds=9 model=finished\n",
+        "failing.log": "seed=1 grade=later max_seconds=9 model=failing\nfailing gave up\n",
+        "finished.timing.log": "seed=1 max_seconds=9 only=profile model=finished\n",
     }
+    assert kit_run.is_timed(packed / "project" / "data" / "live" / "profiles" / "gpu.csv", "finished")
     assert done.returncode == 1 and "failing: ended with exit code 1: failing gave up" in done.stderr
-    assert done.stdout.endswith("answers.tar.gz: finished complete, failing 1 answers so far\n")
+    assert done.stdout.endswith("of 2 tasks are answered by finished 2, failing 1\n")
 
 
 def test_a_run_that_is_ended_leaves_an_archive_of_what_was_answered(packed: Path) -> None:
@@ -197,6 +197,6 @@ def test_a_run_that_is_ended_leaves_an_archive_of_what_was_answered(packed: Path
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=30)[0]
     assert process.returncode == 128 + signal.SIGTERM
-    assert said.endswith("answers.tar.gz: small 1 answers so far\n")
+    assert said.endswith("of 2 tasks are answered by small 1\n")
     with tarfile.open(packed / "answers.tar.gz") as tar:
         assert tar.extractfile("answers/small.journal.partial").read() == b"identity\nfirst\n"
