@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GenerationConfig
 
 from slm_orchestration.models import weights
 from slm_orchestration.models.local.model import LocalModel
@@ -21,7 +21,7 @@ Answers = list[tuple[str, int]]
 _BATCH = 64
 
 
-def collector(model: LocalModel, tasks: Sequence[Task], *, batch_tokens: int) -> Answers:
+def collector(model: LocalModel, tasks: Sequence[Task], *, batch_tokens: int | None) -> Answers:
     """Answer as `experiments.collect` does."""
     found: dict[int, Completion] = {}
     for finished in model.stream(tasks, batch_tokens=batch_tokens, seed=0):
@@ -52,6 +52,22 @@ def plain_batches(model: LocalModel, network: Any, tasks: Sequence[Task]) -> Ans
     return [found[task.task_id] for task in tasks]
 
 
+def continuous_batches(model: LocalModel, network: Any, tasks: Sequence[Task]) -> Answers:
+    """Answer choices in plain batches, free answers by transformers' `generate_batch`, one call per length limit."""
+    choices = [task for task in tasks if task.choices is not None]
+    found = dict(zip([task.task_id for task in choices], plain_batches(model, network, choices), strict=True))
+    ends = set(network.generation_config.eos_token_id)
+    for limit in sorted({task.max_tokens for task in tasks if task.choices is None}):
+        free = [task for task in tasks if task.choices is None and task.max_tokens == limit]
+        settings = GenerationConfig(max_new_tokens=limit, do_sample=False, eos_token_id=sorted(ends), pad_token_id=0)
+        given = network.generate_batch(model._prompts(free), generation_config=settings)
+        # The names of the requests end with their number.
+        ordered = [given[name] for name in sorted(given, key=lambda name: int(name.rpartition("_")[2]))]
+        answers = [_text(model, task, one.generated_tokens, ends) for task, one in zip(free, ordered, strict=True)]
+        found |= dict(zip([task.task_id for task in free], answers, strict=True))
+    return [found[task.task_id] for task in tasks]
+
+
 def harness(model: LocalModel, tasks: Sequence[Task], *, python: str) -> tuple[Answers, float]:
     """Answer by lm-evaluation-harness's hf backend in another interpreter; return its seconds without loading too."""
     asked = [
@@ -63,7 +79,7 @@ def harness(model: LocalModel, tasks: Sequence[Task], *, python: str) -> tuple[A
         for task, prompt in zip(tasks, model._prompts(tasks), strict=True)
     ]
     about = {"folder": str(weights.converted_folder(model.weights)), "batch": _BATCH, "asked": asked}
-    about["dtype"] = str(model._network.dtype).removeprefix("torch.")
+    about |= {"dtype": str(model._network.dtype).removeprefix("torch."), "device": model._network.device.type}
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "asked.json").write_text(json.dumps(about))
         script = Path(__file__).with_name("harness_answers.py")
@@ -88,7 +104,7 @@ def _counted(model: LocalModel, task: Task, answer: str) -> tuple[str, int]:
 def _generated(model: LocalModel, network: Any, tasks: Sequence[Task]) -> Answers:
     tokenizer = model._tokenizer
     tokenizer.padding_side = "left"
-    encoded = tokenizer.pad({"input_ids": model._prompts(tasks)}, return_tensors="pt")
+    encoded = tokenizer.pad({"input_ids": model._prompts(tasks)}, return_tensors="pt").to(network.device)
     longest = max(1 if task.choices is not None else task.max_tokens for task in tasks)
     given: Any = network.generate(
         **encoded, max_new_tokens=longest, do_sample=False, return_dict_in_generate=True, output_logits=longest == 1
@@ -97,7 +113,7 @@ def _generated(model: LocalModel, network: Any, tasks: Sequence[Task]) -> Answer
         return [(_likeliest(model, task, row), 1) for task, row in zip(tasks, given.logits[0], strict=True)]
     width = encoded["input_ids"].shape[1]
     ends = set(network.generation_config.eos_token_id)
-    return [_text(model, task, row[width:], ends) for task, row in zip(tasks, given.sequences, strict=True)]
+    return [_text(model, task, row[width:].tolist(), ends) for task, row in zip(tasks, given.sequences, strict=True)]
 
 
 def _likeliest(model: LocalModel, task: Task, logits: torch.Tensor) -> str:
@@ -105,8 +121,8 @@ def _likeliest(model: LocalModel, task: Task, logits: torch.Tensor) -> str:
     return task.choices[int(logits[model._label_tokens(task)].argmax())]
 
 
-def _text(model: LocalModel, task: Task, row: torch.Tensor, ends: set[int]) -> tuple[str, int]:
-    tokens = row.tolist()[: task.max_tokens]
+def _text(model: LocalModel, task: Task, row: Sequence[int], ends: set[int]) -> tuple[str, int]:
+    tokens = list(row)[: task.max_tokens]
     end = next((place for place, token in enumerate(tokens) if token in ends), None)
     written = tokens if end is None else tokens[: end + 1]
     return model._tokenizer.decode(tokens[:end], skip_special_tokens=True), len(written)

@@ -16,7 +16,7 @@ def main(folder: Path) -> None:
     from lm_eval.models.huggingface import HFLM
 
     about = json.loads((folder / "asked.json").read_text())
-    model = HFLM(pretrained=about["folder"], device="cpu", dtype=about["dtype"], batch_size=about["batch"])
+    model = HFLM(pretrained=about["folder"], device=about["device"], dtype=about["dtype"], batch_size=about["batch"])
     # The prompts hold their template already.
     model.add_bos_token = False
     ends = [model.tokenizer.decode([token]) for token in model.model.generation_config.eos_token_id]

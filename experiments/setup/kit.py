@@ -22,7 +22,7 @@ PACKAGES = {
     "httpx2": ("httpx2", "httpcore2", "truststore"),
 }
 RUNNER = Path(__file__).with_name("kit_run.py")
-_CODE = ("src", "experiments", "conf", "pyproject.toml")
+_CODE = ("src", "experiments", "benchmarks", "conf", "pyproject.toml")
 _BLOCK_BYTES = 1 << 20
 
 

@@ -6,6 +6,7 @@
     python run.py --archive                           only write answers.tar.gz from what is recorded
     python run.py max_seconds=600                     or any other key of experiments.collect
     python run.py only=profile                        time the models, also those that have not answered everything
+    python run.py --measure                           compare ways of answering (logs/measure.log), then time the models
 
 Everything is written into this folder and the one of --answers. `python -m experiments.unpack` takes the answers back.
 """
@@ -32,6 +33,8 @@ from typing import NoReturn
 
 # Words of the collections, before those of the command line: grading needs packages that this machine may lack.
 ANSWER, TIME = ("grade=later",), ("only=profile",)
+# What --measure compares on: with three models, some eight minutes of a data centre's GPU.
+MEASURE = ("--device=auto", "--tasks=400", "--fewer=20")
 ARCHIVE = "answers.tar.gz"
 _ARCHIVE_EVERY_S, _LOOK_EVERY_S, _GRACE_S = 30.0, 0.2, 20.0
 _BLOCK_BYTES = 1 << 20
@@ -160,6 +163,11 @@ def _run(kit: Path, made_for: dict, into: Path, asked: argparse.Namespace) -> in
     given = [word for word in asked.words if not word.startswith("model=")]
     together = [[model] for model in models] if asked.parallel or chosen else [models]
     collections = _Collections(kit, made_for, into)
+    if asked.measure:
+        compared = [*MEASURE, f"--suite={made_for['suite']}", "--models", *models]
+        collections.start("measure", compared, module="benchmarks.collect_speed")
+        collections.wait()
+        given, together = [*given, *TIME], [models]
     try:
         for names in together:
             only = [f"model={names[0]}"] if asked.parallel or chosen else []
@@ -187,13 +195,13 @@ class _Collections:
         self._running: dict[str, subprocess.Popen] = {}
         self.exit_code = 0
 
-    def start(self, name: str, words: Sequence[str]) -> None:
-        """Start one collection; what it prints is added to its log."""
+    def start(self, name: str, words: Sequence[str], *, module: str = "experiments.collect") -> None:
+        """Start one collection, or another module; what it prints is added to its log."""
         log = self._kit / "logs" / f"{name}.log"
         log.parent.mkdir(exist_ok=True)
         with log.open("ab") as stream:
             self._running[name] = subprocess.Popen(
-                [sys.executable, "-m", "experiments.collect", *words],
+                [sys.executable, "-m", module, *words],
                 cwd=self._kit / "project",
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -282,6 +290,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="run.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--parallel", action="store_true", help="all models side by side")
+    parser.add_argument("--measure", action="store_true", help="compare ways of answering, and time the models")
     parser.add_argument("--archive", action="store_true", help=f"only write {ARCHIVE}")
     parser.add_argument("--answers", type=Path, metavar="FOLDER", help=f"where {ARCHIVE} is written")
     parser.add_argument("words", nargs="*", metavar="key=value", help="keys of experiments.collect")

@@ -75,7 +75,7 @@ def write_outcomes(frame: pd.DataFrame, folder: Path, model: str, *, metadata: M
     """Write the OUTCOMES of one model and their entry in the manifest."""
     entry = {
         "rows": len(frame),
-        "failed": int(frame["quality"].isna().sum()),
+        "failed": int(frame["error"].notna().sum()),
         "task_checksums_sha256": hashlib.sha256(metadata[_CHECKSUMS].encode()).hexdigest(),
         **json.loads(metadata[_IDENTITY]),
         **({_PROVENANCE: json.loads(metadata[_PROVENANCE])} if _PROVENANCE in metadata else {}),

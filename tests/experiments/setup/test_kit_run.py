@@ -187,6 +187,18 @@ def test_models_side_by_side_have_their_own_logs_and_only_those_that_have_answer
     assert done.stdout.endswith("of 2 tasks are answered by finished 2, failing 1\n")
 
 
+def test_measuring_compares_ways_of_answering_and_times_the_models_without_asking_tasks(packed: Path) -> None:
+    run = other_models(packed, "finished")
+    (packed / "project" / "benchmarks").mkdir()
+    (packed / "project" / "benchmarks" / "collect_speed.py").write_text("import sys\nprint(*sys.argv[1:])\n")
+    subprocess.run([sys.executable, run, "--measure"], check=True, stdout=subprocess.DEVNULL)
+    logs = {path.name: path.read_text() for path in (packed / "logs").iterdir()}
+    assert logs == {
+        "measure.log": "--device=auto --tasks=400 --fewer=20 --suite=quick --models finished\n",
+        "collect.log": "seed=1 grade=later only=profile\n",
+    }
+
+
 def test_a_run_that_is_ended_leaves_an_archive_of_what_was_answered(packed: Path) -> None:
     run = other_models(packed, "small")
     journal = packed / "project" / "data" / "live" / "quick" / "small.journal.partial"
