@@ -17,6 +17,7 @@ def cfg(tmp_path):
     cfg = configured(tmp_path, "pool=scripted", "n=40")
     with open_dict(cfg):
         cfg.paths.profile = str(tmp_path / "latency_profile.csv")
+        cfg.grade, cfg.only, cfg.max_seconds = "now", None, None
     write_suite(cfg)
     collect.main(cfg)
     return cfg

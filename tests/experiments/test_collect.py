@@ -1,5 +1,6 @@
 """Side tables of the smallest packaged model, recorded for real."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,12 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from hydra.utils import instantiate
-from omegaconf import open_dict
+from omegaconf import DictConfig, open_dict
 
-from experiments import collect
+from experiments import collect, grade
 from experiments.setup.config import load_config
 from slm_orchestration.models.scripted import ScriptedModel
+from slm_orchestration.outcomes.latency import read_profile
 from slm_orchestration.outcomes.side_tables import StateSettings, collect_states, read_side_table
+from slm_orchestration.outcomes.store import read_recorded
+from tests.experiments.by_hand import write_suite
 from tests.models.local.test_model import TASKS
 
 SETTINGS = StateSettings(None, "mean")
@@ -93,6 +97,60 @@ def test_a_timing_that_stays_noisy_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("asked", ["states", "samples"])
 def test_a_shard_does_not_replace_the_side_tables_of_the_others(asked: str, tmp_path: Path) -> None:
-    cfg = load_config("shard=1/4", f"inference.{asked}=true", f"paths.outcomes={tmp_path}")
+    cfg = load_config("shard=1/4", f"inference.{asked}=true", f"paths.outcomes={tmp_path}", config="collect")
     with pytest.raises(ValueError, match=r"^shard=1/4: hidden states and samples are not recorded in shards; merge"):
         collect.main(cfg)
+
+
+def scripted(folder: Path, *words: str) -> DictConfig:
+    """The configuration of collecting quick with scripted models into `folder`."""
+    where = (f"inference.folder={folder}", f"paths.tasks={folder}/quick.parquet")
+    return load_config("inference=live", "suite=quick", "pool=scripted", *where, *words, config="collect")
+
+
+@pytest.fixture
+def with_tasks(tmp_path: Path) -> Path:
+    write_suite(scripted(tmp_path))
+    return tmp_path
+
+
+def test_answers_that_are_graded_later_need_no_sandbox_no_prices_and_no_timing(
+    with_tasks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def needed(*_: object) -> None:
+        raise AssertionError("not for answers that are graded elsewhere")
+
+    for name in ("time_model", "read_prices", "score"):
+        monkeypatch.setattr(collect, name, needed)
+    monkeypatch.setattr(collect.inputs, "require_sandbox", needed)
+    collect.main(scripted(with_tasks, "grade=later"))
+    assert "scripted-large: 120 answered now, 120 in all" in capsys.readouterr().out
+    frame, _ = read_recorded(with_tasks / "quick", "scripted-small")
+    assert frame[["quality", "latency_s", "cost_usd"]].isna().all(axis=None)
+    monkeypatch.undo()
+    collect.main(scripted(with_tasks, "only=profile"))
+    grade.main(scripted(with_tasks))
+    frame, _ = read_recorded(with_tasks / "quick", "scripted-small")
+    assert frame[["quality", "latency_s", "cost_usd"]].notna().all(axis=None)
+
+
+def test_a_profile_alone_is_measured_again_and_answers_nothing(with_tasks: Path) -> None:
+    for _ in range(2):
+        collect.main(scripted(with_tasks, "only=profile", "model=scripted-small"))
+    profile = read_profile(with_tasks / "profiles" / "this_machine.csv")
+    assert profile["model"].tolist() == ["scripted-small"] * 2
+    assert not (with_tasks / "quick" / "scripted-small.parquet").exists()
+
+
+def test_models_share_the_time_and_what_is_left_is_said(with_tasks: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    collect.main(scripted(with_tasks, "max_seconds=0.0001", "inference.token_budget=1"))
+    said = capsys.readouterr().out
+    assert "scripted-small: stopped, 1 answered now, 0 of 120 in finished blocks" in said
+    assert "scripted-large: stopped, 1 answered now, 0 of 120 in finished blocks" in said
+    assert collect._share_of_time(600, time.monotonic() - 100, 2) == pytest.approx(250, abs=1)
+    assert collect._share_of_time(None, 0.0, 2) is None
+
+
+def test_samples_cannot_be_graded_later(with_tasks: Path) -> None:
+    with pytest.raises(ValueError, match="grade=later: sampled answers are graded as they come"):
+        collect.main(scripted(with_tasks, "grade=later", "inference.samples=true"))

@@ -29,7 +29,7 @@ def test_evidence_is_refused_with_what_to_do_instead(path: str) -> None:
 
 def test_collecting_into_the_recording_is_refused_before_anything_is_read() -> None:
     with pytest.raises(ValueError, match="data/outcomes/quick: recorded evidence; inference=live"):
-        collect.main(load_config("suite=quick"))
+        collect.main(load_config("suite=quick", config="collect"))
 
 
 def test_the_first_run_of_a_router_measures_it_into_the_users_folder(
