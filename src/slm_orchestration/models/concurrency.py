@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-_FIRST, _MOST = 4, 256
+_FIRST, _MOST = 8, 256
+_LEAST_TIMED = 16  # calls of a window; fewer say little, since tasks differ
 _GAIN = 1.1  # a larger limit must finish this many times the calls per second to be worth it
 
 
 class Concurrency:
     """At most `limit` calls at a time: `async with` takes a slot. `limit` None finds it.
 
-    It begins at 4. A window of twice `limit` calls, of which the second half is timed, gives the calls per second. The
+    It begins at 8. After `limit` calls, as many more, and at least 16, are timed and give the calls per second. The
     limit grows by a half while the larger of the last two limits finished a tenth more calls per second than the
     smaller, else it shrinks by a third; so it stays near the least that keeps the server busy. An overload halves it.
     """
@@ -46,7 +47,7 @@ class Concurrency:
         now = self._clock()
         if self._finished == self.limit:  # the calls before were made under the last limit
             self._timed_from_s = now
-        elif self._finished >= 2 * self.limit and now > self._timed_from_s:
+        elif self._finished >= self.limit + max(self.limit, _LEAST_TIMED) and now > self._timed_from_s:
             window = (self.limit, (self._finished - self.limit) / (now - self._timed_from_s))
             grows = _larger_pays(self._before, window)
             self._before = window
