@@ -1,76 +1,21 @@
-"""A real server on loopback that misbehaves as it is told to."""
+"""What a client does when its server misbehaves; test_endpoint_choices.py has how it asks for labels."""
 
-import contextlib
 import json
-import os
-import threading
-import time
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx2
 import pytest
 
 from slm_orchestration.models.endpoint import EndpointModel
 from slm_orchestration.models.model import CallError, ContextExceeded
 from slm_orchestration.outcomes.collect import CollectionSettings, collect
 from slm_orchestration.outcomes.store import read_outcomes
+from tests.models.endpoint_server import KEY, answer, model_at
 from tests.models.local.test_model import TASKS
 from tests.outcomes.test_collect import exact, make_task
 from tests.serving.by_hand import SMALL, orchestrator, scripted, write_records
 from tests.serving.gateway.echo_server import serving
 
-KEY = "a-secret-of-the-test"
 CHOICE, FREE = make_task(0), TASKS[1]
-
-
-def reply(asked: dict) -> dict:
-    top = [{"token": " B", "logprob": -0.5}, {"token": "A", "logprob": -1.5}, {"token": "x", "logprob": -9.0}]
-    content = [
-        {"token": "B", "logprob": -0.5, "top_logprobs": top},
-        {"token": ".", "logprob": -1, "top_logprobs": []},
-    ]
-    message = {"role": "assistant", "content": f"Echo: {asked['messages'][-1]['content']}"}
-    choices = [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": {"content": content}}]
-    return {"choices": choices, "usage": {"prompt_tokens": 7, "completion_tokens": 2}}
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        server = self.server
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        with server.lock:
-            server.running += 1
-            server.most = max(server.most, server.running)
-            fault = server.faults.pop(0) if server.faults else None
-            server.seen.append((time.monotonic(), self.headers.get("authorization"), asked))
-        time.sleep(0.6 if fault == "stall" else server.takes_s)
-        # counted down before the answer leaves: whoever has read it may send the next call at once
-        with server.lock:
-            server.running -= 1
-        self.misbehave(fault, json.dumps(reply(asked)).encode())
-
-    def misbehave(self, fault, body):
-        if isinstance(fault, tuple):
-            status, body = fault
-            self.send_response(status)
-        elif isinstance(fault, int):
-            self.send_response(fault)
-            self.send_header("retry-after", "0.05")
-            body = f"no, not with {KEY}".encode()
-        else:
-            self.send_response(200)
-            if fault == "gzip":
-                self.send_header("content-encoding", "gzip")
-        body = b'{"choices": [' if fault == "malformed" else body
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        with contextlib.suppress(BrokenPipeError):
-            self.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
-        self.close_connection = True
-
-    def log_message(self, *arguments):
-        pass
 
 
 @pytest.fixture
@@ -78,24 +23,6 @@ def records(tmp_path, monkeypatch):
     monkeypatch.setenv("SLM_ORCHESTRATION_CACHE", str(tmp_path / "cache"))
     write_records(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def server():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.lock, server.faults, server.seen, server.takes_s = threading.Lock(), [], [], 0.0
-    server.running = server.most = 0
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def model_at(server, **settings) -> EndpointModel:
-    url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    return EndpointModel("remote", url, "any", **{"timeout_s": 0.3, "backoff_s": 0.01, **settings})
 
 
 def test_a_choice_is_the_likeliest_label_and_a_free_answer_is_the_text_with_its_signals(server):
@@ -153,13 +80,6 @@ def test_collect_records_what_the_server_says(server, tmp_path):
     outcomes = read_outcomes(tmp_path, ["remote"])
     assert outcomes["answer"].tolist() == ["B"] * 6
     assert outcomes["error"].isna().all()
-
-
-def answer(content, *, usage=None, **choice):
-    """Return a reply of status 200 with this content."""
-    choices = [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop", **choice}]
-    usage = {"prompt_tokens": 7, "completion_tokens": 2} if usage is None else usage
-    return 200, json.dumps({"choices": choices, "usage": usage}).encode()
 
 
 @pytest.mark.parametrize(
@@ -318,94 +238,3 @@ def test_a_server_that_repeats_the_prompt_puts_no_prompt_and_no_line_into_an_err
         said = str(failed.value)
         assert "secret" not in said and "health" not in said
         assert said.isprintable() and "\\n2026 INFO forged \\x1b[31mline" in said
-
-
-def with_top(*top):
-    """Return a reply whose first token has these alternatives."""
-    listed = [{"token": token, "logprob": value} for token, value in top]
-    return answer("Paris", logprobs={"content": [{"token": "Paris", "logprob": -0.1, "top_logprobs": listed}]})
-
-
-def test_a_label_outside_the_top_is_named_with_a_bound_and_the_task_is_asked_once(server):
-    server.faults = [with_top(("Paris", -0.5), (" A", -2.0))]
-    (choice,) = model_at(server).complete([CHOICE], seed=0)
-    # e^-2 = .1353: the least likely token returned, which no token of B can exceed
-    expected = {"label:A": 0.1353, "label:B": 0.0, "label_mass": 0.1353, "outside:B": 0.1353}
-    assert choice.signals == pytest.approx(expected, abs=1e-4)
-    assert (choice.answer, len(server.seen)) == ("A", 1)
-
-
-def test_a_label_outside_the_top_is_asked_for_once_more_and_both_calls_are_counted(server):
-    server.faults = [with_top(("Paris", -0.5), (" A", -2.0)), with_top(("Paris", -0.5), (" A", -2.0), ("B", -7.0))]
-    (choice,) = model_at(server, label_logprobs=500).complete([CHOICE], seed=0)
-    assert choice.signals == pytest.approx({"label:A": 0.13534, "label:B": 0.00091, "label_mass": 0.13625}, abs=1e-5)
-    assert (choice.prompt_tokens, choice.completion_tokens) == (14, 4)
-    asked = [body for _, _, body in server.seen]
-    assert [(body["top_logprobs"], body["max_tokens"]) for body in asked] == [(20, CHOICE.max_tokens), (500, 1)]
-
-
-def test_labels_that_the_second_call_lacks_too_leave_the_first_text_to_decide(server):
-    neither = with_top(("Paris", -0.5), (" or", -3.0))
-    server.faults = [(200, neither[1].replace(b'"content": "Paris"', b'"content": "B, Paris"')), neither]
-    (choice,) = model_at(server, label_logprobs=500).complete([CHOICE], seed=0)
-    assert (choice.answer, len(server.seen)) == ("B", 2)
-    assert choice.signals == pytest.approx({"outside:A": 0.0498, "outside:B": 0.0498}, abs=1e-4)
-
-
-def test_only_what_lacks_a_label_is_asked_for_again(server):
-    model_at(server, label_logprobs=500).complete([CHOICE, FREE], seed=0)
-    assert len(server.seen) == 2
-
-
-def test_the_answer_to_a_choice_begins_as_with_a_local_model_where_asked_for(server):
-    server.faults = [answer("Answer: B.")]  # llama.cpp repeats what it continues, vLLM and SGLang do not
-    (choice,) = model_at(server, answer_prefix=True).complete([CHOICE], seed=0)
-    model_at(server, answer_prefix=True).complete([FREE], seed=0)
-    asked, free = (body for _, _, body in server.seen)
-    assert choice.answer == "B"
-    assert asked["messages"] == [*CHOICE.messages, {"role": "assistant", "content": "Answer:"}]
-    assert (asked["continue_final_message"], asked["add_generation_prompt"]) == (True, False)
-    assert free["messages"] == FREE.messages and "continue_final_message" not in free
-
-
-def test_what_an_answer_depends_on_is_in_the_identity_and_what_is_left_as_it_was_keeps_it(server):
-    ways = [{}, {"answer_prefix": True}, {"label_logprobs": 500}, {"label_logprobs": 600}]
-    assert len({model_at(server, **way).identity()["prompt_form"] for way in ways}) == 4
-    assert model_at(server, concurrency="auto").identity() == model_at(server).identity()
-
-
-@pytest.mark.parametrize("concurrency", [0, -1, True, 1.5, "many", None])
-def test_a_concurrency_that_is_none_is_refused_in_one_line(server, concurrency):
-    with pytest.raises(ValueError, match=r"^remote: concurrency=.*: allowed is a number from 1, or auto$"):
-        model_at(server, concurrency=concurrency)
-
-
-def test_asking_again_for_no_more_than_before_is_refused(server):
-    with pytest.raises(ValueError, match="label_logprobs=20: allowed is null, or more than top_logprobs, which is 20"):
-        model_at(server, label_logprobs=20)
-
-
-def test_concurrency_is_found_while_calling_and_an_overload_lowers_it(server):
-    server.takes_s = 0.02
-    tasks = [make_task(number) for number in range(60)]
-    model_at(server, concurrency="auto").complete(tasks, seed=0)
-    assert 12 <= server.most < 60  # 8 calls at a time, and after 24 of them 12
-    server.most, server.faults = 0, [429] * 30
-    model_at(server, concurrency="auto", attempts=30).complete(tasks[:20], seed=0)
-    assert server.most == 8  # at first; each refusal leaves fewer
-
-
-@pytest.mark.real
-@pytest.mark.skipif("SLM_ORCHESTRATION_ENDPOINT" not in os.environ, reason="needs a server with log-probabilities")
-def test_a_real_server_gives_every_label_its_probability():
-    """Set SLM_ORCHESTRATION_ENDPOINT to its URL; it must continue a message and give 1,000 log-probabilities."""
-    url = os.environ["SLM_ORCHESTRATION_ENDPOINT"].rstrip("/")
-    served = httpx2.get(f"{url}/models").json()["data"][0]["id"]
-    capital = replace(TASKS[0], messages=[{"role": "user", "content": "Is Paris in France? Yes or No."}])
-    capital = replace(capital, choices=["Yes", "No"])
-    model = EndpointModel("real", url, served, answer_prefix=True, top_logprobs=1, label_logprobs=1000)
-    choice, free = model.complete([capital, TASKS[2]], seed=0)
-    assert choice.answer in capital.choices
-    assert choice.signals["label:Yes"] > 0 and choice.signals["label:No"] > 0
-    assert 0 < choice.signals["label_mass"] <= 1
-    assert free.completion_tokens > 0 and free.signals["logprob_mean"] < 0

@@ -131,7 +131,8 @@ class EndpointModel:
         """
         with asyncio.Runner() as runner:
             loop = runner.get_loop()
-            client = httpx2.AsyncClient(timeout=self.timeout_s)
+            # The slots bound the connections; without this httpx2 would let calls beyond 100 wait and time out.
+            client = httpx2.AsyncClient(timeout=self.timeout_s, limits=httpx2.Limits())
             slots = Concurrency(self.concurrency if isinstance(self.concurrency, int) else None)
             limit = _RateLimit(slots, self.requests_per_minute, random.Random(seed))
             calls = (self._indexed_call(client, limit, index, task, seed) for index, task in enumerate(tasks))
