@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from slm_orchestration.models.endpoint_reply import BadReply, Refusal, completion, error_message, server_text
+from slm_orchestration.models.endpoint_reply import (
+    BadReply,
+    Refusal,
+    completion,
+    error_message,
+    labels_outside,
+    server_text,
+)
 from tests.models.local.test_model import TASKS
 from tests.outcomes.test_collect import make_task
 
@@ -44,6 +51,16 @@ def test_the_probabilities_of_a_label_add_up_over_its_spellings():
     found = completion(CHOICE, body, 0.1)
     assert (found.answer, found.finish_reason) == ("A", "choice")
     assert found.signals == pytest.approx({"label:A": 0.3679, "label:B": 0.2707, "label_mass": 0.6386}, abs=1e-4)
+
+
+def test_a_label_that_was_not_returned_has_the_bound_of_the_least_likely_token():
+    # e^-3 = .0498; B was returned in one spelling, so that nothing of it is outside.
+    found = completion(CHOICE, first_token(("Answer", -0.1), (" B", -3.0), ("So", -2.5), text="Answer"), 0.1)
+    expected = {"label:A": 0.0, "label:B": 0.0498, "label_mass": 0.0498, "outside:A": 0.0498}
+    assert found.answer == "B" and found.signals == pytest.approx(expected, abs=1e-4)
+    assert labels_outside(found.signals)
+    assert not labels_outside(completion(CHOICE, first_token(("A", -1.0), ("B", -2.0)), 0.1).signals)
+    assert not labels_outside(completion(CHOICE, reply("A"), 0.1).signals)
 
 
 @pytest.mark.parametrize(

@@ -8,33 +8,49 @@ import os
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 
-from slm_orchestration.models.endpoint_reply import BadReply, Refusal, completion, error_message, server_text
-from slm_orchestration.models.model import CallError, Completion, ContextExceeded, TaskError
+from slm_orchestration.models.concurrency import Concurrency
+from slm_orchestration.models.endpoint_reply import (
+    BadReply,
+    Refusal,
+    completion,
+    error_message,
+    labels_outside,
+    server_text,
+)
+from slm_orchestration.models.model import ANSWER_PREFIX, CallError, Completion, ContextExceeded, TaskError
 from slm_orchestration.tasks.task import Task
 
 _CHARACTERS_PER_TOKEN = 4  # a rough average for English
 _TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_OVERLOADED = frozenset({408, 429, 503, 504})
 _MAX_WAIT_S = 60.0
+_PARAMETERS = ("logprobs", "max_tokens", "messages", "model", "seed", "temperature", "top_logprobs")
 _PROMPT_FORM = "the server's chat template; temperature 0; choices by the first token's probabilities if offered"
 
 
 @dataclass
 class EndpointModel:
-    """Calls `model` at `url` (which ends in /v1), at most `concurrency` calls at a time.
+    """Calls `model` at `url` (which ends in /v1), at most `concurrency` calls at a time; "auto" finds how many.
 
     A transient failure (429, 5xx, a timeout beyond `timeout_s`, a truncated or malformed response) is retried, up to
     `attempts` calls in all, after `backoff_s`, doubled each time, with jitter, or after the server's Retry-After. The
     key is read from the environment variable `key_variable` at each call, and is neither stored nor logged. `device`
     names the row of the price table that prices a second of its time.
 
+    A multiple-choice task is answered by the first token's `top_logprobs` most probable tokens. With `answer_prefix`
+    that token follows "Answer:" as with a local model; the server must be able to continue a message. A task with a
+    label outside is asked once more, for `label_logprobs` tokens; None: the label keeps probability 0, and its signal
+    `outside:<label>` holds the probability of the least likely token that was returned.
+
     `parameters` renames what a server refuses, or leaves it out: {"max_tokens": "max_completion_tokens",
-    "temperature": None, "logprobs": None}. ValueError if the URL holds a password or the key a control character.
+    "temperature": None, "logprobs": None}. ValueError if the URL holds a password, the key a control character, or
+    `concurrency` is no number.
     """
 
     name: str
@@ -42,12 +58,14 @@ class EndpointModel:
     model: str
     key_variable: str | None = None
     device: str = "endpoint"
-    concurrency: int = 8
+    concurrency: int | str = 8
     requests_per_minute: float | None = None
     timeout_s: float = 120.0
     attempts: int = 5
     backoff_s: float = 1.0
     top_logprobs: int = 20
+    answer_prefix: bool = False
+    label_logprobs: int | None = None
     parameters: Mapping[str, str | None] = field(default_factory=dict)
     concurrent = True  # live calls need not wait for each other
 
@@ -59,13 +77,24 @@ class EndpointModel:
                 "outcome; put the key into an environment variable and name it in key_variable"
             )
         self.url = self.url.rstrip("/")
-        offered = sorted(self._standard(max_tokens=1, messages=[], seed=0))
-        if unknown := sorted(set(self.parameters) - set(offered)):
-            raise ValueError(f"{self.name}: parameters.{unknown[0]}: no such parameter; there are {', '.join(offered)}")
+        if self.concurrency != "auto" and not (type(self.concurrency) is int and self.concurrency >= 1):
+            raise ValueError(f"{self.name}: concurrency={self.concurrency}: allowed is a number from 1, or auto")
+        if self.label_logprobs is not None and self.label_logprobs <= self.top_logprobs:
+            raise ValueError(
+                f"{self.name}: label_logprobs={self.label_logprobs}: allowed is null, or more than top_logprobs, "
+                f"which is {self.top_logprobs}"
+            )
+        if unknown := sorted(set(self.parameters) - set(_PARAMETERS)):
+            there_are = ", ".join(_PARAMETERS)
+            raise ValueError(f"{self.name}: parameters.{unknown[0]}: no such parameter; there are {there_are}")
         self._key()
 
     def identity(self) -> dict[str, str]:
         form = _PROMPT_FORM
+        if self.answer_prefix:
+            form += f"; choices after {ANSWER_PREFIX!r}"
+        if self.label_logprobs is not None:
+            form += f"; labels among {self.label_logprobs} tokens"
         if self.parameters:
             form += f"; parameters {json.dumps(dict(self.parameters), sort_keys=True)}"
         return {"endpoint": self.url, "remote_model": self.model, "prompt_form": form, "dtype": "remote"}
@@ -102,8 +131,10 @@ class EndpointModel:
         """
         with asyncio.Runner() as runner:
             loop = runner.get_loop()
-            client = httpx2.AsyncClient(timeout=self.timeout_s)
-            limit = _RateLimit(self.concurrency, self.requests_per_minute, random.Random(seed))
+            # The slots bound the connections; without this httpx2 would let calls beyond 100 wait and time out.
+            client = httpx2.AsyncClient(timeout=self.timeout_s, limits=httpx2.Limits())
+            slots = Concurrency(self.concurrency if isinstance(self.concurrency, int) else None)
+            limit = _RateLimit(slots, self.requests_per_minute, random.Random(seed))
             calls = (self._indexed_call(client, limit, index, task, seed) for index, task in enumerate(tasks))
             pending = {loop.create_task(call) for call in calls}
             try:
@@ -124,18 +155,43 @@ class EndpointModel:
             return index, error
 
     async def _answer(self, client: httpx2.AsyncClient, limit: _RateLimit, task: Task, seed: int) -> Completion:
-        body, reason, wait = self._body(task, seed), "", 0.0
+        """Answer one task; where a label is outside the top tokens, ask once more for `label_logprobs` of them."""
+        body = self._body(self._standard(task, seed))
+        first = await self._call(client, limit, task, body)
+        if self.label_logprobs is None or not labels_outside(first.signals):
+            return first
+        # Only the first token is read, and each token comes with as many alternatives.
+        more = {"max_tokens": 1, "top_logprobs": self.label_logprobs}
+        again = await self._call(client, limit, task, self._body(self._standard(task, seed) | more))
+        found = again if "label_mass" in again.signals else replace(first, signals=again.signals)
+        return replace(
+            found,
+            prompt_tokens=first.prompt_tokens + again.prompt_tokens,
+            completion_tokens=first.completion_tokens + again.completion_tokens,
+            latency_s=first.latency_s + again.latency_s,
+        )
+
+    async def _call(
+        self, client: httpx2.AsyncClient, limit: _RateLimit, task: Task, body: Mapping[str, Any]
+    ) -> Completion:
+        reason, wait = "", 0.0
         for attempt in range(self.attempts):
             await asyncio.sleep(wait)
             wait = limit.jitter.uniform(0.5, 1) * min(self.backoff_s * 2**attempt, _MAX_WAIT_S)
             async with limit.slots:
                 await limit.wait()
-                started = time.perf_counter()
+                started, made_s = time.perf_counter(), time.monotonic()
                 try:
                     answer = await client.post(f"{self.url}/chat/completions", json=body, headers=self._headers())
+                    if answer.status_code in _OVERLOADED:
+                        limit.slots.overloaded(made_s)
                     if answer.status_code == 200:
-                        return completion(task, answer.content, time.perf_counter() - started)
+                        limit.slots.finished()
+                        text_before = ANSWER_PREFIX if self.answer_prefix else ""
+                        return completion(task, answer.content, time.perf_counter() - started, text_before)
                 except (httpx2.HTTPError, httpx2.InvalidURL, BadReply) as error:
+                    if isinstance(error, httpx2.TimeoutException):
+                        limit.slots.overloaded(made_s)
                     reason = self._shown(f"{type(error).__name__}: {error}", task)
                     continue
                 except Refusal as error:
@@ -149,13 +205,16 @@ class EndpointModel:
                 wait = min(float(asked), _MAX_WAIT_S)
         raise CallError(f"{task.task_id}: {self.url} gave no answer in {self.attempts} attempts (last: {reason})")
 
-    def _standard(self, *, max_tokens: int, messages: Sequence[Mapping[str, str]], seed: int) -> dict[str, Any]:
-        """Return the body of a request under OpenAI's names."""
-        body = {"model": self.model, "messages": list(messages), "temperature": 0, "seed": seed}
-        return body | {"max_tokens": max_tokens, "logprobs": True, "top_logprobs": self.top_logprobs}
+    def _standard(self, task: Task, seed: int) -> dict[str, Any]:
+        """Return the body of a request under OpenAI's names, and those of vLLM to continue a message."""
+        body = {"model": self.model, "messages": list(task.messages), "temperature": 0, "seed": seed}
+        body |= {"max_tokens": task.max_tokens, "logprobs": True, "top_logprobs": self.top_logprobs}
+        if task.choices is not None and self.answer_prefix:
+            body["messages"] = [*task.messages, {"role": "assistant", "content": ANSWER_PREFIX}]
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
+        return body
 
-    def _body(self, task: Task, seed: int) -> dict[str, Any]:
-        standard = self._standard(max_tokens=task.max_tokens, messages=task.messages, seed=seed)
+    def _body(self, standard: Mapping[str, Any]) -> dict[str, Any]:
         without = {"top_logprobs": None} if self.parameters.get("logprobs", "logprobs") is None else {}
         names: dict[str, str | None] = {**without, **self.parameters}
         renamed = {names.get(name, name): value for name, value in standard.items()}
@@ -190,10 +249,10 @@ class EndpointModel:
 
 
 class _RateLimit:
-    """At most `concurrency` calls at a time and `requests_per_minute` calls per minute; None: no rate limit."""
+    """The slots for calls at a time, and at most `requests_per_minute` calls per minute; None: no rate limit."""
 
-    def __init__(self, concurrency: int, requests_per_minute: float | None, jitter: random.Random) -> None:
-        self.slots, self.jitter = asyncio.Semaphore(concurrency), jitter
+    def __init__(self, slots: Concurrency, requests_per_minute: float | None, jitter: random.Random) -> None:
+        self.slots, self.jitter = slots, jitter
         self._interval_s = 60 / requests_per_minute if requests_per_minute else 0.0
         self._next_s = 0.0
 

@@ -13,6 +13,7 @@ from slm_orchestration.models.model import Completion, token_signals
 from slm_orchestration.tasks.task import Task
 
 _MAX_TOKENS = 10**9  # what a usage can hold; more is nonsense that would overflow tables and costs
+_OUTSIDE = "outside:"
 _SHOWN, _RUN = 200, 12  # characters of a server's text that are shown; of a run that it has in common with the prompt
 
 
@@ -24,9 +25,10 @@ class Refusal(ValueError):
     """The reply says that asking again does not help."""
 
 
-def completion(task: Task, content: bytes, seconds: float) -> Completion:
+def completion(task: Task, content: bytes, seconds: float, text_before: str = "") -> Completion:
     """Return the completion of a reply with status 200. Raises BadReply, or Refusal if another try would be the same.
 
+    `text_before` begins the answer to a choice; some servers repeat it before the text, others do not.
     An answer without text (cut while thinking, a refusal, a call of a tool) is an empty answer.
     """
     reply = _object(_parsed(content), "the reply")
@@ -41,11 +43,16 @@ def completion(task: Task, content: bytes, seconds: float) -> Completion:
     tokens = _count(reply["usage"], "prompt_tokens"), _count(reply["usage"], "completion_tokens")
     logprobs = _token_list(choice.get("logprobs"))
     if task.choices is not None:
-        answer, signals = _most_probable_label(task.choices, text, logprobs)
+        answer, signals = _most_probable_label(task.choices, text.removeprefix(text_before), logprobs)
         return Completion(answer, *tokens, seconds, signals, "choice")
     signals = token_signals([_log_probability(token) for token in logprobs])
     reason = _text(str(choice.get("finish_reason") or "stop"), "finish_reason")
     return Completion(text, *tokens, seconds, signals, reason)
+
+
+def labels_outside(signals: Mapping[str, float]) -> bool:
+    """Return whether a label was not among the tokens that the server returned."""
+    return any(name.startswith(_OUTSIDE) for name in signals)
 
 
 def error_message(content: bytes) -> str:
@@ -152,20 +159,27 @@ def _log_probability(token: Mapping[str, Any]) -> float:
 def _most_probable_label(
     labels: Sequence[str], text: str, tokens: Sequence[Mapping[str, Any]]
 ) -> tuple[str, dict[str, float]]:
-    """Return the most probable label of the first token; without its alternatives, the label that `text` starts with.
+    """Return the most probable label of the first token; where none is among its alternatives, the label of `text`.
 
     A text that starts with no label is returned as it is, for the scorer to read.
     """
-    found = dict.fromkeys(labels, 0.0)
     alternatives = tokens[0].get("top_logprobs") if tokens else None
-    for one in alternatives if isinstance(alternatives, list) else []:
-        token = _object(one, "an alternative of logprobs")
-        if (label := str(token.get("token", "")).strip()) in found:
-            found[label] += math.exp(_log_probability(token))
-    if sum(found.values()) == 0:
-        return _first_word(labels, text), {}
-    signals = {f"label:{label}": probability for label, probability in found.items()}
-    return max(found, key=found.__getitem__), signals | {"label_mass": sum(found.values())}
+    returned = (
+        [
+            (str(token.get("token", "")).strip(), math.exp(_log_probability(token)))
+            for token in (_object(one, "an alternative of logprobs") for one in alternatives or [])
+        ]
+        if isinstance(alternatives, list)
+        else []
+    )
+    found = {label: [probability for token, probability in returned if token == label] for label in labels}
+    least = min((probability for _, probability in returned), default=0.0)
+    outside = {f"{_OUTSIDE}{label}": least for label in labels if returned and not found[label]}
+    sums = {label: sum(probabilities) for label, probabilities in found.items()}
+    if sum(sums.values()) == 0:
+        return _first_word(labels, text), outside
+    signals = {f"label:{label}": probability for label, probability in sums.items()}
+    return max(sums, key=sums.__getitem__), signals | {"label_mass": sum(sums.values())} | outside
 
 
 def _first_word(labels: Sequence[str], text: str) -> str:

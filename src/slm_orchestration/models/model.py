@@ -10,14 +10,18 @@ import numpy as np
 
 from slm_orchestration.tasks.task import Task
 
+# The same prefix for all models: after it the labels hold nearly all of the probability, without it hardly any.
+ANSWER_PREFIX = "Answer:"
+
 
 @dataclass(frozen=True)
 class Completion:
     """One answer of one model, and what it took.
 
     `signals` of a multiple-choice task holds `label:<label>`, each label's probability in the whole vocabulary, and
-    `label_mass`, their sum. Of a free answer: `logprob_sum`, `logprob_mean`, `logprob_min`, `logprob_q10`,
-    `logprob_q50` over the completion tokens.
+    `label_mass`, their sum. A server may return its most probable tokens only; of a label that is not among them,
+    `outside:<label>` holds what none of its tokens can exceed, and `label:<label>` is 0. Of a free answer:
+    `logprob_sum`, `logprob_mean`, `logprob_min`, `logprob_q10`, `logprob_q50` over the completion tokens.
     """
 
     answer: str

@@ -30,10 +30,17 @@ from slm_orchestration.models.local.decode import (
     stream_tokens,
 )
 from slm_orchestration.models.local.device import fitting_tokens, processor_name, resolved_device, resolved_dtype
-from slm_orchestration.models.local.prompt import ANSWER_PREFIX, prompt_text
+from slm_orchestration.models.local.prompt import prompt_text
 from slm_orchestration.models.local.states import default_layer, hidden_states
 from slm_orchestration.models.local.text_chunks import text_chunks, whole_characters
-from slm_orchestration.models.model import CallError, Completion, ContextExceeded, TaskError, token_signals
+from slm_orchestration.models.model import (
+    ANSWER_PREFIX,
+    CallError,
+    Completion,
+    ContextExceeded,
+    TaskError,
+    token_signals,
+)
 from slm_orchestration.models.weights import Weights
 from slm_orchestration.tasks.task import Task
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from slm_orchestration.models.model import TaskError
+from slm_orchestration.models.model import ANSWER_PREFIX, TaskError
 from slm_orchestration.tasks.task import Task
-
-# The same prefix for all models: after it the labels hold nearly all of the probability, without it hardly any.
-ANSWER_PREFIX = "Answer:"
 
 
 def prompt_text(tokenizer: Any, task: Task) -> str:
