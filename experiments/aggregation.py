@@ -37,6 +37,8 @@ def main(cfg: DictConfig) -> None:
     tasks = [known[task_id] for task_id in outcomes.tasks["task_id"]]
     methods = {f"always {name}": votes.single_model(outcomes, model) for model, name in enumerate(outcomes.models)}
     small = [model for model, name in enumerate(outcomes.models) if name in outcomes.small]
+    if not small:
+        raise ValueError("pool.small is empty: name the models whose answers are to be aggregated")
     for group, voters in (("small", small), ("all", list(range(len(outcomes.models))))):
         for name, method in METHODS.items():
             methods[f"{name} of {group}"] = votes.aggregated(method, tasks, outcomes, voters)

@@ -27,6 +27,7 @@ from experiments.setup import inputs, overheads
 from experiments.setup.build import build
 from experiments.setup.config import entry, in_a_sweep
 from experiments.setup.side_tables import with_side_tables
+from experiments.setup.studies import MADE_BY, made_by, read_parts
 from slm_orchestration import tables
 from slm_orchestration.artifacts import write_text
 from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
@@ -67,7 +68,8 @@ def main(cfg: DictConfig) -> None:
         (folder / f"{name}.csv", points, [*_WHICH, *METRICS]),
         (folder / f"{name}_curves.csv", curves, _CURVE),
     ):
-        write_text(path, frame[columns].to_csv(index=False, float_format="%.10g", lineterminator="\n"))
+        marked = frame[columns].assign(**{MADE_BY: made_by(cfg)})
+        write_text(path, marked.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
     print(_text(fold_estimates(points, curves, folds=cfg.folds, level=cfg.statistics.level)).to_string(index=False))
     print(f"tables: {folder / name}.csv, {write_estimates(cfg)}")
 
@@ -75,10 +77,7 @@ def main(cfg: DictConfig) -> None:
 def write_estimates(cfg: DictConfig) -> Path:
     """Write the estimates over folds of every strategy that was evaluated this way, and return their path."""
     results, name = Path(cfg.paths.results), _name(cfg)
-    points, curves = (
-        pd.concat([pd.read_csv(path) for path in sorted(results.glob(f"*/{name}{kind}.csv"))])
-        for kind in ("", "_curves")
-    )
+    points, curves = (read_parts(cfg, f"{name}{kind}") for kind in ("", "_curves"))
     estimates = fold_estimates(points, curves, folds=cfg.folds, level=cfg.statistics.level)
     metadata = {key: str(cfg[key]) for key in ("folds", "repetitions", "by", "seed")}
     metadata["fitted"] = f"{points['fit_tasks'].median():.0f}"

@@ -172,9 +172,11 @@ def _memory(process: psutil.Process) -> Iterator:
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
-    yield lambda second: max((taken for taken in samples if taken[0] <= second), default=samples[0])[1]
-    stop.set()
-    thread.join()
+    try:
+        yield lambda second: max((taken for taken in samples if taken[0] <= second), default=samples[0])[1]
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _growth(windows: pd.DataFrame) -> str:

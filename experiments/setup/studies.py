@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from experiments.setup import imported, inputs
 from experiments.setup.build import build
@@ -16,7 +16,7 @@ from slm_orchestration.routing.outcome_matrix import NotRecorded, OutcomeMatrix
 from slm_orchestration.routing.strategy import Strategy
 
 STUDIES = ("certified", "predictions")
-_MADE_BY = "made_by"  # the hash of the settings and the inputs that a strategy's table was made from
+MADE_BY = "made_by"  # the hash of the settings and the inputs that a strategy's table was made from
 
 
 def write_part(cfg: DictConfig, name: str, make: Callable[[Strategy, OutcomeMatrix], pd.DataFrame]) -> None:
@@ -35,20 +35,20 @@ def write_part(cfg: DictConfig, name: str, make: Callable[[Strategy, OutcomeMatr
         print(f"{cfg.routing.name}: skipped, {error}")
         return
     path = Path(cfg.paths.results) / cfg.routing.name / f"{name}.csv"
-    write_text(path, _csv(frame.assign(**{_MADE_BY: _made_by(cfg)})))
+    write_text(path, _csv(frame.assign(**{MADE_BY: made_by(cfg)})))
     print(f"{as_text(frame)}\ntable: {path}")
 
 
 def read_parts(cfg: DictConfig, name: str) -> pd.DataFrame:
     """Return the tables of all strategies that were made with the present settings and inputs; empty if there is none.
 
-    A line names those that were made with others.
+    A line names those that were made with others. A strategy's table is `name`.csv beside its run.
     """
-    present, kept, others = _made_by(cfg), [], []
+    present, kept, others = made_by(cfg), [], []
     for path in sorted(Path(cfg.paths.results).glob(f"*/{name}.csv")):
         frame = pd.read_csv(path)
-        if set(frame.get(_MADE_BY, ())) == {present}:
-            kept.append(frame.drop(columns=_MADE_BY))
+        if set(frame.get(MADE_BY, ())) == {present}:
+            kept.append(frame.drop(columns=MADE_BY))
         else:
             others.append(path.parent.name)
     if others:
@@ -84,6 +84,8 @@ def _csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False, float_format="%.10g", lineterminator="\n")
 
 
-def _made_by(cfg: DictConfig) -> str:
+def made_by(cfg: DictConfig) -> str:
+    """Return a short name of the settings and inputs of a strategy's table, whichever the strategy."""
     settings, checksums = inputs.settings_and_inputs(cfg)
-    return inputs.configuration_hash("\n".join([settings, *checksums]))
+    rule = OmegaConf.to_yaml(cfg.operating_point, resolve=True)
+    return inputs.configuration_hash("\n".join([settings, rule, *checksums]))

@@ -39,6 +39,18 @@ def test_a_sweep_in_which_every_strategy_was_skipped_ends_without_a_table(tmp_pa
     assert capsys.readouterr().out == ""
 
 
+def test_what_was_made_with_other_folds_is_not_joined(cfg, capsys):
+    cross_fit.main(cfg)
+    other = cfg.copy()
+    other.folds = 4
+    other.routing.name = "longer"
+    cross_fit.main(other)
+    assert "left out, as made with other settings or inputs: length" in capsys.readouterr().out
+    made = pd.read_csv(f"{cfg.paths.results}/longer/cross_fit.csv")
+    estimates = pd.read_parquet(f"{cfg.paths.results}/cross_fit.parquet").query("metric == 'retention'")
+    assert estimates["estimate"].tolist() == pytest.approx([made["retention"].mean()])
+
+
 def test_a_refit_on_the_recorded_split_gives_what_the_run_reports(cfg):
     run.main(cfg)
     folder = f"{cfg.paths.results}/length"
