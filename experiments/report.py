@@ -63,7 +63,8 @@ AGREEMENT = ROOT / "data/outcomes/agreement.csv"  # written by experiments.agree
 REPLAY_SPEED = ROOT / "data/replay_speed.csv"
 _TRACE = "trace"
 _EXPLAINED = "adaptive"  # the strategy that the paper explains
-_LARGER, _LARGER_SIZES = "wide", (300, 15000)  # the suite with the most tasks of each dataset, for learning curves
+_LARGER = "wide"  # the suite with the most tasks of each dataset, for learning curves
+_LARGER_SIZES = {"fewest_fit_tasks": 300, "most_fit_tasks": 15000}  # that the paper names
 # The estimates over many splits that the paper names, by the prefix of their numbers.
 _REPEATED = {
     "cross": "cross_fit",
@@ -161,7 +162,8 @@ def describe(cfg: DictConfig, results: Results) -> tuple[dict[str, Number], list
             named |= facts.aliased(named, f"{prefix}.{strategy}", f"{prefix}.{alias}")
     for size, (found, path) in by_fit_tasks(_folders(cfg, _LARGER)).items():
         named |= numbers.from_estimates(found, Source(str(path), ""), f"{_LARGER}_{size}.")
-    for size in _LARGER_SIZES:
+    named |= facts.design(_LARGER_SIZES, Source(str(_folders(cfg, _LARGER)[0]), ""))
+    for size in _LARGER_SIZES.values():
         for strategy in (_EXPLAINED, "classifier"):
             named |= facts.aliased(named, f"{_LARGER}_{size}.{strategy}", f"{_LARGER}_{size}.{strategy}")
     smaller = _judged_on_medium(cfg, estimates)
