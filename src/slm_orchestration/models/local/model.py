@@ -281,6 +281,7 @@ class LocalModel:
         if batch_tokens is None:
             batch_tokens = _BATCH_ON_CPU
             if device == "cuda":
+                torch.cuda.empty_cache()  # what an earlier batch has left counts as free
                 free, _ = torch.cuda.mem_get_info(self._network.device)
                 batch_tokens = fitting_tokens(self._network.config, free, self._network.dtype.itemsize)
         return ONE_AT_A_TIME if self.deterministic else BatchLimits(batch_tokens, *prefill)
