@@ -35,7 +35,8 @@ class Costs:
     def gain(self, quality: float, guess: float, qualities: Sequence[float]) -> NDArray[np.float64]:
         """Return a strategy's `quality` over a mixture of the models and `guess`, which is free, at equal cost."""
         costs = np.column_stack([np.zeros(len(self.models)), self.models])
-        mixed = hull_quality(self.strategy[:, None], costs, np.broadcast_to([guess, *qualities], costs.shape))
+        with np.errstate(invalid="ignore"):  # between models of equal cost there is no line
+            mixed = hull_quality(self.strategy[:, None], costs, np.broadcast_to([guess, *qualities], costs.shape))
         return quality - mixed[:, 0]
 
 
