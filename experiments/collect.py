@@ -11,7 +11,8 @@ Answers go into data/live, and `inference=live` makes the other commands read th
 the recording that comes with the project.
 
 Side tables hold the hidden states and sampled answers that some routers read; they are recorded for a whole suite, not
-in shards. Answers that another suite recorded are reused: quick is part of medium, medium of standard.
+in shards. Answers that another suite recorded are reused: quick is part of medium, medium of standard,
+standard of wide.
 
 Tasks are answered in random blocks that hold each domain in proportion, and the table is written after each block: what
 a stopped run leaves is a sample. Its last block is kept in a journal, from which the same command continues.
@@ -97,7 +98,10 @@ def main(cfg: DictConfig) -> None:
         answered = collect(model, tasks, folder, grade=grade, settings=settings, other_suites=others)
         recorded = store.read_manifest(folder).get(node.name, {}).get("rows", 0)
         if recorded < len(tasks):
-            print(f"{node.name}: stopped, {answered} answered now, {recorded} of {len(tasks)} in finished blocks")
+            print(
+                f"{node.name}: stopped after max_seconds, {answered} answered now; finished blocks hold {recorded} of "
+                f"{len(tasks)} tasks, a journal the rest; the same command continues"
+            )
             continue
         if cfg.grade == "now":
             if node.name not in set(read_profile(Path(cfg.paths.profile))["model"]):

@@ -52,7 +52,7 @@ def main(cfg: DictConfig) -> None:
     print(f"{into}: {len(tasks)} tasks of {cfg.suite.name} for {', '.join(names)}")
     for name, size in kit.sizes(into).items():
         print(f"  {name:<10} {size / _MEGABYTE:9.1f} MB")
-    print("copy it to the machine with the GPU and run `python run.py` there; docs/gpu.md goes on")
+    print("copy it to the machine with the GPU and run `python run.py` there; the next steps are in docs/gpu.md")
 
 
 def _write_data(cfg: DictConfig, data: Path) -> None:

@@ -81,9 +81,10 @@ def _say_what_next(cfg: DictConfig, names: list[str]) -> None:
     words += ["record=true"] if cfg.record else []
     timed = set(read_profile(Path(cfg.paths.profile))["model"])
     if lacking := [name for name in names if name not in timed]:
-        print(f"{', '.join(lacking)}: not timed on that machine; grade with another profile= that knows their seconds")
-    every = len(names) == len(cfg.pool.models)
-    for only in [""] if every else [f" model={name}" for name in names]:
+        print(f"{', '.join(lacking)}: not timed; run `python run.py only=profile` on that machine, then unpack again")
+    ready = [name for name in names if name in timed]
+    every = len(ready) == len(cfg.pool.models)
+    for only in [""] if every else [f" model={name}" for name in ready]:
         print(f"next: python -m experiments.grade {' '.join(words)}{only}")
 
 

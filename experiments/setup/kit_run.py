@@ -234,12 +234,12 @@ class _Collections:
                 process.wait()
 
     def _report(self, name: str, code: int) -> None:
-        if code == 0:
-            print(f"{name}: done", flush=True)
-            return
-        self.exit_code = 1
         log = (self._kit / "logs" / f"{name}.log").read_text(encoding="utf-8", errors="replace")
         last = (log.replace("\r", "\n").strip().splitlines() or ["its log is empty"])[-1]
+        if code == 0:
+            print(f"{name}: ended; {last}", flush=True)
+            return
+        self.exit_code = 1
         print(f"{name}: ended with exit code {code}: {last}", file=sys.stderr, flush=True)
 
 

@@ -145,8 +145,8 @@ def test_a_profile_alone_is_measured_again_and_answers_nothing(with_tasks: Path)
 def test_models_share_the_time_and_what_is_left_is_said(with_tasks: Path, capsys: pytest.CaptureFixture[str]) -> None:
     collect.main(scripted(with_tasks, "max_seconds=0.0001", "inference.token_budget=1"))
     said = capsys.readouterr().out
-    assert "scripted-small: stopped, 1 answered now, 0 of 120 in finished blocks" in said
-    assert "scripted-large: stopped, 1 answered now, 0 of 120 in finished blocks" in said
+    assert "scripted-small: stopped after max_seconds, 1 answered now; finished blocks hold 0 of 120" in said
+    assert "scripted-large: stopped after max_seconds, 1 answered now; finished blocks hold 0 of 120" in said
     assert collect._share_of_time(600, time.monotonic() - 100, 2) == pytest.approx(250, abs=1)
     assert collect._share_of_time(None, 0.0, 2) is None
 

@@ -35,7 +35,10 @@ def usd_per_second(prices: pd.DataFrame, device: str, threads: int) -> float:
     rows = prices[prices["device"] == device]
     if rows.empty:
         known = ", ".join(prices["device"])
-        raise ValueError(f"no price for the device {device!r}; add a dated row to the price table, which has {known}")
+        raise ValueError(
+            f"no price for the device {device!r}; add a dated row to the price table (its columns: "
+            f"{', '.join(_COLUMNS)}; threads may be empty), which has {known}"
+        )
     row = rows.iloc[0]
     share = 1.0 if pd.isna(row["threads"]) else threads / float(row["threads"])
     return float(row["usd_per_hour"]) * share / 3600

@@ -193,8 +193,8 @@ def _profile_row(profile: pd.DataFrame, model: str, concurrency: str) -> pd.Seri
     rows = profile[(profile["model"] == model) & (profile["concurrency"] == concurrency)]
     if len(rows) != 1:
         raise ValueError(
-            f"the latency profile has {len(rows)} rows for {model} at concurrency {concurrency}, not one; "
-            f"remove them, if any, and run `python -m experiments.collect model={model}`, which times the model"
+            f"the latency profile has {len(rows)} rows for {model} at concurrency {concurrency}, not one; time it on "
+            f"its machine with `python -m experiments.collect inference=live only=profile model={model}`"
         )
     return rows.iloc[0]
 
