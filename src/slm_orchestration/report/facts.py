@@ -48,7 +48,9 @@ _FORMATS = {
     "effect_size": lambda value: signed(value, 2),
     "tasks": lambda value: decimal(value, 0),
     "domains": lambda value: decimal(value, 0),
-    "requests_per_second": lambda value: decimal(value, 0 if value >= 100 else 2),
+    "requests_per_second": lambda value: f"{decimal(value, 0 if value >= 100 else 2)}/s",
+    "latency_p50_s": lambda value: f"{decimal(value)}\u00a0s",
+    "latency_p99_s": lambda value: f"{decimal(value)}\u00a0s",
     "availability": percent,
 }
 
