@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slm_orchestration.artifacts import ArtifactError
 from slm_orchestration.models.model import CallError
 from slm_orchestration.models.scripted import ScriptedModel
 from slm_orchestration.outcomes import store
@@ -234,7 +235,7 @@ def test_streamed_answers_give_the_table_of_batched_ones(tmp_path):
 def test_what_a_stream_could_not_answer_is_tried_again_in_batches(tmp_path):
     model = Streaming("small", ANSWERS, default="breaks", fails_on=["logic/made/2"])
     assert collected(tmp_path, model)["quality"].tolist() == [1.0, 1.0, 0.0, 1.0]
-    assert model.calls == [[f"logic/made/{number}"] for number in (3, 2, 1)] + [["logic/made/0", "logic/made/2"]]
+    assert model.calls == [[f"logic/made/{number}"] for number in (3, 2, 1, 0, 2)]
 
 
 def test_tasks_of_similar_length_share_a_batch_up_to_the_budget():
@@ -345,3 +346,41 @@ def test_blocks_are_drawn_by_the_seed():
     assert [len(block) for block in first] == [250, 500, 250]
     assert first[0] != other[0]
     assert first[0] != tasks[:250]
+
+
+def test_a_grade_does_not_stay_with_another_answer_of_the_journal(tmp_path):
+    collected(tmp_path, ScriptedModel("small", ANSWERS))
+    model = ScriptedModel("small", default="B")
+    journal = Journal(store.journal_path(tmp_path, "small"), model.identity())
+    (other,) = model.complete(TASKS[:1], seed=0)
+    journal.append([Answer(TASKS[0].task_id, task_checksum(TASKS[0]), other)])
+    collect(model, TASKS, tmp_path, grade=None, settings=SETTINGS)
+    frame, _ = store.read_recorded(tmp_path, "small")
+    assert frame["answer"][0] == "B"
+    assert frame["quality"].isna().tolist() == [True, False, False, False]
+
+
+def test_answers_that_are_all_there_are_graded_when_asked(tmp_path):
+    collect(ScriptedModel("small", ANSWERS), TASKS, tmp_path, grade=None, settings=SETTINGS)
+    again = ScriptedModel("small", ANSWERS)
+    assert collected(tmp_path, again)["quality"].tolist() == [1.0, 1.0, 0.0, 1.0]
+    assert again.calls == []
+
+
+def test_two_processes_do_not_collect_the_same_answers(tmp_path):
+    class Second(ScriptedModel):
+        def complete(self, tasks, *, seed):
+            with pytest.raises(ArtifactError, match="another process is collecting the answers of small; wait"):
+                collect(ScriptedModel("small", ANSWERS), TASKS, tmp_path, grade=exact, settings=SETTINGS)
+            return super().complete(tasks, seed=seed)
+
+    assert len(collected(tmp_path, Second("small", ANSWERS))) == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "small.parquet"]
+
+
+def test_grading_what_has_grown_meanwhile_writes_nothing(tmp_path):
+    before = collected(tmp_path, ScriptedModel("small", ANSWERS), TASKS[:2])
+    collected(tmp_path, ScriptedModel("small", ANSWERS))
+    with pytest.raises(OutcomesError, match="answers were added meanwhile; nothing is written"):
+        store.rewrite_outcomes(before, tmp_path, "small")
+    assert len(read_outcomes(tmp_path, ["small"])) == 4

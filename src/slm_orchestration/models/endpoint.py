@@ -201,7 +201,7 @@ class EndpointModel:
             if answer.status_code not in _TRANSIENT:
                 kind = ContextExceeded if _is_context_error(answer.status_code, message) else CallError
                 raise kind(f"{task.task_id}: {self.url} refuses {self.model} ({reason})")
-            if (asked := answer.headers.get("retry-after", "")).replace(".", "", 1).isdigit():
+            if (asked := answer.headers.get("retry-after", "")).replace(".", "", 1).isdecimal():
                 wait = min(float(asked), _MAX_WAIT_S)
         raise CallError(f"{task.task_id}: {self.url} gave no answer in {self.attempts} attempts (last: {reason})")
 

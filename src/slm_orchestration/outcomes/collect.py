@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from slm_orchestration.artifacts import held
 from slm_orchestration.models.model import BatchStreaming, CallError, Completion, Model
 from slm_orchestration.outcomes import store
 from slm_orchestration.outcomes.store import Answer, ConfigurationChanged, Journal, identity_differences, task_checksum
@@ -56,22 +57,39 @@ def collect(
     cut off is a sample of all domains. A recorded answer is kept while what the model is shown of its task is
     unchanged. Answers of the same model in `other_suites`, folders of other suites, are reused. Without `grade`, new
     answers have no quality. Raises ConfigurationChanged, and changes nothing, if the answers in `folder` come from
-    another model, prompt form or dtype, or belong to tasks that are not in `tasks`.
+    another model, prompt form or dtype, or belong to tasks that are not in `tasks`; ArtifactError if another process
+    is collecting them.
     """
+    busy = f"{folder}: another process is collecting the answers of {model.name}; wait until it has ended"
+    with held(folder / f"{model.name}.lock", busy):
+        return _collect(model, tasks, folder, grade=grade, settings=settings, other_suites=other_suites)
+
+
+def _collect(
+    model: Model,
+    tasks: Sequence[Task],
+    folder: Path,
+    *,
+    grade: Grade | None,
+    settings: CollectionSettings,
+    other_suites: Sequence[Path],
+) -> int:
     identity, started = model.identity(), time.monotonic()
     journal = Journal(store.journal_path(folder, model.name), identity)
     checksums = {task.task_id: task_checksum(task) for task in tasks}
     store.settle(store.outcomes_path(folder, model.name))
     answers = _finished(folder, model.name, identity, checksums)
     # A reference may have changed since an answer was graded, so that each is graded anew, once.
-    grades = _recorded_grades(folder, model.name, answers) if grade is None else {}
-    complete = len(answers) == len(tasks)
+    graded = _recorded_grades(folder, model.name, answers)
+    grades = graded if grade is None else {}
+    complete = len(answers) == len(tasks) and (grade is None or len(graded) == len(tasks))
     for other in other_suites if not complete else ():
         answers = _reused(other, model.name, identity, checksums) | answers
     in_journal = journal.read()
     for answer in in_journal:
         if checksums.get(answer.task_id) == answer.checksum:
             answers[answer.task_id] = answer
+            grades.pop(answer.task_id, None)  # it may be another answer than the one that was graded
     pending = [task for task in tasks if task.task_id not in answers]
     if complete and not journal.path.exists():
         return 0
@@ -281,14 +299,18 @@ def _estimated_tokens(task: Task) -> int:
 
 
 def _block_answers(model: Model, block: list[Task], settings: CollectionSettings) -> Generator[list[Answer]]:
-    """Yield each task's answer once, streamed if the model can; the tasks that failed are answered batch by batch."""
-    left = {task.task_id: task for task in block}
+    """Yield each task's answer once, streamed if the model can.
+
+    Where a stream breaks, the tasks that it left are answered batch by batch; a task that failed is tried again alone.
+    """
+    left, alone = {task.task_id: task for task in block}, list[Task]()
     if isinstance(model, BatchStreaming) and block:
         try:
             for finished in model.stream(block, batch_tokens=settings.token_budget, seed=settings.seed):
                 answered = [(block[index], one) for index, one in finished if isinstance(one, Completion)]
-                for task, _ in answered:
-                    del left[task.task_id]
+                alone += [block[index] for index, one in finished if not isinstance(one, Completion)]
+                for index, _ in finished:
+                    del left[block[index].task_id]
                 yield [Answer(task.task_id, task_checksum(task), completion) for task, completion in answered]
         except CallError:
             pass  # the tasks that are left follow in batches, which are halved until the failing task is found
@@ -297,6 +319,8 @@ def _block_answers(model: Model, block: list[Task], settings: CollectionSettings
     lengths = model.prompt_lengths(rest) if rest else []
     for batch in plan_batches(lengths, new_tokens, settings.token_budget or _SMALL_BATCH):
         yield _answer_batch(model, [rest[index] for index in batch], settings)
+    for task in alone:
+        yield _answer_batch(model, [task], settings)
 
 
 def _answer_batch(model: Model, batch: list[Task], settings: CollectionSettings) -> list[Answer]:

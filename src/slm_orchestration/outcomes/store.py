@@ -122,8 +122,15 @@ def settle(path: Path) -> None:
 
 
 def rewrite_outcomes(frame: pd.DataFrame, folder: Path, model: str) -> None:
-    """Replace the OUTCOMES of one model by the same answers, graded or priced again."""
+    """Replace the OUTCOMES of one model by the same answers, graded or priced again.
+
+    Raises OutcomesError, and writes nothing, if the table holds other answers by now.
+    """
     before, metadata = read_recorded(folder, model)
+    if before["task_id"].tolist() != frame["task_id"].tolist() or not before["answer"].equals(frame["answer"]):
+        raise OutcomesError(
+            f"{outcomes_path(folder, model)}: answers were added meanwhile; nothing is written, run the command again"
+        )
     checksums = dict(zip(before["task_id"], recorded_checksums(metadata), strict=True))
     described = table_metadata(recorded_identity(metadata), [checksums[task_id] for task_id in frame["task_id"]])
     provenance = {_PROVENANCE: metadata[_PROVENANCE]} if _PROVENANCE in metadata else {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,15 +165,23 @@ def _check_form(answer: Answer) -> None:
     texts = [answer.task_id, answer.checksum, *([answer.error] if completion is None else _texts(completion))]
     if not all(isinstance(text, str) for text in texts):
         raise ValueError(f"the answer to {answer.task_id!r} is not text")
+    for text in texts:
+        str(text).encode()  # half a surrogate pair cannot be written
     if completion is None:
         return
     counts = (completion.prompt_tokens, completion.completion_tokens)
     signals = completion.signals
-    if not isinstance(signals, dict) or not all(isinstance(value, (int, float)) for value in signals.values()):
+    if answer.error is not None:
+        raise ValueError(f"{answer.task_id!r} has both an answer and an error")
+    if not isinstance(signals, dict) or not all(map(_is_finite, signals.values())):
         raise ValueError(f"the signals of {answer.task_id!r} are not numbers")
-    if not all(isinstance(count, int) and 0 <= count < 1 << 31 for count in counts):
+    if not all(type(count) is int and 0 <= count < 1 << 31 for count in counts):
         raise ValueError(f"the tokens of {answer.task_id!r} are not counted")
 
 
+def _is_finite(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
+
+
 def _texts(completion: Completion) -> list[object]:
-    return [completion.answer, completion.finish_reason, json.dumps(completion.signals)]
+    return [completion.answer, completion.finish_reason, json.dumps(completion.signals, ensure_ascii=False)]
