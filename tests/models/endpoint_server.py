@@ -63,9 +63,13 @@ class Handler(BaseHTTPRequestHandler):
             if fault == "gzip":
                 self.send_header("content-encoding", "gzip")
         body = b'{"choices": [' if fault == "malformed" else body
-        self.send_header("content-length", str(len(body)))
+        self.send_header("content-length", str(len(body) + (20 if fault == "drip" else 0)))
         self.end_headers()
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(20 if fault == "drip" else 0):  # each byte in time, the whole too late
+                self.wfile.write(b" ")
+                self.wfile.flush()
+                time.sleep(0.1)
             self.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
         self.close_connection = True
 

@@ -34,7 +34,7 @@ def test_a_choice_is_the_likeliest_label_and_a_free_answer_is_the_text_with_its_
     assert server.seen[0][2]["temperature"] == 0
 
 
-@pytest.mark.parametrize("fault", [429, 500, "stall", "cut", "malformed"])
+@pytest.mark.parametrize("fault", [429, 500, "stall", "drip", "cut", "malformed"])
 def test_a_passing_fault_is_tried_again(server, fault):
     server.faults = [fault, fault]
     assert model_at(server).complete([FREE], seed=0)[0].answer.startswith("Echo")

@@ -182,15 +182,16 @@ class EndpointModel:
                 await limit.wait()
                 started, made_s = time.perf_counter(), time.monotonic()
                 try:
-                    answer = await client.post(f"{self.url}/chat/completions", json=body, headers=self._headers())
+                    async with asyncio.timeout(self.timeout_s):  # httpx2's own is for each read
+                        answer = await client.post(f"{self.url}/chat/completions", json=body, headers=self._headers())
                     if answer.status_code in _OVERLOADED:
                         limit.slots.overloaded(made_s)
                     if answer.status_code == 200:
                         limit.slots.finished()
                         text_before = ANSWER_PREFIX if self.answer_prefix else ""
                         return completion(task, answer.content, time.perf_counter() - started, text_before)
-                except (httpx2.HTTPError, httpx2.InvalidURL, BadReply) as error:
-                    if isinstance(error, httpx2.TimeoutException):
+                except (httpx2.HTTPError, httpx2.InvalidURL, BadReply, TimeoutError) as error:
+                    if isinstance(error, httpx2.TimeoutException | TimeoutError):
                         limit.slots.overloaded(made_s)
                     reason = self._shown(f"{type(error).__name__}: {error}", task)
                     continue
