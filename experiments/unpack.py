@@ -72,7 +72,9 @@ def _require_same(cfg: DictConfig, made_for: dict[str, object]) -> None:
     """Raise ValueError if the kit was packed with another suite, pool or profile."""
     for key, present in (("suite", cfg.suite.name), ("pool", cfg.pool.name), ("profile", cfg.profile)):
         if made_for.get(key) != present:
-            raise ValueError(f"{cfg.archive}: was packed with {key}={made_for.get(key)}, not {present}; add that word")
+            raise ValueError(
+                f"{cfg.archive}: was packed with {key}={made_for.get(key)!r}, not {present}; add that word"
+            )
 
 
 def _say_what_next(cfg: DictConfig, names: list[str]) -> None:

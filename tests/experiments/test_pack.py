@@ -165,9 +165,9 @@ def test_what_cannot_be_packed_is_said_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["suite=medium"], "was packed with suite=quick, not medium; add that word"),
-        (["pool=instant"], "was packed with pool=scripted, not instant; add that word"),
-        (["profile=h100"], "was packed with profile=gpu, not h100; add that word"),
+        (["suite=medium"], "was packed with suite='quick', not medium; add that word"),
+        (["pool=instant"], "was packed with pool='scripted', not instant; add that word"),
+        (["profile=h100"], "was packed with profile='gpu', not h100; add that word"),
         (["record=true"], "record=true: .*/here is not the committed recording; add inference=recorded"),
         (["paths.outcomes=data/outcomes/quick"], "recorded evidence; inference=live takes them into data/live"),
     ],

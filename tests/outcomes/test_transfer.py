@@ -128,6 +128,18 @@ def test_a_table_with_answers_to_tasks_of_another_suite_is_not_replaced(tmp_path
         '"latency_s": 0, "signals": {}, "finish_reason": "stop"}}',
         '{"task_id": "a", "checksum": "b", "completion": {"answer": "A", "prompt_tokens": 1, "completion_tokens": 1, '
         '"latency_s": 0, "signals": {"label:A": "many"}, "finish_reason": "stop"}}',
+        *(
+            f'{{"task_id": "a", "checksum": "b", {error}"completion": {{"answer": {answer}, "prompt_tokens": {tokens}, '
+            f'"completion_tokens": 1, "latency_s": 0, "signals": {{"label:A": {signal}}}, "finish_reason": "stop"}}}}'
+            for answer, tokens, signal, error in (
+                ('"A"', "1", "NaN", ""),
+                ('"A"', "1", "1" + "0" * 400, ""),
+                ('"A"', "1", "true", ""),
+                ('"A"', "true", "0.5", ""),
+                ('"\\ud800"', "1", "0.5", ""),
+                ('"A"', "1", "0.5", '"error": "both", '),
+            )
+        ),
     ],
 )
 def test_lines_that_are_no_answers_are_refused_in_one_line(tmp_path, line):
