@@ -238,3 +238,10 @@ def test_a_server_that_repeats_the_prompt_puts_no_prompt_and_no_line_into_an_err
         said = str(failed.value)
         assert "secret" not in said and "health" not in said
         assert said.isprintable() and "\\n2026 INFO forged \\x1b[31mline" in said
+
+
+def test_a_reply_without_end_fails_that_task_alone(server, monkeypatch):
+    monkeypatch.setattr("slm_orchestration.models.endpoint._MOST_BYTES", 1 << 20)
+    server.faults = [(200, b" " * (2 << 20))] * 2
+    with pytest.raises(CallError, match=r"gave no answer in 2 attempts \(last: BadReply: a reply of over 1 MB"):
+        model_at(server, attempts=2, timeout_s=5).complete([FREE], seed=0)

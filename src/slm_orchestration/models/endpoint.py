@@ -30,6 +30,7 @@ _CHARACTERS_PER_TOKEN = 4  # a rough average for English
 _TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _OVERLOADED = frozenset({408, 429, 503, 504})
 _MAX_WAIT_S = 60.0
+_MOST_BYTES = 64 << 20  # of a reply, unpacked; with log-probabilities an answer has some kilobytes per token
 _PARAMETERS = ("logprobs", "max_tokens", "messages", "model", "seed", "temperature", "top_logprobs")
 _PROMPT_FORM = "the server's chat template; temperature 0; choices by the first token's probabilities if offered"
 
@@ -183,13 +184,13 @@ class EndpointModel:
                 started, made_s = time.perf_counter(), time.monotonic()
                 try:
                     async with asyncio.timeout(self.timeout_s):  # httpx2's own is for each read
-                        answer = await client.post(f"{self.url}/chat/completions", json=body, headers=self._headers())
+                        answer, content = await self._post(client, body)
                     if answer.status_code in _OVERLOADED:
                         limit.slots.overloaded(made_s)
                     if answer.status_code == 200:
                         limit.slots.finished()
                         text_before = ANSWER_PREFIX if self.answer_prefix else ""
-                        return completion(task, answer.content, time.perf_counter() - started, text_before)
+                        return completion(task, content, time.perf_counter() - started, text_before)
                 except (httpx2.HTTPError, httpx2.InvalidURL, BadReply, TimeoutError) as error:
                     if isinstance(error, httpx2.TimeoutException | TimeoutError):
                         limit.slots.overloaded(made_s)
@@ -197,7 +198,7 @@ class EndpointModel:
                     continue
                 except Refusal as error:
                     raise TaskError(f"{task.task_id}: {self.url}: {self._shown(str(error), task)}") from None
-            message = error_message(answer.content)
+            message = error_message(content)
             reason = self._shown(f"status {answer.status_code}: {message}", task)
             if answer.status_code not in _TRANSIENT:
                 kind = ContextExceeded if _is_context_error(answer.status_code, message) else CallError
@@ -205,6 +206,17 @@ class EndpointModel:
             if (asked := answer.headers.get("retry-after", "")).replace(".", "", 1).isdecimal():
                 wait = min(float(asked), _MAX_WAIT_S)
         raise CallError(f"{task.task_id}: {self.url} gave no answer in {self.attempts} attempts (last: {reason})")
+
+    async def _post(self, client: httpx2.AsyncClient, body: Mapping[str, Any]) -> tuple[httpx2.Response, bytes]:
+        """Return a reply and its content. Raises BadReply if it is larger than any answer."""
+        content = bytearray()
+        url, headers = f"{self.url}/chat/completions", self._headers()
+        async with client.stream("POST", url, json=body, headers=headers) as answer:
+            async for chunk in answer.aiter_bytes():
+                content += chunk
+                if len(content) > _MOST_BYTES:
+                    raise BadReply(f"a reply of over {_MOST_BYTES >> 20} MB")
+        return answer, bytes(content)
 
     def _standard(self, task: Task, seed: int) -> dict[str, Any]:
         """Return the body of a request under OpenAI's names, and those of vLLM to continue a message."""
