@@ -163,12 +163,12 @@ def _run(kit: Path, made_for: dict, into: Path, asked: argparse.Namespace) -> in
     given = [word for word in asked.words if not word.startswith("model=")]
     together = [[model] for model in models] if asked.parallel or chosen else [models]
     collections = _Collections(kit, made_for, into)
-    if asked.measure:
-        compared = [*MEASURE, f"--suite={made_for['suite']}", "--models", *models]
-        collections.start("measure", compared, module="benchmarks.collect_speed")
-        collections.wait()
-        given, together = [*given, *TIME], [models]
     try:
+        if asked.measure:
+            compared = [*MEASURE, f"--suite={made_for['suite']}", "--models", *models]
+            collections.start("measure", compared, module="benchmarks.collect_speed")
+            collections.wait()
+            given, together = [*given, *TIME], [models]
         for names in together:
             only = [f"model={names[0]}"] if asked.parallel or chosen else []
             collections.start(names[0] if only else "collect", [*made_for["words"], *ANSWER, *given, *only])

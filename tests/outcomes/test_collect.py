@@ -367,6 +367,22 @@ def test_answers_that_are_all_there_are_graded_when_asked(tmp_path):
     assert again.calls == []
 
 
+def test_grading_answers_of_another_machine_keeps_where_they_come_from(tmp_path):
+    class Elsewhere(ScriptedModel):
+        def identity(self):
+            return {**super().identity(), "dtype": "bfloat16"}
+
+        def hardware(self):
+            return {**super().hardware(), "device": "a GPU"}
+
+    collect(Elsewhere("small", ANSWERS), TASKS, tmp_path, grade=None, settings=SETTINGS)
+    _, before = store.read_recorded(tmp_path, "small")
+    assert collected(tmp_path, ScriptedModel("small", ANSWERS))["quality"].notna().all()
+    _, after = store.read_recorded(tmp_path, "small")
+    assert store.recorded_identity(after) == store.recorded_identity(before)
+    assert store.recorded_provenance(after)["device"] == "a GPU"
+
+
 def test_two_processes_do_not_collect_the_same_answers(tmp_path):
     class Second(ScriptedModel):
         def complete(self, tasks, *, seed):

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Protocol
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -268,8 +267,12 @@ def _read_once() -> Iterator[None]:
         def data(self, mapped: np.ndarray) -> None:
             self._plain = np.asarray(mapped)
 
-    with patch.object(gguf, "GGUFReader", lru_cache(maxsize=1)(Reader)):
+    original = gguf.GGUFReader
+    try:
+        setattr(gguf, "GGUFReader", lru_cache(maxsize=1)(Reader))  # noqa: B010 — a class, for type checkers
         yield
+    finally:
+        setattr(gguf, "GGUFReader", original)  # noqa: B010
 
 
 def _verify(folder: Path, *, tensors: bool) -> None:

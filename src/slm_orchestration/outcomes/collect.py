@@ -79,10 +79,8 @@ def _collect(
     checksums = {task.task_id: task_checksum(task) for task in tasks}
     store.settle(store.outcomes_path(folder, model.name))
     answers = _finished(folder, model.name, identity, checksums)
-    # A reference may have changed since an answer was graded, so that each is graded anew, once.
-    graded = _recorded_grades(folder, model.name, answers)
-    grades = graded if grade is None else {}
-    complete = len(answers) == len(tasks) and (grade is None or len(graded) == len(tasks))
+    grades = _recorded_grades(folder, model.name, answers)
+    complete = len(answers) == len(tasks)
     for other in other_suites if not complete else ():
         answers = _reused(other, model.name, identity, checksums) | answers
     in_journal = journal.read()
@@ -92,7 +90,13 @@ def _collect(
             grades.pop(answer.task_id, None)  # it may be another answer than the one that was graded
     pending = [task for task in tasks if task.task_id not in answers]
     if complete and not journal.path.exists():
+        if grade is not None and len(grades) < len(tasks):
+            # Answers of another machine, perhaps: the table goes on saying where they come from.
+            frame, metadata = store.read_recorded(folder, model.name)
+            store.rewrite_outcomes(regrade(frame, metadata, tasks, grade=grade), folder, model.name)
         return 0
+    if grade is not None:
+        grades = {}  # a reference may have changed since an answer was graded, so that each is graded anew, once
     _refuse_to_drop(folder, model.name, {answer.task_id for answer in in_journal}, asked=checksums)
     ran = {**model.provenance(), **model.hardware(), "seed": settings.seed, "token_budget": settings.token_budget}
     kept = len(answers)
