@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from slm_orchestration.routing.labels import calibrated_labels, fit_labels
+from slm_orchestration.routing.labels import calibrated_labels, fit_labels, has_probabilities
 from slm_orchestration.routing.outcome_matrix import NotRecorded
 from tests.routing.tables_by_hand import matrix
 
@@ -78,3 +78,12 @@ def test_free_answers_stay_and_what_cannot_be_corrected_is_refused():
     assert kept.answers["signals"].iloc[15:18].tolist() == outcomes.answers["signals"].iloc[15:18].tolist()
     with pytest.raises(NotRecorded, match="choices and references"):
         calibrated_labels(matrix([[0.0, 1.0]] * 9), seed=0)
+
+
+def test_choices_of_a_server_without_their_labels_probabilities_are_refused():
+    outcomes = answered(3.0)
+    outcomes.answers.loc[0, "signals"] = json.dumps({"outside:Yes": 0.01, "outside:No": 0.01})
+    with pytest.raises(NotRecorded, match="needs the label probabilities of every choice, and some have none"):
+        calibrated_labels(outcomes, seed=0)
+    assert not has_probabilities({"label:Yes": 0.3}, LABELS)
+    assert has_probabilities({"label:Yes": 0.3, "label:No": 0.0}, LABELS)

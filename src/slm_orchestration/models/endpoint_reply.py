@@ -164,14 +164,11 @@ def _most_probable_label(
     A text that starts with no label is returned as it is, for the scorer to read.
     """
     alternatives = tokens[0].get("top_logprobs") if tokens else None
-    returned = (
-        [
-            (str(token.get("token", "")).strip(), math.exp(_log_probability(token)))
-            for token in (_object(one, "an alternative of logprobs") for one in alternatives or [])
-        ]
-        if isinstance(alternatives, list)
-        else []
-    )
+    offered = alternatives if isinstance(alternatives, list) else []
+    returned = [
+        (str(token.get("token", "")).strip(), math.exp(_log_probability(token)))
+        for token in (_object(one, "an alternative of logprobs") for one in offered)
+    ]
     found = {label: [probability for token, probability in returned if token == label] for label in labels}
     least = min((probability for _, probability in returned), default=0.0)
     outside = {f"{_OUTSIDE}{label}": least for label in labels if returned and not found[label]}

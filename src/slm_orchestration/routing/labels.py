@@ -149,11 +149,11 @@ def _choices(outcomes: OutcomeMatrix, tasks: pd.DataFrame, fitted: LabelCalibrat
         labels = tuple(choices)
         for column, model in enumerate(outcomes.models):
             row = int(task) * len(outcomes.models) + column
-            if not isinstance(recorded[row], str):
+            signals = json.loads(recorded[row]) if isinstance(recorded[row], str) else {}
+            if not has_probabilities(signals, labels):
                 raise NotRecorded(
                     "answers=calibrated needs the label probabilities of every choice, and some have none"
                 )
-            signals = json.loads(recorded[row])
             log_p = _log_probability(signals, labels)
             right = labels.index(reference)
             found.append(_Choice(row, split, str(group), int(kind), model, labels, log_p, signals, right))
@@ -207,6 +207,11 @@ def _correction(log_p: Floats, right: NDArray[np.intp]) -> Correction:
         if np.abs(step).max() < 1e-11:
             break
     return Correction(mean, float(found[0]), found[1:])
+
+
+def has_probabilities(signals: Mapping[str, float], labels: Sequence[str]) -> bool:
+    """Return whether the signals of a choice hold the probability of each label; those of some servers do not."""
+    return all(_PREFIX + label in signals for label in labels)
 
 
 def _log_probability(signals: Mapping[str, float], labels: Sequence[str]) -> Floats:

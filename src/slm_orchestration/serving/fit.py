@@ -28,7 +28,7 @@ from slm_orchestration.outcomes.latency import Expectation, fit_expectation, pri
 from slm_orchestration.outcomes.side_tables import SampleSettings
 from slm_orchestration.outcomes.store import outcomes_path, read_outcomes
 from slm_orchestration.routing.features import LatentSemantics, TaskAnalysis, Vectors, analyse, complexity
-from slm_orchestration.routing.labels import LabelCalibration, as_rows, calibrated_labels, fit_labels
+from slm_orchestration.routing.labels import LabelCalibration, as_rows, calibrated_labels, fit_labels, has_probabilities
 from slm_orchestration.routing.operating_point import operating_point_for
 from slm_orchestration.routing.outcome_matrix import OutcomeMatrix, outcome_matrix
 from slm_orchestration.routing.replay import Overhead, overhead, read_overhead, replay
@@ -69,8 +69,11 @@ class FittedRouting:
     labels: LabelCalibration | None = None
 
     def corrected(self, model: int, task: Task, prompt: str, completion: Completion) -> Completion:
-        """Return a completion with its choice corrected, as replay corrects it; a free answer stays as it is."""
-        if self.labels is None or task.choices is None:
+        """Return a completion with its choice corrected, as replay corrects it.
+
+        A free answer stays as it is, and a choice without the probabilities of its labels.
+        """
+        if self.labels is None or task.choices is None or not has_probabilities(completion.signals, task.choices):
             return completion
         answer, signals = self.labels.answer(self.models[model], prompt, completion.signals, tuple(task.choices))
         return dataclasses.replace(completion, answer=answer, signals=signals)
